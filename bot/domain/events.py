@@ -1,0 +1,90 @@
+"""Events: immutable facts about one run, in the past tense. The run's log is a list of them.
+
+Each carries `at`, seconds since the epoch by the clock of the process that saw it, and who caused it: the `delivery`
+GUID of the webhook and the `actor`'s login, where there is one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from bot.domain.findings import AgentResult
+from bot.domain.model import Frozen
+from bot.domain.plan import Plan
+from bot.domain.triggers import Trigger
+
+
+class _Fact(Frozen):
+    at: float
+    delivery: str = ""
+    actor: str = ""
+
+
+class CommitReceived(_Fact):
+    """A trigger wants this commit looked at, and this is the plan for it."""
+
+    kind: Literal["CommitReceived"] = "CommitReceived"
+    installation: int
+    trigger: Trigger
+    plan: Plan
+
+
+class RerunRequested(_Fact):
+    """A person wants agents to run again: those named, or all. `failed_only` leaves out those that passed."""
+
+    kind: Literal["RerunRequested"] = "RerunRequested"
+    agents: tuple[str, ...] = ()
+    failed_only: bool = False
+
+
+class PullChanged(_Fact):
+    """A pull request with this head was closed or became a draft that is not wanted, or its head moved on to
+    `moved_to`. `updated_at` orders it against the pull request's other news."""
+
+    kind: Literal["PullChanged"] = "PullChanged"
+    number: int
+    updated_at: float
+    reason: str
+    moved_to: str | None = None
+
+
+class AgentStarted(_Fact):
+    """A worker took the agent's job up."""
+
+    kind: Literal["AgentStarted"] = "AgentStarted"
+    agent: str
+    attempt: int
+
+
+class AgentProgressed(_Fact):
+    """A running agent says how far it is, in a few words."""
+
+    kind: Literal["AgentProgressed"] = "AgentProgressed"
+    agent: str
+    attempt: int
+    message: str
+
+
+class AgentFinished(_Fact):
+    """An agent ended, one way or another."""
+
+    kind: Literal["AgentFinished"] = "AgentFinished"
+    agent: str
+    attempt: int
+    result: AgentResult
+
+
+class DeadlinePassed(_Fact):
+    """The sweep saw that a deadline of this run had passed at `at`."""
+
+    kind: Literal["DeadlinePassed"] = "DeadlinePassed"
+
+
+Event = Annotated[
+    CommitReceived | RerunRequested | PullChanged | AgentStarted | AgentProgressed | AgentFinished | DeadlinePassed,
+    Field(discriminator="kind"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

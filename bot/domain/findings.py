@@ -1,0 +1,254 @@
+"""Findings and agent results: what an agent has to say about one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import total_ordering
+from typing import Literal
+
+from pydantic import Field
+
+from bot.domain.model import Frozen
+
+
+@total_ordering
+class Severity(StrEnum):
+    """One scale for every tool, from `info` to `critical`; ordered."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
+
+
+# The words tools and people use for a place on the scale.
+SEVERITY_WORDS: dict[str, Severity] = {
+    **{severity.value: severity for severity in Severity},
+    "none": Severity.INFO,
+    "note": Severity.INFO,
+    "notice": Severity.INFO,
+    "information": Severity.INFO,
+    "informational": Severity.INFO,
+    "hint": Severity.INFO,
+    "style": Severity.LOW,
+    "minor": Severity.LOW,
+    "warn": Severity.MEDIUM,
+    "warning": Severity.MEDIUM,
+    "moderate": Severity.MEDIUM,
+    "major": Severity.HIGH,
+    "error": Severity.HIGH,
+    "fatal": Severity.CRITICAL,
+    "blocker": Severity.CRITICAL,
+}
+
+
+def parse_severity(word: str, default: Severity = Severity.MEDIUM) -> Severity:
+    """The severity a tool's word stands for, in any case; `default` for a word nobody knows."""
+    return SEVERITY_WORDS.get(word.strip().lower(), default)
+
+
+# Where a finding lies, seen from the diff: on an added line, within a hunk, in a changed file, or anywhere else.
+Place = Literal["added", "context", "file", "elsewhere"]
+
+
+class Finding(Frozen):
+    """One problem.
+
+    Lines and columns are 1-based and name the head's side; `start_line` is None for a problem of the whole file, and
+    `path` (relative, `/`-separated) is empty for a problem of the whole run. `replacement` stands for the whole lines
+    `start_line..end_line` (the empty string deletes them) and ends without a newline. `sources` names every
+    `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output.
+    """
+
+    tool: str
+    rule: str
+    severity: Severity
+    message: str
+    path: str = ""
+    start_line: int | None = Field(default=None, ge=1)
+    end_line: int | None = Field(default=None, ge=1)
+    start_column: int | None = Field(default=None, ge=1)
+    end_column: int | None = Field(default=None, ge=1)
+    replacement: str | None = None
+    evidence: str = ""
+    url: str | None = None
+    cwe: int | None = None
+    sources: tuple[str, ...] = ()
+    fingerprint: str = ""
+    place: Place = "elsewhere"
+    new: bool = True
+
+    @property
+    def last_line(self) -> int | None:
+        return self.end_line or self.start_line
+
+    @property
+    def where(self) -> str:
+        """`path:line` as far as it is known."""
+        return f"{self.path}:{self.start_line}" if self.start_line else self.path
+
+
+class Outcome(StrEnum):
+    """How an agent ended. `skipped` means that nothing in the change was its business; only `clean` and `findings`
+    mean that it looked at all of it."""
+
+    CLEAN = "clean"
+    FINDINGS = "findings"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    NOT_RUN = "not_run"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    ERROR = "error"
+
+
+class NotCovered(Frozen):
+    """Something that was not looked at, and why."""
+
+    what: str
+    why: str
+
+
+class Tests(Frozen):
+    """Counts of a test run."""
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.passed + self.failed + self.errors + self.skipped
+
+
+class Cost(Frozen):
+    """What a model was asked: tokens, and US dollars where its price is known."""
+
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = None
+
+
+class AgentResult(Frozen):
+    """What one agent found at one commit.
+
+    `reason` says why for every outcome but `clean` and `findings`, and `remedy` what would change it. `covered` names
+    the files it looked at, `tools` the versions it used, `log` is a bounded tail of output for people.
+    """
+
+    outcome: Outcome
+    summary: str = ""
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    remedy: str = ""
+    covered: tuple[str, ...] = ()
+    not_covered: tuple[NotCovered, ...] = ()
+    tools: dict[str, str] = {}
+    tests: Tests | None = None
+    cost: Cost | None = None
+    seconds: float = 0.0
+    log: str = ""
+
+
+_SPACE = re.compile(r"\s+")
+_NUMBER = re.compile(r"\d+")
+
+
+def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
+    """Give each finding an identity that survives moved lines.
+
+    It is made of tool, rule, path and the text of its first line (`line_of(path, line)`, white space folded), counted
+    where that repeats; a finding without a line uses its message with the numbers left out.
+    """
+    seen: Counter[str] = Counter()
+    named = []
+    for finding in findings:
+        text = line_of(finding.path, finding.start_line) if finding.start_line else ""
+        text = _SPACE.sub(" ", text).strip() or _NUMBER.sub("0", finding.message)
+        identity = "\0".join((finding.tool, finding.rule, finding.path, text))
+        seen[identity] += 1
+        digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[:20]
+        named.append(finding.model_copy(update={"fingerprint": digest}))
+    return tuple(named)
+
+
+# Rules of different tools that name one problem. ruff's S-rules are bandit's B-rules under another letter; a secret is
+# a secret whoever saw it.
+_SECRET = re.compile(r"^(?:[SB]10[567]|secret\b.*)$", re.IGNORECASE)
+_RUFF_BANDIT = re.compile(r"^S(\d{3})$")
+
+
+def _problem(finding: Finding) -> str:
+    if _SECRET.match(finding.rule):
+        return "secret"
+    match = _RUFF_BANDIT.match(finding.rule)
+    return f"B{match[1]}" if match else finding.rule
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z]{3,}", text.lower()))
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    if _problem(one) == _problem(other) or (one.cwe is not None and one.cwe == other.cwe):
+        return True
+    mine, yours = _words(one.message), _words(other.message)
+    return bool(mine and yours) and len(mine & yours) / len(mine | yours) >= 0.6
+
+
+def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One problem seen by two sources on one line becomes one finding with both sources.
+
+    The more severe one speaks; order is otherwise kept. Two findings of one source are never merged: a tool that
+    speaks twice on a line means two things.
+    """
+    merged: list[Finding] = []
+    at: dict[tuple[str, int], list[int]] = {}
+    for finding in findings:
+        if not finding.start_line:
+            merged.append(finding)
+            continue
+        peers = at.setdefault((finding.path, finding.start_line), [])
+        for index in peers:
+            peer = merged[index]
+            if set(peer.sources) & set(finding.sources) or not _same(peer, finding):
+                continue
+            loud, quiet = (finding, peer) if finding.severity > peer.severity else (peer, finding)
+            merged[index] = loud.model_copy(
+                update={
+                    "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
+                    "replacement": loud.replacement if loud.replacement is not None else quiet.replacement,
+                    "evidence": loud.evidence or quiet.evidence,
+                    "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,
+                    "url": loud.url or quiet.url,
+                    "new": loud.new or quiet.new,
+                }
+            )
+            break
+        else:
+            peers.append(len(merged))
+            merged.append(finding)
+    return tuple(merged)

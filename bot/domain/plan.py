@@ -1,0 +1,129 @@
+"""What will run for a commit, and why: repository configuration + trigger -> plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.domain.findings import Severity, parse_severity
+from bot.domain.glob import matches_any
+from bot.domain.model import Frozen
+from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
+from config.repository import (
+    AgentConfig,
+    CommandConfig,
+    ExtensionConfig,
+    PullRequestTrigger,
+    Report,
+    RepositoryConfig,
+)
+
+
+class AgentPlan(Frozen):
+    """One agent's orders. `kind` is the queue it runs on and the implementation that runs: a built-in name, `command`,
+    or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `skip` says
+    why it will not run at all."""
+
+    name: str
+    kind: str
+    required: bool
+    fail_on: Severity | None
+    report: Report
+    timeout: int
+    paths: tuple[str, ...] = ()
+    paths_ignore: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+    skip: str = ""
+
+
+class Problem(Frozen):
+    """Something wrong in a configuration file: where, what, and how to mend it."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+
+class Plan(Frozen):
+    """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs."""
+
+    agents: tuple[AgentPlan, ...] = ()
+    source: str = "built-in defaults"
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
+    max_comments: int = 5
+
+
+def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> str:
+    """Why this trigger starts no run under this configuration; empty when it does."""
+    triggers = config.triggers
+    match trigger:
+        case Push():
+            wanted = triggers.push if triggers.push is not None else (default_branch,)
+            if not matches_any(wanted, trigger.branch):
+                return f"triggers.push ({', '.join(wanted) or 'none'}) does not name the branch {trigger.branch}"
+        case Pull():
+            pulls = triggers.pull_request
+            if isinstance(pulls, bool):
+                pulls = PullRequestTrigger() if pulls else None
+            if pulls is None:
+                return "triggers.pull_request is false"
+            if trigger.draft and not pulls.drafts:
+                return "the pull request is a draft and triggers.pull_request.drafts is false"
+            if not matches_any(pulls.branches, trigger.base_ref):
+                return f"triggers.pull_request.branches does not name the base branch {trigger.base_ref}"
+        case MergeGroup():
+            if not triggers.merge_group:
+                return "triggers.merge_group is false"
+    return ""
+
+
+def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in defaults") -> Plan:
+    """The agents to run for a trigger that `why_not` lets through, in the order of the file."""
+    agents = tuple(
+        _agent(name, settings, trigger.event) for name, settings in config.agents.by_name().items() if settings.enabled
+    )
+    names = {agent.name for agent in agents}
+    agents = tuple(
+        a.model_copy(update={"after": tuple(n for n in a.after if n in names and n != a.name)}) for a in agents
+    )
+    ahead = config.not_acted_on()
+    notices = (f"This version of Assay does not act on: {', '.join(ahead)}.",) if ahead else ()
+    return Plan(agents=agents, source=source, notices=notices, max_comments=config.agents.review.max_comments)
+
+
+def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
+    if isinstance(config, ExtensionConfig):
+        kind = "extension"
+    elif isinstance(config, CommandConfig):
+        kind = "command"
+    else:
+        kind = name
+    own = config.model_dump(mode="json", exclude=set(AgentConfig.model_fields))
+    return AgentPlan(
+        name=name,
+        kind=kind,
+        required=config.required,
+        fail_on=None if config.fail_on == "never" else parse_severity(config.fail_on),
+        report=config.report,
+        timeout=config.timeout,
+        paths=config.paths,
+        paths_ignore=config.paths_ignore,
+        after=config.after,
+        settings=own,
+        skip=f"`on` does not name the event {event}" if config.on and event not in config.on else "",
+    )
+
+
+def skipped_by_paths(agent: AgentPlan, changed: tuple[str, ...]) -> str:
+    """Why the agent's path filters leave it nothing to do for these changed files; empty when it has to run."""
+    if not agent.paths and not agent.paths_ignore:
+        return ""
+    left = [path for path in changed if not matches_any(agent.paths_ignore, path)]
+    if agent.paths:
+        left = [path for path in left if matches_any(agent.paths, path)]
+    if left:
+        return ""
+    return "no changed file matches its `paths`" if agent.paths else "every changed file matches its `paths_ignore`"

@@ -1,0 +1,100 @@
+"""A run: everything known about one commit of one repository."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bot.domain.findings import AgentResult, Outcome
+from bot.domain.model import Frozen
+from bot.domain.plan import AgentPlan, Plan
+from bot.domain.triggers import Pull, Trigger
+
+# How long an agent may wait in a queue before the run ends without it, and what a worker gets on top of an agent's own
+# timeout to check out and report; seconds.
+QUEUE_PATIENCE = 6 * 3600
+GRACE = 120
+
+
+class RunKey(Frozen):
+    """The unit of correlation: a repository (`owner/name`) and a full commit SHA."""
+
+    repository: str
+    sha: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.sha}"
+
+    @classmethod
+    def parse(cls, text: str) -> RunKey:
+        """The inverse of `str`. Raises ValueError for a text that is no key."""
+        repository, at, sha = text.partition("@")
+        if not at or repository.count("/") != 1 or not sha:
+            raise ValueError(f"{text!r} is not a run: expected OWNER/NAME@SHA")
+        return cls(repository=repository, sha=sha)
+
+
+class Phase(StrEnum):
+    """Where an agent stands. `waiting`: for the agents in its `after`."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class AgentState(Frozen):
+    """One agent of a run. `attempt` counts from 1; `assumed` marks a result that the reducer made up because none
+    came (a deadline, a cancellation). Times are seconds since the epoch."""
+
+    plan: AgentPlan
+    attempt: int = 1
+    phase: Phase = Phase.WAITING
+    deadline: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    progress: str = ""
+    result: AgentResult | None = None
+    assumed: bool = False
+
+    @property
+    def in_flight(self) -> bool:
+        return self.phase in (Phase.QUEUED, Phase.RUNNING)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.result.outcome if self.result else None
+
+
+class Run(Frozen):
+    """The state that the event log folds into. `base_sha` is what the commit is compared with. `superseded_by` names
+    the newer head when the pull request moved on; `reruns` the deliveries that asked for another attempt."""
+
+    key: RunKey
+    installation: int
+    created_at: float
+    updated_at: float
+    triggers: tuple[Trigger, ...] = ()
+    plan: Plan = Plan()
+    base_sha: str | None = None
+    attempt: int = 1
+    agents: tuple[AgentState, ...] = ()
+    superseded_by: str | None = None
+    reruns: tuple[str, ...] = ()
+
+    def agent(self, name: str) -> AgentState | None:
+        return next((agent for agent in self.agents if agent.plan.name == name), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every agent has ended. A run that is complete may be opened again by a new attempt."""
+        return all(agent.phase is Phase.DONE for agent in self.agents)
+
+    @property
+    def pulls(self) -> tuple[Pull, ...]:
+        """The pull requests whose head this is, the oldest first."""
+        return tuple(sorted((t for t in self.triggers if isinstance(t, Pull)), key=lambda pull: pull.number))
+
+    @property
+    def deadline(self) -> float | None:
+        """When the sweep must look at this run again."""
+        return min((a.deadline for a in self.agents if a.deadline is not None), default=None)

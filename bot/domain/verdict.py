@@ -1,0 +1,143 @@
+"""The verdict contract (design, section 4): what the results of a run amount to.
+
+Nothing that was not looked at is green. `success` needs every required agent `clean`, or with findings below its
+`fail_on`. Where a required agent had nothing to do (`skipped`) the verdict is `neutral`: it lets a merge pass, but does
+not claim more than was seen. Where one did not look, or not at everything (`partial`, `not_run`), a person has to
+decide: `action_required`. Agents that are not required never change the verdict.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bot.domain.findings import Finding, Outcome, merge
+from bot.domain.model import Frozen
+from bot.domain.run import AgentState, Phase, Run
+
+
+class Conclusion(StrEnum):
+    """GitHub's words for how a check ends, from the best to the worst."""
+
+    SUCCESS = "success"
+    NEUTRAL = "neutral"
+    SKIPPED = "skipped"
+    ACTION_REQUIRED = "action_required"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    FAILURE = "failure"
+
+
+class Verdict(Frozen):
+    """The joined result. `conclusion` is None while agents are at work. `because` names, one sentence each, what kept
+    it from being a plain success."""
+
+    conclusion: Conclusion | None
+    title: str
+    because: tuple[str, ...] = ()
+
+
+def blocking(agent: AgentState) -> tuple[Finding, ...]:
+    """The agent's new findings at or above its `fail_on`."""
+    limit = agent.plan.fail_on
+    if agent.result is None or limit is None:
+        return ()
+    return tuple(finding for finding in agent.result.findings if finding.new and finding.severity >= limit)
+
+
+def passed(agent: AgentState) -> bool:
+    """Whether the agent looked at everything that was its business and has nothing against the commit."""
+    return agent.outcome in (Outcome.CLEAN, Outcome.FINDINGS) and not blocking(agent)
+
+
+def agent_conclusion(agent: AgentState) -> Conclusion | None:
+    """The conclusion of the agent's own check; None while it is at work."""
+    if agent.phase is not Phase.DONE or agent.result is None:
+        return None
+    match agent.result.outcome:
+        case Outcome.CLEAN:
+            return Conclusion.FAILURE if blocking(agent) else Conclusion.SUCCESS
+        case Outcome.FINDINGS:
+            if blocking(agent):
+                return Conclusion.FAILURE
+            return Conclusion.SUCCESS if agent.plan.required or agent.plan.fail_on else Conclusion.NEUTRAL
+        case Outcome.PARTIAL:
+            return Conclusion.FAILURE if blocking(agent) else _unlooked(agent)
+        case Outcome.NOT_RUN:
+            return _unlooked(agent)
+        case Outcome.SKIPPED:
+            return Conclusion.SKIPPED
+        case Outcome.CANCELLED:
+            return Conclusion.CANCELLED
+        case Outcome.TIMED_OUT:
+            return Conclusion.TIMED_OUT
+        case Outcome.ERROR:
+            return Conclusion.FAILURE if agent.plan.required else Conclusion.NEUTRAL
+
+
+def _unlooked(agent: AgentState) -> Conclusion:
+    return Conclusion.ACTION_REQUIRED if agent.plan.required else Conclusion.NEUTRAL
+
+
+def verdict(run: Run) -> Verdict:
+    """Join the agents of a run."""
+    if run.plan.problems:
+        return Verdict(
+            conclusion=Conclusion.FAILURE,
+            title="The configuration is not valid, so nothing was checked",
+            because=tuple(f"{p.file}:{p.line}: {p.message}" for p in run.plan.problems),
+        )
+    left = [agent for agent in run.agents if agent.phase is not Phase.DONE]
+    if left:
+        done = len(run.agents) - len(left)
+        return Verdict(conclusion=None, title=f"{done} of {len(run.agents)} agents done")
+    required = [agent for agent in run.agents if agent.plan.required]
+    conclusions = {agent.plan.name: agent_conclusion(agent) for agent in required}
+    because = tuple(reason for agent in required if (reason := _reason(agent)))
+    if not required:
+        return Verdict(conclusion=Conclusion.NEUTRAL, title="No agent is required, so nothing was decided")
+    worst = _worst({conclusion for conclusion in conclusions.values() if conclusion})
+    return Verdict(conclusion=worst, title=_title(worst, run), because=because)
+
+
+def _worst(conclusions: set[Conclusion]) -> Conclusion:
+    if Conclusion.TIMED_OUT in conclusions:
+        return Conclusion.FAILURE
+    worst = max(conclusions, key=list(Conclusion).index)
+    return Conclusion.NEUTRAL if worst is Conclusion.SKIPPED else worst
+
+
+def _title(conclusion: Conclusion, run: Run) -> str:
+    match conclusion:
+        case Conclusion.SUCCESS:
+            below = sum(1 for finding in findings(run) if finding.new)
+            return f"Passed, with {count(below, 'finding')} below the limits" if below else "Passed"
+        case Conclusion.NEUTRAL | Conclusion.SKIPPED:
+            return "Nothing against it, but not every required agent had something to look at"
+        case Conclusion.ACTION_REQUIRED:
+            return "Not everything could be looked at: a person has to decide"
+        case Conclusion.CANCELLED:
+            return f"Superseded by {run.superseded_by[:7]}" if run.superseded_by else "Cancelled"
+        case Conclusion.TIMED_OUT | Conclusion.FAILURE:
+            total = len(merge(f for agent in run.agents if agent.plan.required for f in blocking(agent)))
+            return f"Failed: {count(total, 'finding')} to mend" if total else "Failed: an agent could not finish"
+
+
+def _reason(agent: AgentState) -> str:
+    """Why this agent is no plain success, in one sentence; empty when it is."""
+    name, result = agent.plan.name, agent.result
+    if result is None or passed(agent):
+        return ""
+    if bad := blocking(agent):
+        return f"{name}: {count(len(bad), 'finding')} at or above {agent.plan.fail_on}"
+    return f"{name}: {result.outcome.value.replace('_', ' ')}" + (f": {result.reason}" if result.reason else "")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 finding`, `2 findings`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def findings(run: Run) -> tuple[Finding, ...]:
+    """All findings of the run, the worst first, one problem once."""
+    every = merge(finding for agent in run.agents if agent.result for finding in agent.result.findings)
+    return tuple(sorted(every, key=lambda f: (-f.severity.rank, f.path, f.start_line or 0, f.tool, f.rule)))

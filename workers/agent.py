@@ -1,0 +1,153 @@
+"""The seam between Assay and an agent: what an agent is given, and what it gives back.
+
+An agent is any object with `run(work, kit) -> AgentResult`. It looks at one commit and returns findings; it does not
+post, enqueue, or hold credentials. Everything of the outside reaches it through `Kit`. The registry
+(`workers/registry.py`) lists the built-in ones; other people's are found by their entry point, group `assay.agents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from bot.domain.diff import Diff
+from bot.domain.findings import AgentResult, Cost, Finding
+
+# Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
+OUTPUT_LIMIT = 8_000_000
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended. `exit_code` is None when it was ended by the clock or a signal. `stdout` and `stderr` are
+    decoded with replacement and bounded by `OUTPUT_LIMIT`."""
+
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to run: an argument list (never a shell string), a folder to run in, a wall clock in seconds.
+
+    `env` is added to the sandbox's clean environment. `executes_code` says that it may execute code of the repository;
+    without it, it only reads.
+    """
+
+    argv: Sequence[str]
+    cwd: Path
+    timeout: float
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
+    executes_code: bool = False
+
+
+class Sandbox(Protocol):
+    """Runs processes that read or execute what a stranger wrote."""
+
+    @property
+    def level(self) -> str:
+        """How strong it is, in a few words for people."""
+
+    def run(self, command: Command) -> Completed:
+        """Run to the end, or to the wall clock, and leave no process behind.
+
+        Raises bot.errors.ToolFailed when the program cannot be started (it is not installed, say).
+        """
+
+    def which(self, program: str) -> str | None:
+        """The path of a program as the sandbox sees it, None where there is none."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A linter or scanner: how to run it, and how to read what it says. One small module a tool.
+
+    `applies(path)` says which files it reads. `argv(files)` is the command line for some of them, given relative as
+    `./path`; without `files_as_arguments` it is run once over the whole tree. `parse(completed)` is pure: it turns the
+    output into findings with relative paths, or raises bot.errors.ToolFailed with the tool's own words. `version`
+    is the command that prints its version. `executes_code` tells whether it may execute the repository's code.
+    """
+
+    name: str
+    applies: Callable[[str], bool]
+    argv: Callable[[Sequence[str]], list[str]]
+    parse: Callable[[Completed], list[Finding]]
+    version: Sequence[str]
+    languages: str
+    licence: str
+    executes_code: bool = False
+
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Model(Protocol):
+    """A language model that answers in a given shape."""
+
+    @property
+    def name(self) -> str: ...
+
+    def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
+        """One question, one typed answer, and what it cost.
+
+        Raises bot.errors.Unavailable (rate limit, outage, timeout; worth another try), bot.errors.Refused (the
+        provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair).
+        """
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
+    people who wait. `redact` takes secrets out of a text."""
+
+    sandbox: Sandbox
+    model: Model | None
+    progress: Callable[[str], None]
+    redact: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One commit to look at.
+
+    `root` holds the commit's files; an agent may write there, nobody else sees it. `base()` makes the files of the
+    commit it is compared with, None for a first commit. `diff` is between the two, `patch` is its text.
+    `files` are those of the head to look at: the changed ones, or with `scope` `all` every one. `settings` is the
+    agent's part of the configuration. `trusted` is false when the author may not execute code here
+    (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
+    `description` are a stranger's words. `timeout` is what the agent has, in seconds.
+    """
+
+    repository: str
+    sha: str
+    root: Path
+    base: Callable[[], Path | None]
+    diff: Diff
+    patch: Callable[[], str]
+    settings: Mapping[str, Any]
+    timeout: float
+    trusted: bool = True
+    title: str = ""
+    description: str = ""
+    scope: Literal["change", "all"] = "change"
+    files: tuple[str, ...] = ()
+
+
+class Agent(Protocol):
+    """Looks at one commit."""
+
+    def run(self, work: Work, kit: Kit) -> AgentResult:
+        """Look, and say what was found, what was covered and what was not.
+
+        Findings may lie anywhere; the worker sets `place`, `fingerprint` and `sources` and applies `report`. An
+        exception becomes the outcome `error`.
+        """
