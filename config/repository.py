@@ -2,6 +2,9 @@
 
 Every field has a default, so that an empty file, or none, is a whole configuration. Reading a file, layering and the
 messages about a bad one are in `config/reading.py`.
+
+Scalars are strict (`"yes"` is not true, `"5"` is not 5), so that this schema and the JSON Schema that editors use
+(`config/schema.py`) agree about every file. A key with nothing after it is a key left out.
 """
 
 from __future__ import annotations
@@ -9,7 +12,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictInt,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 Report = Literal["added", "context", "file", "all"]
 FailOn = Literal["info", "low", "medium", "warning", "high", "error", "critical", "never"]
@@ -17,27 +32,54 @@ Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit
 EventName = Literal["push", "pull_request", "merge_group", "schedule"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+_LONGEST = 6 * 3600
+# The YAML file is bounded too; these keep one key from filling it all.
+_MAX_ENTRIES = 100
+_MAX_GLOB = 256
+_MAX_OWN_AGENTS = 28
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from `90`, `90s`, `10m`, `1h` or `1h30m`.
+    """Seconds from `90s`, `10m`, `1h` or `1h30m`. What is no string is left to the next check.
 
     Raises ValueError for any other text.
     """
     if not isinstance(value, str):
         return value
-    parts = re.findall(r"(\d+)([smh])", value)
-    if not parts or "".join(number + unit for number, unit in parts) != value.strip():
+    if not re.fullmatch(r"([0-9]{1,9}[smh])+", value):
         raise ValueError("a duration is a number of seconds, or like 90s, 10m, 1h30m")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smh])", value))
 
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration, json_schema_input_type=int | str), Field(ge=1, le=6 * 3600)]
-Globs = Annotated[tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
+Duration = Annotated[
+    StrictInt,
+    BeforeValidator(parse_duration),
+    Field(ge=1, le=_LONGEST),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _LONGEST},
+                {"type": "string", "pattern": "^([0-9]{1,9}[smh])+$"},
+            ]
+        }
+    ),
+]
+Glob = Annotated[str, Field(min_length=1, max_length=_MAX_GLOB)]
+Globs = Annotated[
+    tuple[Glob, ...],
+    BeforeValidator(_as_list, json_schema_input_type=Glob | list[Glob]),
+    Field(max_length=_MAX_ENTRIES),
+]
+Events = Annotated[
+    tuple[EventName, ...],
+    BeforeValidator(_as_list, json_schema_input_type=EventName | list[EventName]),
+    Field(max_length=_MAX_ENTRIES),
+]
+Dollars = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -45,92 +87,121 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _left_out(cls, value: Any) -> Any:
+        """`agents:` with nothing after it comes as None: an empty section, and for other keys the default."""
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
+        return {} if value is None else value
+
 
 class PullRequestTrigger(Section):
     """When a pull request starts a run."""
 
-    drafts: bool = Field(default=False, description="Check drafts too.")
+    drafts: StrictBool = Field(default=False, description="Check drafts too.")
     branches: Globs = Field(default=("**",), description="Base branches whose pull requests are checked.")
 
 
 class AgentConfig(Section):
     """What every agent has."""
 
-    enabled: bool = True
-    required: bool = Field(default=False, description="The joined check waits for it and fails with it.")
-    fail_on: FailOn = Field(default="medium", description="The lowest severity that fails the agent; `never`: none.")
-    report: Report = Field(
-        default="added", description="Which findings count: on added lines, in hunks, in changed files, all."
+    enabled: StrictBool = Field(default=True, description="false: the agent is not part of any run.")
+    required: StrictBool = Field(default=False, description="The joined check waits for it and fails with it.")
+    fail_on: FailOn = Field(
+        default="medium",
+        description="The lowest severity that fails the agent. `warning` means medium, `error` high, `never` none.",
     )
-    timeout: Duration = Field(default=600, description="Seconds, or like 90s, 10m, 1h.")
+    report: Report = Field(
+        default="added",
+        description="Which findings count: on added lines, in the diff's hunks (`context`), in changed files, or all.",
+    )
+    timeout: Duration = Field(default=600, description="Seconds, or like 90s, 10m, 1h30m. At most 6h.")
     paths: Globs = Field(default=(), description="Run only when a changed file matches one of these globs.")
-    paths_ignore: Globs = Field(default=(), description="Changed files that do not count.")
-    on: tuple[EventName, ...] = Field(default=(), description="Run only for these events; default: all.")
-    after: Globs = Field(default=(), description="Agents that must have ended first.")
+    paths_ignore: Globs = Field(default=(), description="Changed files that do not count for `paths`.")
+    on: Events = Field(default=(), description="Run only for these events. Empty: for all.")
+    after: Globs = Field(default=(), description="Names of agents that must have ended first.")
+
+
+# A union's branch is chosen by `Discriminator`, so that a mistake in it is reported once and not for each branch.
+# The tags stand in pydantic's error locations between keys; their brackets tell them from keys.
+Tools = Annotated[
+    Annotated[Literal["auto"], Tag("<word>")]
+    | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Tag("<list>"), Field(max_length=_MAX_ENTRIES)],
+    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<list>"),
+]
 
 
 class TestConfig(AgentConfig):
     """Runs the tests."""
 
-    required: bool = True
-    report: Report = "all"
+    required: StrictBool = Field(default=True, description="The joined check waits for it and fails with it.")
+    report: Report = Field(
+        default="all", description="As for every agent; a broken test counts wherever it stands, so all by default."
+    )
     setup: str | None = Field(default=None, description="A shell command run before, such as `npm ci`.")
-    run: str | None = Field(default=None, description="The test command; default: by detection.")
+    run: str | None = Field(
+        default=None, description="The test command. Left out: found by detection (pytest, npm test, make test)."
+    )
     junit: Globs = Field(default=(), description="Globs of JUnit XML files that the command leaves behind.")
 
 
 class LintConfig(AgentConfig):
     """Runs linters."""
 
-    required: bool = True
-    tools: Literal["auto"] | tuple[str, ...] = Field(default="auto", description="`auto` or a list of tool names.")
+    required: StrictBool = Field(default=True, description="The joined check waits for it and fails with it.")
+    tools: Tools = Field(default="auto", description="`auto` (by detection) or a list of tool names.")
 
 
 class SecurityConfig(AgentConfig):
     """Looks for secrets and insecure code."""
 
-    required: bool = True
-    fail_on: FailOn = "high"
-    tools: Literal["auto"] | tuple[str, ...] = Field(default="auto", description="`auto` or a list of tool names.")
+    required: StrictBool = Field(default=True, description="The joined check waits for it and fails with it.")
+    fail_on: FailOn = Field(default="high", description="The lowest severity that fails the agent.")
+    tools: Tools = Field(default="auto", description="`auto` (by detection) or a list of tool names.")
 
 
 class ReviewRule(Section):
     """Instructions for files that match."""
 
-    paths: Globs
-    instructions: str
+    paths: Globs = Field(description="Globs of files.")
+    instructions: str = Field(description="What the reviewer should look for in them.")
 
 
 class Budget(Section):
     """What the model may cost, in US dollars."""
 
-    run: float | None = Field(default=None, ge=0, description="A run's cap.")
-    month: float | None = Field(default=None, ge=0, description="Not acted on yet.")
+    run: Dollars | None = Field(default=None, description="The most a run may cost. Left out: no limit.")
+    month: Dollars | None = Field(default=None, description="Not acted on yet.")
 
 
 class ReviewConfig(AgentConfig):
     """Asks a language model to review the change."""
 
-    fail_on: FailOn = "never"
-    instructions: str = ""
-    rules: tuple[ReviewRule, ...] = ()
-    max_comments: int = Field(default=5, ge=0, le=50, description="Inline comments a run posts at most.")
-    budget: Budget = Budget()
-    model: str | None = Field(default=None, description="The model; default: the operator's.")
+    fail_on: FailOn = Field(default="never", description="The lowest severity that fails the agent.")
+    instructions: str = Field(default="", description="What the reviewer should know or look for.")
+    rules: tuple[ReviewRule, ...] = Field(
+        default=(), max_length=_MAX_ENTRIES, description="Instructions for some files: `paths` and `instructions` each."
+    )
+    max_comments: Annotated[StrictInt, Field(ge=0, le=50)] = Field(
+        default=5, description="Inline comments that a run posts at most, 0 to 50."
+    )
+    budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars.")
+    model: str | None = Field(default=None, description="The model. Left out: the operator's `ASSAY_LLM_MODEL`.")
 
 
 class CommandConfig(AgentConfig):
     """Any command: an agent of its own name."""
 
-    report: Report = "all"
-    setup: str | None = None
-    run: str = Field(description="A shell command.")
-    format: Format = Field(default="exit-code", description="What its standard output is.")
-    output: str | None = Field(default=None, description="A file to read instead of standard output.")
+    report: Report = Field(default="all", description="As for every agent; all by default.")
+    setup: str | None = Field(default=None, description="A shell command run before, such as `npm ci`.")
+    run: Annotated[str, Field(min_length=1)] = Field(description="A shell command.")
+    format: Format = Field(default="exit-code", description="How to read its standard output.")
+    output: str | None = Field(default=None, description="A file it writes, to read instead of standard output.")
 
 
-NAME = re.compile(r"^[a-z][a-z0-9_-]{0,38}$")
 RESERVED = ("config",)
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,38}")
 
 BUILT_IN: dict[str, type[AgentConfig]] = {
     "test": TestConfig,
@@ -145,16 +216,28 @@ class ExtensionConfig(AgentConfig):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    uses: str = Field(description="The entry point's name. Further keys are the agent's own settings.")
+    uses: Annotated[str, Field(min_length=1)] = Field(
+        description="The entry point's name. Further keys are the agent's own settings."
+    )
+
+
+def _agent_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise ValueError(
+            "cannot name an agent: use lower-case letters, digits, - and _ (at most 39, a letter first), "
+            f"and not {', '.join(RESERVED)}"
+        )
+    return name
 
 
 def _flavour(value: object) -> str:
     uses = "uses" in value if isinstance(value, dict) else isinstance(value, ExtensionConfig)
-    return "extension" if uses else "command"
+    return "<extension>" if uses else "<command>"
 
 
+AgentName = Annotated[str, AfterValidator(_agent_name)]
 Custom = Annotated[
-    Annotated[CommandConfig, Tag("command")] | Annotated[ExtensionConfig, Tag("extension")], Discriminator(_flavour)
+    Annotated[CommandConfig, Tag("<command>")] | Annotated[ExtensionConfig, Tag("<extension>")], Discriminator(_flavour)
 ]
 
 
@@ -162,21 +245,17 @@ class Agents(Section):
     """The agents by name: the four built-in ones, and any command or extension under a name of its own."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, Custom]
+    __pydantic_extra__: dict[AgentName, Custom]
 
-    test: TestConfig = TestConfig()
-    lint: LintConfig = LintConfig()
-    security: SecurityConfig = SecurityConfig()
-    review: ReviewConfig = ReviewConfig()
+    test: TestConfig = Field(default=TestConfig(), description="Runs the tests.")
+    lint: LintConfig = Field(default=LintConfig(), description="Runs linters.")
+    security: SecurityConfig = Field(default=SecurityConfig(), description="Looks for secrets and insecure code.")
+    review: ReviewConfig = Field(default=ReviewConfig(), description="Asks a language model to review the change.")
 
     @model_validator(mode="after")
-    def _names(self) -> Agents:
-        for name in self.__pydantic_extra__:
-            if not NAME.match(name) or name in RESERVED:
-                raise ValueError(
-                    f"{name!r} cannot name an agent: use lower-case letters, digits, - and _ (at most 39), "
-                    f"and not {', '.join(RESERVED)}"
-                )
+    def _not_too_many(self) -> Agents:
+        if len(self.__pydantic_extra__) > _MAX_OWN_AGENTS:
+            raise ValueError(f"at most {_MAX_OWN_AGENTS} agents of your own; join some of their commands")
         return self
 
     def by_name(self) -> dict[str, AgentConfig]:
@@ -192,25 +271,30 @@ class Agents(Section):
 class Schedule(Section):
     """A run by the clock."""
 
-    cron: str
-    agents: Globs = ()
+    cron: str = Field(description="Five fields, as in crontab.")
+    agents: Globs = Field(default=(), description="The agents to run. Empty: all.")
 
 
 class Triggers(Section):
     """What starts a run. A push to a branch outside `push` runs only when it belongs to a pull request."""
 
-    push: Globs | None = Field(default=None, description="Branches checked on push; default: the default branch.")
-    pull_request: PullRequestTrigger | bool = Field(default=PullRequestTrigger(), description="false: never.")
-    merge_group: bool = Field(default=True, description="Check merge queue entries.")
-    schedule: tuple[Schedule, ...] = Field(default=(), description="Not acted on yet.")
+    push: Globs | None = Field(
+        default=None, description="Globs of branches checked on push. Left out: the default branch; `[]`: none."
+    )
+    pull_request: Annotated[
+        Annotated[PullRequestTrigger, Tag("<section>")] | Annotated[bool, Field(strict=True), Tag("<switch>")],
+        Discriminator(lambda value: "<section>" if isinstance(value, dict | PullRequestTrigger) else "<switch>"),
+    ] = Field(default=PullRequestTrigger(), description="Which pull requests are checked; `false`: none.")
+    merge_group: StrictBool = Field(default=True, description="Check merge queue entries.")
+    schedule: tuple[Schedule, ...] = Field(default=(), max_length=_MAX_ENTRIES, description="Not acted on yet.")
 
 
 class RepositoryConfig(Section):
     """The whole file."""
 
-    version: Literal[1] = 1
-    triggers: Triggers = Triggers()
-    agents: Agents = Agents()
+    version: Literal[1] = Field(default=1, description="The version of this format.")
+    triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
+    agents: Agents = Field(default=Agents(), description="The agents by name.")
     approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")
     commands: dict[str, str] = Field(default={}, description="Not acted on yet.")
     notify: tuple[dict[str, str], ...] = Field(default=(), description="Not acted on yet.")

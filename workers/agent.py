@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel
 
 from bot.domain.diff import Diff
-from bot.domain.findings import AgentResult, Cost, Finding
+from bot.domain.findings import AgentResult, Cost, Finding, NotCovered
 
 # Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
 OUTPUT_LIMIT = 8_000_000
@@ -67,24 +67,67 @@ class Sandbox(Protocol):
         """The path of a program as the sandbox sees it, None where there is none."""
 
 
+# The lines of a file of the tree by its relative path, without their ends; none for a file that cannot be read.
+Reader = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a tool said about `files` (as it was given them, `./path`). `config` is the repository's own configuration
+    of the tool, relative, where it was honoured; `read` gives the lines of the files."""
+
+    completed: Completed
+    files: Sequence[str]
+    config: str | None
+    read: Reader
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a tool's output means: its findings, and the files it says it could not read."""
+
+    findings: Sequence[Finding] = ()
+    unread: Sequence[NotCovered] = ()
+
+
 @dataclass(frozen=True)
 class Tool:
     """A linter or scanner: how to run it, and how to read what it says. One small module a tool.
 
-    `applies(path)` says which files it reads. `argv(files)` is the command line for some of them, given relative as
-    `./path`; without `files_as_arguments` it is run once over the whole tree. `parse(completed)` is pure: it turns the
-    output into findings with relative paths, or raises bot.errors.ToolFailed with the tool's own words. `version`
-    is the command that prints its version. `executes_code` tells whether it may execute the repository's code.
+    `applies(path)` says which files it reads. `argv(files, config)` is the command line for some of them, given
+    relative as `./path`; `config` is the repository's own configuration file to honour, None for the tool's defaults.
+    `configs` are the names such a file may have, each with a text that it must contain (empty: any). `stdin` is what
+    the tool is given to read. `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words
+    when the tool crashed. `version` is the command that prints its version. `executes_code` tells whether it may
+    execute the repository's code.
     """
 
     name: str
     applies: Callable[[str], bool]
-    argv: Callable[[Sequence[str]], list[str]]
-    parse: Callable[[Completed], list[Finding]]
+    argv: Callable[[Sequence[str], str | None], list[str]]
+    parse: Callable[[Output], Reading]
     version: Sequence[str]
     languages: str
     licence: str
+    configs: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
     executes_code: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The result of one test. `frames` are the places its trace names, the innermost first, as they stand there;
+    `path` and `line` are where the test itself is, where the report says so."""
+
+    name: str
+    status: Literal["passed", "failed", "error", "skipped"]
+    classname: str = ""
+    seconds: float = 0.0
+    message: str = ""
+    trace: str = ""
+    path: str = ""
+    line: int | None = None
+    frames: tuple[tuple[str, int], ...] = ()
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -95,6 +138,9 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def named(self, model: str) -> Model:
+        """Another model of the same provider."""
 
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """One question, one typed answer, and what it cost.
@@ -121,7 +167,7 @@ class Work:
 
     `root` holds the commit's files; an agent may write there, nobody else sees it. `base()` makes the files of the
     commit it is compared with, None for a first commit. `diff` is between the two, `patch` is its text.
-    `files` are those of the head to look at: the changed ones, or with `scope` `all` every one. `settings` is the
+    `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
     `description` are a stranger's words. `timeout` is what the agent has, in seconds.
@@ -138,7 +184,6 @@ class Work:
     trusted: bool = True
     title: str = ""
     description: str = ""
-    scope: Literal["change", "all"] = "change"
     files: tuple[str, ...] = ()
 
 

@@ -8,6 +8,7 @@ from bot.domain.findings import Severity, parse_severity
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
+from config.problems import Problem
 from config.repository import (
     AgentConfig,
     CommandConfig,
@@ -34,16 +35,6 @@ class AgentPlan(Frozen):
     after: tuple[str, ...] = ()
     settings: dict[str, Any] = {}
     skip: str = ""
-
-
-class Problem(Frozen):
-    """Something wrong in a configuration file: where, what, and how to mend it."""
-
-    file: str
-    line: int
-    column: int
-    key: str
-    message: str
 
 
 class Plan(Frozen):

@@ -1,0 +1,76 @@
+"""`assay`: the group of commands, each imported when it is called, and the one place where errors end."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import ClassVar
+
+import click
+
+from bot.errors import AssayError
+
+# What a command that could not do its work exits with; `assay check` uses 1 for findings.
+COULD_NOT = 2
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name and help line, so that `assay --help` imports none of them."""
+
+    commands_at: ClassVar[dict[str, tuple[str, str]]] = {
+        "check": ("bot.cli.check", "Check a repository on this machine; no GitHub needed."),
+        "demo": ("bot.cli.demo", "Show the main job against a stand-in GitHub."),
+        "serve": ("bot.cli.serve", "Run web, workers and sweep in one process tree."),
+        "web": ("bot.cli.serve", "Run the web process alone."),
+        "worker": ("bot.cli.serve", "Run workers for some queues."),
+        "sweep": ("bot.cli.serve", "Run the sweep alone."),
+        "doctor": ("bot.cli.doctor", "Check the installation, and say how to mend it."),
+        "runs": ("bot.cli.runs", "List recent runs."),
+        "show": ("bot.cli.runs", "Show a run's timeline and results."),
+        "replay": ("bot.cli.runs", "Fold a run's log again and compare."),
+        "config": ("bot.cli.config", "Validate and explain .github/assay.yml."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(self.commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self.commands_at:
+            return None
+        command = getattr(importlib.import_module(self.commands_at[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.commands_at.items()])
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="assay", message="assay %(version)s")
+def assay() -> None:
+    """Tests, lints, scans and reviews every commit, and answers with one verdict.
+
+    Try `assay check` in any git repository, or `assay demo`. To install the GitHub App, start with `assay doctor`.
+    """
+
+
+def main() -> None:
+    """The entry point. An expected failure is one line on standard error and exit code 2."""
+    from config.settings import SettingsError
+
+    try:
+        code = assay.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT)
+    except (AssayError, SettingsError) as error:
+        click.echo(f"assay: {error}", err=True)
+        sys.exit(COULD_NOT)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has left (`assay runs | head`).
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)

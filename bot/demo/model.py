@@ -1,0 +1,190 @@
+"""A stand-in for a model provider: a real HTTP server on loopback that speaks OpenAI's wire format strictly.
+
+What it says is scripted, as a list of answers or as a function of the request; so are its faults.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+from bot.demo.model_wire import Answer, Broken, ChatRequest, Json, Problem, Reply, check, chunks, completion
+
+Script = Sequence[Answer] | Callable[[ChatRequest], Answer]
+
+KEY = "sk-stand-in"
+MODEL = "stand-in-model"
+_LARGEST_BODY = 16_000_000
+_END_OF_SCRIPT = Problem(500, "the script is at its end", "server_error")
+
+
+class ScriptedModel:
+    """Serves while it is entered. `requests` are those that passed the checks, in order of arrival.
+
+    `forms` are the response formats it knows; the others are refused as a server that lacks them does.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        models: tuple[str, ...] = (MODEL,),
+        key: str = KEY,
+        forms: tuple[str, ...] = ("text", "json_object", "json_schema"),
+    ) -> None:
+        self.key, self.models, self.forms = key, models, forms
+        self.requests: list[ChatRequest] = []
+        self.refused: list[Problem] = []
+        self.stopping = threading.Event()
+        self._script = script
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> ScriptedModel:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, body: object) -> tuple[ChatRequest | None, Answer]:
+        """Check a request and take the script's answer to it."""
+        request = check(body, self.models, self.forms)
+        with self._lock:
+            if isinstance(request, Problem):
+                self.refused.append(request)
+                return None, request
+            self.requests.append(request)
+            if callable(self._script):
+                return request, self._script(request)
+            turn = len(self.requests) - 1
+            return request, self._script[turn] if turn < len(self._script) else _END_OF_SCRIPT
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Answers still under way end with the process; a test does not wait for a connection that is kept alive.
+    block_on_close = False
+
+    def __init__(self, model: ScriptedModel) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.model = model
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hung up is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Quiet: it shares a terminal with the demo."""
+
+    def do_GET(self) -> None:
+        if not self._authorized():
+            return
+        cards = [{"id": one, "object": "model", "created": 0, "owned_by": "assay"} for one in self.server.model.models]
+        path = self.path.removeprefix("/v1/models").strip("/")
+        if not self.path.startswith("/v1/models"):
+            self._problem(Problem(404, f"Invalid URL (GET {self.path})"))
+        elif not path:
+            self._json(200, {"object": "list", "data": cards})
+        else:
+            card = next((one for one in cards if one["id"] == path), None)
+            missing = Problem(404, f"The model `{path}` does not exist", code="model_not_found")
+            self._json(200, card) if card else self._problem(missing)
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _LARGEST_BODY))
+        if not self._authorized():
+            return
+        if self.path != "/v1/chat/completions":
+            self._problem(Problem(404, f"Invalid URL (POST {self.path})"))
+        elif self.headers.get_content_type() != "application/json":
+            self._problem(Problem(400, "you must provide a JSON body with Content-Type application/json"))
+        else:
+            self._chat(raw)
+
+    def _chat(self, raw: bytes) -> None:
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = None
+        request, answer = self.server.model.answer(body)
+        match answer:
+            case Problem():
+                self._problem(answer)
+            case Broken():
+                self._break(answer)
+            case Reply():
+                assert request is not None  # noqa: S101 - only a Problem comes without a request
+                self._reply(request, answer)
+
+    def _authorized(self) -> bool:
+        given = self.headers.get("Authorization", "")
+        if given == f"Bearer {self.server.model.key}":
+            return True
+        word = "Incorrect API key provided." if given else "You didn't provide an API key."
+        self._problem(Problem(401, word, code="invalid_api_key"))
+        return False
+
+    def _reply(self, request: ChatRequest, reply: Reply) -> None:
+        number = len(self.server.model.requests)
+        if not request.stream:
+            self._json(200, completion(request, reply, number))
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in (*chunks(request, reply, number), ""):
+            data = event.encode()
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    def _problem(self, problem: Problem) -> None:
+        wait = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+        self._json(problem.status, problem.body(), wait)
+
+    def _json(self, status: int, body: Json, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Type": "application/json"}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _break(self, broken: Broken) -> None:
+        self.close_connection = True
+        if broken.how == "reset":
+            # Zero linger: the connection ends in RST, not FIN.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
+        body = b"<html>not JSON</html>" if broken.how == "garbage" else b'{"id": "chatcmpl-1", "choices": ['
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body) if broken.how == "garbage" else 10_000))
+        self.end_headers()
+        self.wfile.write(body)
+        for _ in range(int(broken.seconds / 0.02)):
+            if self.server.model.stopping.wait(0.02):
+                return
+            self.wfile.write(b" ")
+            self.wfile.flush()

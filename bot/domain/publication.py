@@ -1,0 +1,36 @@
+"""What Assay remembers of what it has written to GitHub, so that it writes only the difference."""
+
+from __future__ import annotations
+
+from bot.domain.model import Frozen
+from bot.domain.views import Known
+
+
+class CheckRecord(Frozen):
+    """One check run as last written. `id` is None until GitHub has given one, `digest` is of the view without its
+    annotations, `annotations` how many went out. `doubtful` is set before a write and cleared after it: where it is
+    still set, nobody knows whether the write arrived."""
+
+    external_id: str
+    id: int | None = None
+    digest: str = ""
+    annotations: int = 0
+    completed: bool = False
+    doubtful: bool = False
+
+
+class Publication(Frozen):
+    """A run's checks, by name."""
+
+    checks: dict[str, CheckRecord] = {}
+
+
+class PullMemory(Frozen):
+    """A pull request's sticky comment and the findings it has told of. `before` are those of the commit before `sha`,
+    so that publishing one commit twice compares with the same past."""
+
+    comment: int | None = None
+    digest: str = ""
+    sha: str = ""
+    known: tuple[Known, ...] = ()
+    before: tuple[Known, ...] = ()

@@ -1,0 +1,226 @@
+"""A run as check runs: one per agent, the joined `assay`, and `assay / config` where the configuration is wrong."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bot.domain.findings import Finding, Outcome, Severity
+from bot.domain.markdown import bullets, clip, details, fence, fit, plain, table, visible
+from bot.domain.plan import Problem
+from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
+from bot.domain.run import AgentState, Phase, Run
+from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, verdict
+from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView
+from bot.domain.wording import (
+    agent_time,
+    cost_words,
+    limit_words,
+    result_words,
+    rule_words,
+    run_time,
+    tests_words,
+    tools_list,
+)
+
+JOINED = "assay"
+CONFIG = "assay / config"
+ANNOTATION_LIMIT = 1_000
+_TITLE_LIMIT = 255
+_LISTED = 200
+_LIST_ROOM = 30_000
+_LOG_ROOM = 12_000
+
+RERUN_FAILED = Action(label="Re-run failed", description="Run again what did not pass", identifier="rerun_failed")
+RERUN = Action(label="Re-run all", description="Run every agent again", identifier="rerun")
+
+
+def checks(run: Run) -> tuple[CheckView, ...]:
+    """Every check of the run as it should stand now, the joined one last."""
+    first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent) for agent in run.agents)
+    return (*first, _joined(run))
+
+
+def check_name(agent: str) -> str:
+    return f"{JOINED} / {agent}"
+
+
+def _external_id(run: Run, agent: str, attempt: int) -> str:
+    return f"{run.key}#{agent}#{attempt}"
+
+
+def _title(text: str) -> str:
+    return clip(visible(text), _TITLE_LIMIT)
+
+
+# -- one agent
+
+
+def _agent(run: Run, agent: AgentState) -> CheckView:
+    statuses: dict[Phase, Literal["queued", "in_progress", "completed"]] = {
+        Phase.RUNNING: "in_progress",
+        Phase.DONE: "completed",
+    }
+    noted = _noted(agent)
+    return CheckView(
+        name=check_name(agent.plan.name),
+        external_id=_external_id(run, agent.plan.name, agent.attempt),
+        status=statuses.get(agent.phase, "queued"),
+        conclusion=agent_conclusion(agent),
+        title=_title(result_words(agent)),
+        summary=fit(_agent_summary(run, agent), TEXT_LIMIT),
+        text=fit(_agent_text(run, agent, noted[ANNOTATION_LIMIT:]), TEXT_LIMIT),
+        annotations=tuple(annotation(finding) for finding in noted[:ANNOTATION_LIMIT]),
+        started_at=agent.started_at,
+        completed_at=agent.finished_at,
+    )
+
+
+def _noted(agent: AgentState) -> list[Finding]:
+    """The findings to annotate, the worst first."""
+    found = agent.result.findings if agent.result else ()
+    return sorted((f for f in found if f.new and f.path), key=lambda f: (-f.severity.rank, f.path, f.start_line or 0))
+
+
+def _agent_summary(run: Run, agent: AgentState) -> list[str]:
+    result = agent.result
+    if result is None:
+        return [plain(result_words(agent))]
+    already = sum(not finding.new for finding in result.findings)
+    new = len(result.findings) - already
+    facts = {
+        "Findings": f"{new:,} new, {len(blocking(agent)):,} of them block, {already:,} already there",
+        "Limit": limit_words(agent.plan.fail_on) + ("" if agent.plan.required else "; it is not required"),
+        "Tests": tests_words(result.tests) if result.tests else "",
+        "Looked at": count(len(result.covered), "file") if result.covered else "",
+        "With": plain(", ".join(tools_list(result)), 600),
+        "Time": agent_time(agent),
+        "Attempt": str(agent.attempt) if agent.attempt > 1 else "",
+    }
+    return [
+        plain(result.summary or result_words(agent), 1_000),
+        plain(result.reason, 2_000) if result.summary else "",
+        table(("", ""), [(name, fact) for name, fact in facts.items() if fact]),
+        section("Not looked at", bullets(gaps(run.model_copy(update={"agents": (agent,)})))),
+    ]
+
+
+def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]:
+    result = agent.result
+    if result is None:
+        return []
+    already = [finding for finding in result.findings if not finding.new]
+    nowhere = [finding for finding in result.findings if finding.new and not finding.path]
+    return [
+        section("Findings without a place", _findings(run, nowhere)),
+        *(section(plain(finding.message, 200), fence(finding.evidence, 3_000)) for finding in nowhere[:5] if finding.evidence),
+        section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond)),
+        section("Already there before this change, not counted", _findings(run, already)),
+        details("Output", fence(result.log, _LOG_ROOM, tail=True)) if result.log else "",
+    ]
+
+
+def _findings(run: Run, found: list[Finding]) -> str:
+    return listing((finding_line(run, finding) for finding in found[:_LISTED]), len(found), _LIST_ROOM)
+
+
+def annotation(finding: Finding) -> Annotation:
+    """The note on a finding's lines; one of a whole file stands on its first."""
+    first = finding.start_line or 1
+    last = max(first, finding.last_line or first)
+    one_line = first == last and finding.start_column is not None and finding.end_column is not None
+    evidence = clip(visible(finding.evidence, lines=True), 4_000)
+    said = clip(visible(finding.message, lines=True), 4_000)
+    return Annotation(
+        path=finding.path,
+        start_line=first,
+        end_line=last,
+        start_column=finding.start_column if one_line else None,
+        end_column=max(finding.start_column or 1, finding.end_column or 1) if one_line else None,
+        level=_level(finding.severity),
+        title=_title(f"{rule_words(finding)} ({finding.severity})"),
+        message="\n\n".join(part for part in (said, evidence) if part) or rule_words(finding),
+    )
+
+
+def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
+    if severity >= Severity.HIGH:
+        return "failure"
+    return "warning" if severity is Severity.MEDIUM else "notice"
+
+
+# -- the joined check
+
+
+def _joined(run: Run) -> CheckView:
+    joined = verdict(run)
+    done = joined.conclusion is not None
+    ends = [agent.finished_at for agent in run.agents if agent.finished_at is not None]
+    begun = any(agent.phase in (Phase.RUNNING, Phase.DONE) for agent in run.agents)
+    return CheckView(
+        name=JOINED,
+        external_id=_external_id(run, "", run.attempt),
+        status="completed" if done else "in_progress" if begun else "queued",
+        conclusion=joined.conclusion,
+        title=_title(joined.title),
+        summary=fit(_joined_summary(run, joined.because), TEXT_LIMIT),
+        text=fit([section("Findings", _findings(run, [f for f in findings(run) if f.new]))], TEXT_LIMIT),
+        actions=_actions(run) if done else (),
+        started_at=run.created_at,
+        completed_at=max(ends, default=run.updated_at) if done else None,
+    )
+
+
+def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
+    if run.plan.problems:
+        return [problems_table(run)]
+    every = findings(run)
+    already = sum(not finding.new for finding in every)
+    total = f"{count(len(every) - already, 'new finding')}, {already:,} already there." if run.complete else ""
+    spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
+    return [
+        section("Why", bullets(plain(reason, 400) for reason in because[:40])),
+        agents_table(run),
+        total,
+        section("Looked at", coverage(run)),
+        section("Not looked at", bullets(gaps(run)[:100])),
+        "\n\n".join(plain(notice) for notice in run.plan.notices[:20]),
+        f"Configuration: {plain(run.plan.source, 200)}" + (f" · Spent: {plain(spent, 200)}" if spent else ""),
+    ]
+
+
+def _actions(run: Run) -> tuple[Action, ...]:
+    if run.plan.problems:
+        return ()
+    bad = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED)
+    failed = any(agent.outcome in bad or blocking(agent) for agent in run.agents)
+    return (RERUN_FAILED, RERUN) if failed else (RERUN,)
+
+
+# -- the configuration
+
+
+def _config(run: Run) -> CheckView:
+    problems = run.plan.problems
+    return CheckView(
+        name=CONFIG,
+        external_id=_external_id(run, "config", run.attempt),
+        status="completed",
+        conclusion=Conclusion.FAILURE,
+        title=_title(f"{count(len(problems), 'problem')} in {problems[0].file}"),
+        summary=fit([problems_table(run), "Nothing was checked. Mend the file and push again."], TEXT_LIMIT),
+        annotations=tuple(_problem_note(problem) for problem in problems[:ANNOTATION_LIMIT] if problem.file),
+        started_at=run.created_at,
+        completed_at=run.updated_at,
+    )
+
+
+def _problem_note(problem: Problem) -> Annotation:
+    line = max(1, problem.line)
+    return Annotation(
+        path=problem.file,
+        start_line=line,
+        end_line=line,
+        level="failure",
+        title=_title(problem.key or "assay.yml"),
+        message=clip(visible(problem.message, lines=True), 4_000),
+    )

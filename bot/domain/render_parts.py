@@ -1,0 +1,111 @@
+"""The parts that checks, comments and reports are made of, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from bot.domain.findings import Finding
+from bot.domain.markdown import bullets, code, link, plain, table
+from bot.domain.run import Run
+from bot.domain.verdict import agent_conclusion, count
+from bot.domain.wording import agent_time, blocks, result_words, rule_words, symbol, tools_list
+
+_AGENT_ROWS = 40
+_GAP_ROWS = 30
+
+
+def finding_line(run: Run, finding: Finding, web: str | None = None) -> str:
+    """One finding on one line: severity, place, message, rule, and `✗` before it if it blocks. `web` is the address of
+    GitHub's pages, for a link to the code."""
+    mark = "✗ " if blocks(run, finding) else ""
+    place = link(code(finding.where, 200), _code_url(run, finding, web))
+    said = plain(finding.message, 240)
+    seen = f" (seen by {code(', '.join(finding.sources), 120)})" if len(finding.sources) > 1 else ""
+    rule = link(code(rule_words(finding), 80), finding.url)
+    return " ".join(part for part in (f"{mark}**{finding.severity}**", place, said, rule) if part) + seen
+
+
+def _code_url(run: Run, finding: Finding, web: str | None) -> str | None:
+    if web is None or not finding.path:
+        return None
+    lines = f"#L{finding.start_line}" if finding.start_line else ""
+    path = quote(finding.path, safe="/", errors="replace")
+    return f"{web.rstrip('/')}/{run.key.repository}/blob/{run.key.sha}/{path}{lines}"
+
+
+def listing(items: Iterable[str], total: int, room: int) -> str:
+    """A list of the first items that fit in `room` characters, and how many of `total` are left out."""
+    kept: list[str] = []
+    for item in items:
+        room -= len(item) + 3
+        if room < 0:
+            break
+        kept.append(item)
+    left = total - len(kept)
+    return bullets((*kept, f"and {left:,} more") if left else kept)
+
+
+def agents_table(run: Run) -> str:
+    """A row per agent: how it stands, and how long it took."""
+    rows = [
+        (
+            symbol(agent_conclusion(agent)),
+            agent.plan.name + ("" if agent.plan.required else " (optional)"),
+            plain(result_words(agent), 200),
+            agent_time(agent),
+        )
+        for agent in run.agents[:_AGENT_ROWS]
+    ]
+    if len(run.agents) > _AGENT_ROWS:
+        rows.append(("", "", f"and {len(run.agents) - _AGENT_ROWS} more", ""))
+    return table(("", "Agent", "Result", "Time"), rows)
+
+
+def gaps(run: Run) -> list[str]:
+    """A line for everything that was not looked at, and why, with what would change it."""
+    lines = []
+    for agent in run.agents:
+        result = agent.result
+        if result is None:
+            continue
+        if result.remedy:
+            lines.append(f"{agent.plan.name}: {plain(result.remedy, 300)}")
+        lines += [
+            f"{agent.plan.name}: {code(gap.what, 120)}: {plain(gap.why, 240)}" for gap in result.not_covered[:_GAP_ROWS]
+        ]
+        if len(result.not_covered) > _GAP_ROWS:
+            lines.append(f"{agent.plan.name}: and {len(result.not_covered) - _GAP_ROWS:,} more")
+    return lines
+
+
+def coverage(run: Run) -> str:
+    """What was looked at, with what: one sentence an agent that knows."""
+    lines = []
+    for agent in run.agents:
+        if agent.result is None:
+            continue
+        tools = ", ".join(code(tool, 60) for tool in tools_list(agent.result)[:12])
+        files = count(len(agent.result.covered), "file") if agent.result.covered else ""
+        if seen := " with ".join(part for part in (files, tools) if part):
+            lines.append(f"{agent.plan.name}: {seen}")
+    return bullets(lines)
+
+
+def problems_table(run: Run) -> str:
+    """What is wrong in the configuration, line by line."""
+    rows = [
+        (f"{code(problem.file, 120)} line {problem.line}", code(problem.key, 120), plain(problem.message, 400))
+        for problem in run.plan.problems[:_AGENT_ROWS]
+    ]
+    return table(("Where", "Key", "What is wrong"), rows)
+
+
+def section(title: str, body: str) -> str:
+    """A titled part; empty without a body."""
+    return f"**{title}**\n\n{body}" if body else ""
+
+
+def worst(found: Sequence[Finding], run: Run) -> list[Finding]:
+    """Those that block first; otherwise in the order given."""
+    return sorted(found, key=lambda finding: not blocks(run, finding))

@@ -1,0 +1,264 @@
+"""The GitHub App as a client of GitHub's API.
+
+`App` holds the credentials and hands out `Api`s. An `Api` speaks for one installation, with a token that reaches one
+repository and has the permissions of one job: whoever steals it gets no more.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import httpx
+from githubkit.auth.app import AppAuth
+from jwt.exceptions import PyJWTError
+from pydantic import AwareDatetime, Field
+
+from bot.domain.model import Frozen
+from bot.errors import AssayError, Gone, Misconfigured, Refused, Unavailable
+from bot.github.answers import Seen, decoded, read
+from bot.github.connection import Call, Connection
+from bot.github.etags import Answer, Etags
+from bot.github.names import to_path
+
+PAGE = 100
+MAX_PAGES = 30
+# A token is not used in its last minutes, so that a job that starts with it can end with it.
+TOKEN_MARGIN = 300.0
+
+Params = Mapping[str, str | int | bool]
+
+
+class AppInfo(Frozen):
+    """What GitHub knows about the App: its permissions by name (`read`, `write`), the events it subscribes to."""
+
+    slug: str
+    name: str
+    permissions: dict[str, str]
+    events: tuple[str, ...]
+
+
+class _App(Seen):
+    slug: str
+    name: str
+    permissions: dict[str, str]
+    events: tuple[str, ...]
+
+
+class _Installation(Seen):
+    id: int
+
+
+class _Token(Seen):
+    token: str = Field(repr=False)
+    expires_at: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a token is for."""
+
+    installation: int
+    repository: str
+    permissions: frozenset[tuple[str, str]]
+
+
+class App:
+    """The App by its credentials. Threads may share it; open one a process. Close it, or use it in a `with`.
+
+    `private_key` is a PEM, `api_url` the REST API's base, such as `https://HOST/api/v3` of an Enterprise Server.
+    `patience` is how many seconds a request may wait for a rate limit before it raises Unavailable.
+    """
+
+    def __init__(
+        self,
+        app_id: int,
+        private_key: str,
+        *,
+        api_url: str = "https://api.github.com",
+        user_agent: str = "assay",
+        patience: float = 10.0,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.id = app_id
+        self.graphql_url = _graphql_url(api_url)
+        self.connection = Connection(
+            api_url, user_agent, patience=patience, clock=clock, sleep=sleep, transport=transport
+        )
+        self.etags = Etags()
+        self._clock = clock
+        self._auth = AppAuth(self.connection.github, app_id, private_key)
+        self._lock = threading.Lock()
+        self._tokens: dict[Scope, _Token] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.connection.close()
+
+    @cached_property
+    def info(self) -> AppInfo:
+        """Asked once. Raises Misconfigured when GitHub does not take the credentials."""
+        app = read(_App, self._request(Call("GET", "/app")))
+        return AppInfo(slug=app.slug, name=app.name, permissions=app.permissions, events=app.events)
+
+    @property
+    def bot_login(self) -> str:
+        """The login under which the App writes, by REST's spelling: `slug[bot]`."""
+        return f"{self.info.slug}[bot]"
+
+    def installation_for(self, repository: str) -> int:
+        """The id of the installation that covers the repository. Raises Gone where the App is not installed."""
+        return read(_Installation, self._request(Call("GET", to_path(repository, "installation")))).id
+
+    def api(self, installation: int, repository: str, permissions: Mapping[str, str]) -> Api:
+        """The API as one job on one repository may use it; `permissions` such as `{"checks": "write"}`."""
+        return Api(self, Scope(installation, repository, frozenset(permissions.items())))
+
+    def token(self, installation: int, repository: str, permissions: Mapping[str, str]) -> str:
+        """An installation token for git: valid for five minutes or more, never to be logged or put into a URL.
+
+        Raises Refused when the installation has not granted the permissions, Gone when it does not exist any more.
+        """
+        return self.token_for(Scope(installation, repository, frozenset(permissions.items())))
+
+    def token_for(self, scope: Scope, rejected: str | None = None) -> str:
+        """As `token`. One that GitHub has `rejected` is replaced."""
+        with self._lock:
+            held = self._tokens.get(scope)
+        if held and held.token != rejected and self._good(held):
+            return held.token
+        issued = self._issue(scope)
+        with self._lock:
+            self._tokens = {known: token for known, token in self._tokens.items() if self._good(token)}
+            self._tokens[scope] = issued
+        return issued.token
+
+    def _good(self, token: _Token) -> bool:
+        return self._clock() < token.expires_at.timestamp() - TOKEN_MARGIN
+
+    def _issue(self, scope: Scope) -> _Token:
+        to_path(scope.repository)
+        body = {"repositories": [scope.repository.split("/")[1]], "permissions": dict(sorted(scope.permissions))}
+        # A token whose answer was lost harms nobody: it is never used and dies within the hour.
+        path = f"/app/installations/{scope.installation}/access_tokens"
+        return read(_Token, self._request(Call("POST", path, body=body, repeatable=True)))
+
+    def _request(self, call: Call) -> Any:
+        """As the App itself, by its JWT."""
+        try:
+            return decoded(self.connection.send(call, self._jwt()).content)
+        except Refused as refusal:
+            if refusal.status != 401:
+                raise
+            raise Misconfigured(
+                f"{refusal}. Check the App's id, its private key, the API's URL, and this machine's clock."
+            ) from refusal
+
+    def _jwt(self) -> str:
+        try:
+            return self._auth.get_jwt()
+        except (PyJWTError, ValueError, TypeError) as error:
+            raise Misconfigured("The App's private key is not an RSA key in PEM format.") from error
+
+
+class Api:
+    """GitHub's API within one scope. Every method raises Gone, Refused or Unavailable as `Connection.send` says."""
+
+    def __init__(self, app: App, scope: Scope) -> None:
+        self._app = app
+        self._scope = scope
+
+    @property
+    def app_id(self) -> int:
+        return self._app.id
+
+    def request(
+        self, method: str, path: str, *, json: Any = None, params: Params | None = None, repeatable: bool | None = None
+    ) -> Any:
+        """The decoded answer; None where it is empty. `path` comes from `names.to_path`.
+
+        `repeatable` says whether the request may be sent again after its answer was lost; by default all but POST may.
+        """
+        if method == "GET":
+            return decoded(self._get(path, httpx.QueryParams(dict(params or {}))).content)
+        return decoded(self._send(Call(method, path, params=params, body=json, repeatable=repeatable)).content)
+
+    def pages(self, path: str, params: Params | None = None, key: str | None = None) -> Iterator[Any]:
+        """The items of a list, over at most `MAX_PAGES` pages of 100. `key` names the list where it is in an object."""
+        query = httpx.QueryParams({**(params or {}), "per_page": PAGE})
+        for _ in range(MAX_PAGES):
+            answer = self._get(path, query)
+            data = decoded(answer.content)
+            items = data.get(key) if key and isinstance(data, dict) else data
+            if not isinstance(items, list):
+                raise Unavailable(f"GitHub's answer to GET {path} is not a list")
+            yield from items
+            if answer.next_url is None:
+                return
+            # Of the link only the query is taken: a token goes nowhere but where we meant to send it.
+            query = httpx.URL(answer.next_url).params
+
+    def graphql(self, query: str, variables: Mapping[str, Any], *, repeatable: bool = False) -> dict[str, Any]:
+        """The `data` of the answer. An answer with errors is an error, even where it has data too."""
+        body = {"query": query, "variables": dict(variables)}
+        answer = decoded(self._send(Call("POST", self._app.graphql_url, body=body, repeatable=repeatable)).content)
+        if not isinstance(answer, dict):
+            raise Unavailable("GitHub's GraphQL answer is not an object")
+        if answer.get("errors"):
+            raise _graphql_error(answer["errors"])
+        if not isinstance(answer.get("data"), dict):
+            raise Unavailable("GitHub's GraphQL answer has no data")
+        return dict(answer["data"])
+
+    def _get(self, path: str, query: httpx.QueryParams) -> Answer:
+        key = (self._scope, path, str(query))
+        kept = self._app.etags.get(key)
+        headers = {"If-None-Match": kept.etag} if kept and kept.etag else {}
+        response = self._send(Call("GET", path, params=query, headers=headers))
+        if kept and response.status_code == 304:
+            return kept
+        next_url = response.links.get("next", {}).get("url")
+        answer = Answer(response.content, response.headers.get("etag"), next_url)
+        self._app.etags.keep(key, answer)
+        return answer
+
+    def _send(self, call: Call) -> httpx.Response:
+        token = self._app.token_for(self._scope)
+        try:
+            return self._app.connection.send(call, token)
+        except Refused as refusal:
+            # Revoked before its time, or the clocks differ. Once is enough: the next 401 means it.
+            if refusal.status != 401:
+                raise
+        return self._app.connection.send(call, self._app.token_for(self._scope, rejected=token))
+
+
+def _graphql_url(api_url: str) -> str:
+    """On an Enterprise Server GraphQL lives beside the REST API's `/api/v3`, not below it."""
+    enterprise = re.sub(r"/api/v3/?$", "/api/graphql", api_url)
+    return enterprise if enterprise != api_url else "/graphql"
+
+
+def _graphql_error(errors: Any) -> AssayError:
+    first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
+    text = str(first.get("message", "no reason given"))[:500]
+    match first.get("type"):
+        case "NOT_FOUND":
+            return Gone(f"GitHub does not know what a GraphQL query asks for: {text}")
+        case "FORBIDDEN":
+            return Refused(f"GitHub refuses a GraphQL query: {text}", 403)
+        case _:
+            return Refused(f"GitHub refuses a GraphQL query: {text}", 422)

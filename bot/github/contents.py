@@ -1,0 +1,187 @@
+"""Reading a repository through the API: files, pull requests, merge bases."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from pydantic import AwareDatetime
+
+from bot.domain.model import Frozen
+from bot.errors import Gone, Refused, Theirs, Unavailable
+from bot.github.answers import Seen, read
+from bot.github.client import Api
+from bot.github.names import to_path
+
+# What the endpoint itself serves. A configuration file is far smaller.
+FILE_LIMIT = 1_000_000
+
+
+class PullSeen(Frozen):
+    """A pull request as GitHub has it. `head_repository` is empty when the fork is gone; `updated_at` is in seconds
+    since the epoch; `base_sha` is the base branch's commit, not the merge base."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    state: str
+    draft: bool
+    merged: bool
+    base_ref: str
+    base_sha: str
+    head_ref: str
+    head_sha: str
+    head_repository: str
+    fork: bool
+    updated_at: float
+
+
+class RepositorySeen(Frozen):
+    """A repository as GitHub has it."""
+
+    id: int
+    default_branch: str
+    private: bool
+
+
+class _User(Seen):
+    login: str
+
+
+class _Repository(Seen):
+    full_name: str
+
+
+class _Whole(Seen):
+    id: int
+    default_branch: str
+    private: bool
+
+
+class _End(Seen):
+    ref: str
+    sha: str
+    repo: _Repository | None = None
+
+
+class _Pull(Seen):
+    number: int
+    title: str
+    body: str | None = None
+    user: _User | None = None
+    state: str
+    draft: bool = False
+    merged: bool = False
+    base: _End
+    head: _End
+    updated_at: AwareDatetime
+
+
+class _Associated(Seen):
+    number: int
+    state: str
+    head: _End
+
+
+class _Commit(Seen):
+    sha: str
+
+
+class _Comparison(Seen):
+    merge_base_commit: _Commit
+
+
+class _File(Seen):
+    type: str
+    size: int = 0
+    encoding: str = ""
+    content: str = ""
+
+
+class Contents:
+    """One repository, read only. Needs `contents: read`, and `pull_requests: read` for pull requests."""
+
+    def __init__(self, api: Api, repository: str) -> None:
+        self._api = api
+        self._repository = repository
+
+    def file(self, path: str, ref: str) -> str | None:
+        """The text of a file at a ref; None where there is none, or something else of that name.
+
+        Bytes that are not UTF-8 become replacement characters. Raises Theirs for more than `FILE_LIMIT` bytes.
+        """
+        try:
+            data = self._api.request(
+                "GET", to_path(self._repository, "contents", *path.split("/")), params={"ref": ref}
+            )
+        except Gone:
+            return None
+        if not isinstance(data, dict):  # a folder is a list
+            return None
+        return _text(path, read(_File, data))
+
+    def merge_base(self, base: str, head: str) -> str | None:
+        """The SHA where two commits or branches parted; None where one is unknown or they have nothing in common."""
+        path = to_path(self._repository, "compare", f"{base}...{head}")
+        try:
+            # One a page: the comparison also lists the commits between, which nobody asks for here.
+            data = self._api.request("GET", path, params={"per_page": 1})
+        except Gone:
+            return None
+        return read(_Comparison, data).merge_base_commit.sha
+
+    def pull(self, number: int) -> PullSeen:
+        """Raises Gone where there is no such pull request."""
+        pull = read(_Pull, self._api.request("GET", to_path(self._repository, "pulls", number)))
+        head_repository = pull.head.repo.full_name if pull.head.repo else ""
+        return PullSeen(
+            number=pull.number,
+            title=pull.title,
+            body=pull.body or "",
+            author=pull.user.login if pull.user else "",
+            state=pull.state,
+            draft=pull.draft,
+            merged=pull.merged,
+            base_ref=pull.base.ref,
+            base_sha=pull.base.sha,
+            head_ref=pull.head.ref,
+            head_sha=pull.head.sha,
+            head_repository=head_repository,
+            # Compared with the name GitHub gives, for ours may be in another case or from before a renaming. A head
+            # whose repository is gone was a fork: this one is still here.
+            fork=pull.base.repo is None or head_repository != pull.base.repo.full_name,
+            updated_at=pull.updated_at.timestamp(),
+        )
+
+    def pulls_for_commit(self, sha: str) -> tuple[int, ...]:
+        """The numbers of the open pull requests that have this commit as their head.
+
+        For a commit that is on the default branch already, GitHub names merged ones only, so that there are none.
+        """
+        try:
+            path = to_path(self._repository, "commits", sha, "pulls")
+            pulls = [read(_Associated, item) for item in self._api.pages(path)]
+        except Gone:
+            return ()
+        except Refused as refusal:
+            if refusal.status != 422:  # "No commit found for SHA"
+                raise
+            return ()
+        return tuple(pull.number for pull in pulls if pull.state == "open" and pull.head.sha == sha)
+
+    def repository(self) -> RepositorySeen:
+        """Raises Gone where it does not exist or the App may not see it."""
+        seen = read(_Whole, self._api.request("GET", to_path(self._repository)))
+        return RepositorySeen(id=seen.id, default_branch=seen.default_branch, private=seen.private)
+
+
+def _text(path: str, file: _File) -> str | None:
+    if file.type != "file":
+        return None
+    if file.size > FILE_LIMIT or file.encoding == "none":
+        raise Theirs(f"{path} has {file.size:,} bytes; at most {FILE_LIMIT:,} are read")
+    try:
+        return base64.b64decode(file.content).decode("utf-8", "replace")
+    except binascii.Error:
+        raise Unavailable(f"GitHub's answer for {path} is not base64") from None

@@ -1,0 +1,95 @@
+"""What Assay acts on of all that GitHub sends: the values that `payloads` makes of webhooks."""
+
+from __future__ import annotations
+
+from bot.domain.model import Frozen
+
+
+class FromRepository(Frozen):
+    """What every event about a commit has. `sender` is the login of whoever caused it."""
+
+    installation: int
+    repository: str
+    default_branch: str
+    sender: str
+
+
+class PushReceived(FromRepository):
+    """A branch was moved to `after`. `before` is None for a new branch."""
+
+    repository_id: int
+    branch: str
+    before: str | None
+    after: str
+    forced: bool
+    created: bool
+
+
+class PullReceived(FromRepository):
+    """A pull request has news. `before` is its previous head, known for `synchronize` only; `updated_at` is in seconds
+    since the epoch."""
+
+    action: str
+    number: int
+    head_sha: str
+    before: str | None
+    base_changed: bool
+    draft: bool
+    closed: bool
+    merged: bool
+    updated_at: float
+
+
+class CheckRerun(FromRepository):
+    """A person asks for checks to run again: the one of this name, or (`check_name` None) all of the commit.
+
+    `external_id` is the one Assay gave the check, `pulls` the numbers of pull requests with this head, as far as
+    GitHub knows (never those from forks). `failed_only` leaves out what passed.
+    """
+
+    sha: str
+    check_name: str | None
+    external_id: str
+    pulls: tuple[int, ...]
+    failed_only: bool
+
+
+class SuiteRequested(FromRepository):
+    """GitHub asks for checks of a commit that was pushed. `branch` is empty where GitHub does not know it."""
+
+    sha: str
+    branch: str
+    before: str | None
+    pulls: tuple[int, ...]
+
+
+class MergeGroupReceived(FromRepository):
+    """An entry of the merge queue needs checks. The refs are whole, `refs/heads/...`."""
+
+    sha: str
+    head_ref: str
+    base_sha: str
+    base_ref: str
+
+
+class InstallationChanged(Frozen):
+    """The App was installed, removed, suspended, or given other repositories or permissions."""
+
+    installation: int
+    event: str
+    action: str
+    account: str
+    sender: str
+
+
+class Ping(Frozen):
+    """GitHub tries the webhook out."""
+
+
+Received = PushReceived | PullReceived | CheckRerun | SuiteRequested | MergeGroupReceived | InstallationChanged | Ping
+
+
+class Ignored(Frozen):
+    """A delivery that asks nothing of Assay, and why, for people who read the log."""
+
+    reason: str

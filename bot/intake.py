@@ -1,0 +1,239 @@
+"""Intake: a delivery becomes events of runs, or is recorded as ignored with a reason.
+
+A payload only says where to look. What is true of a pull request is read from GitHub, because deliveries come late and
+out of order. Handling a delivery twice leads to the same end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from bot.deliveries import Deliveries
+from bot.domain.events import CommitReceived, Event, PullChanged, RerunRequested
+from bot.domain.plan import Plan, plan, why_not
+from bot.domain.run import Run, RunKey
+from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
+from bot.errors import Gone, Theirs
+from bot.github import payloads
+from bot.github.contents import Contents, PullSeen
+from config.reading import Layer, Reading, read
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE = ".github/assay.yml"
+
+
+class Source(Protocol):
+    """Where repositories are read."""
+
+    def contents(self, installation: int, repository: str) -> Contents: ...
+
+    def organisation_config(self, installation: int, owner: str) -> str | None:
+        """The text of the organisation's own configuration file, None where there is none."""
+
+
+class Runs(Protocol):
+    """Where runs are kept."""
+
+    def update(self, key: RunKey, event: Event) -> Run | None: ...
+
+    def move_head(self, repository: str, number: int, sha: str) -> str | None: ...
+
+
+class Intake:
+    """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        runs: Runs,
+        source: Source,
+        app_id: int,
+        bot_login: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._deliveries = deliveries
+        self._runs = runs
+        self._source = source
+        self._app_id = app_id
+        self._bot_login = bot_login
+        self._clock = clock
+
+    def on_delivery(self, guid: str) -> None:
+        """Read one delivery and record what became of it.
+
+        Raises Unavailable when GitHub or Redis is away: the delivery stays and is tried again.
+        """
+        delivery = self._deliveries.load(guid)
+        if delivery is None or not delivery.body:
+            return
+        try:
+            outcome = self._read(delivery.event, delivery.body, guid)
+        except (Theirs, Gone) as error:
+            outcome = f"ignored: {error}"
+        log.info("delivery %s %s: %s", guid, delivery.event, outcome)
+        self._deliveries.settle(guid, outcome)
+
+    def _read(self, event: str, body: bytes, guid: str) -> str:
+        received = payloads.parse(event, body, self._app_id, self._bot_login())
+        match received:
+            case payloads.Ignored():
+                return f"ignored: {received.reason}"
+            case payloads.Ping():
+                return "accepted: ping"
+            case payloads.InstallationChanged():
+                return f"accepted: installation {received.installation} {received.action}"
+            case payloads.PushReceived() | payloads.SuiteRequested():
+                return self._on_push(received, guid)
+            case payloads.PullReceived():
+                contents = self._source.contents(received.installation, received.repository)
+                return self._on_pull(received, contents.pull(received.number), contents, guid)
+            case payloads.CheckRerun():
+                return self._on_rerun(received, guid)
+            case payloads.MergeGroupReceived():
+                trigger = MergeGroup(head_ref=received.head_ref, base_sha=received.base_sha)
+                return self._start(received, received.sha, trigger, received.sha, guid)
+            case _:
+                assert_never(received)
+
+    # -- what comes in
+
+    def _on_push(self, push: payloads.PushReceived | payloads.SuiteRequested, guid: str) -> str:
+        """A push; `check_suite.requested` is GitHub's second word on the same, and backs up the first."""
+        if not push.branch:
+            return "ignored: GitHub names no branch for this commit; a pull request says what it is"
+        contents = self._source.contents(push.installation, push.repository)
+        sha = push.after if isinstance(push, payloads.PushReceived) else push.sha
+        trigger = Push(branch=push.branch, base_sha=_pushed_base(contents, push, sha))
+        return self._start(push, sha, trigger, sha, guid)
+
+    def _on_pull(self, received: _Where, pull: PullSeen, contents: Contents, guid: str) -> str:
+        key = RunKey(repository=received.repository, sha=pull.head_sha)
+        if pull.state != "open":
+            self._leave(key, pull, "the pull request was closed", received.sender, guid)
+            return f"accepted: {key} (pull request #{pull.number} is closed)"
+        self._supersede(key, pull, received.sender, guid)
+        trigger = Pull(
+            number=pull.number,
+            title=pull.title,
+            body=pull.body,
+            author=pull.author,
+            draft=pull.draft,
+            base_ref=pull.base_ref,
+            base_sha=contents.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha,
+            head_ref=pull.head_ref,
+            head_repository=pull.head_repository,
+            fork=pull.fork,
+            updated_at=pull.updated_at,
+        )
+        # A stranger's branch must not choose how it is checked.
+        config_ref = pull.base_sha if pull.fork else pull.head_sha
+        outcome = self._start(received, pull.head_sha, trigger, config_ref, guid)
+        if pull.draft and outcome.startswith("ignored"):
+            self._leave(key, pull, "the pull request became a draft", received.sender, guid)
+        return outcome
+
+    def _supersede(self, key: RunKey, pull: PullSeen, actor: str, guid: str) -> None:
+        old = self._runs.move_head(key.repository, pull.number, key.sha)
+        if old is not None:
+            reason = f"the pull request moved on to {key.sha[:7]}"
+            old_key = RunKey(repository=key.repository, sha=old)
+            self._leave(old_key, pull, reason, actor, guid, moved_to=key.sha)
+
+    def _leave(
+        self, key: RunKey, pull: PullSeen, reason: str, actor: str, guid: str, moved_to: str | None = None
+    ) -> None:
+        changed = PullChanged(
+            at=self._clock(),
+            delivery=guid,
+            actor=actor,
+            number=pull.number,
+            updated_at=pull.updated_at,
+            reason=reason,
+            moved_to=moved_to,
+        )
+        self._runs.update(key, changed)
+
+    def _on_rerun(self, rerun: payloads.CheckRerun, guid: str) -> str:
+        key = RunKey(repository=rerun.repository, sha=rerun.sha)
+        name = rerun.check_name or ""
+        agents = (name.removeprefix("assay / "),) if name.startswith("assay / ") and name != "assay / config" else ()
+        asked = RerunRequested(
+            at=self._clock(), delivery=guid, actor=rerun.sender, agents=agents, failed_only=rerun.failed_only
+        )
+        run = self._runs.update(key, asked)
+        if run is not None and not run.plan.problems:
+            return f"accepted: {key}"
+        return self._find(rerun, guid)
+
+    def _find(self, rerun: payloads.CheckRerun, guid: str) -> str:
+        """Start a run nobody remembers (or whose configuration was bad) from what GitHub knows of the commit."""
+        contents = self._source.contents(rerun.installation, rerun.repository)
+        for number in contents.pulls_for_commit(rerun.sha) or rerun.pulls:
+            return self._on_pull(rerun, contents.pull(number), contents, guid)
+        trigger = Push(branch=rerun.default_branch, base_sha=contents.parent(rerun.sha))
+        return self._start(rerun, rerun.sha, trigger, rerun.sha, guid)
+
+    # -- starting
+
+    def _start(self, received: _Where, sha: str, trigger: Trigger, config_ref: str, guid: str) -> str:
+        planned = self._plan(received, trigger, config_ref)
+        if isinstance(planned, str):
+            return f"ignored: {planned}"
+        key = RunKey(repository=received.repository, sha=sha)
+        event = CommitReceived(
+            at=self._clock(),
+            delivery=guid,
+            actor=received.sender,
+            installation=received.installation,
+            trigger=trigger,
+            plan=planned,
+        )
+        self._runs.update(key, event)
+        return f"accepted: {key}"
+
+    def _plan(self, received: _Where, trigger: Trigger, ref: str) -> Plan | str:
+        """The plan, or why there is none."""
+        reading = self._reading(received, ref)
+        if reading.problems:
+            return Plan(source=reading.source, problems=reading.problems)
+        if reason := why_not(reading.config, trigger, received.default_branch):
+            return reason
+        return plan(reading.config, trigger, reading.source)
+
+    def _reading(self, received: _Where, ref: str) -> Reading:
+        owner = received.repository.partition("/")[0]
+        contents = self._source.contents(received.installation, received.repository)
+        shared = self._source.organisation_config(received.installation, owner)
+        own = contents.file(CONFIG_FILE, ref)
+        return read(
+            (
+                Layer(name=f"organisation {owner}", file=f"{owner}/.github:{CONFIG_FILE}", text=shared),
+                Layer(name=f"{CONFIG_FILE} at {ref[:7]}", file=CONFIG_FILE, text=own),
+            )
+        )
+
+
+class _Where(Protocol):
+    """What every received event tells about its place."""
+
+    @property
+    def installation(self) -> int: ...
+    @property
+    def repository(self) -> str: ...
+    @property
+    def default_branch(self) -> str: ...
+    @property
+    def sender(self) -> str: ...
+
+
+def _pushed_base(contents: Contents, push: payloads.PushReceived | payloads.SuiteRequested, sha: str) -> str | None:
+    """What a push is compared with: what the branch held before (where the histories parted, if it was forced), for a
+    new branch the default branch, and nothing for the first push of all."""
+    if push.before:
+        return contents.merge_base(push.before, sha)
+    if push.branch == push.default_branch:
+        return None
+    return contents.merge_base(push.default_branch, sha)

@@ -1,0 +1,34 @@
+"""Logs: one line an event on standard error, for people or for machines. Never a secret, never a whole payload."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Literal
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+def configure(form: Literal["text", "json"]) -> None:
+    """Set this process's logging up; forked children inherit it."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    text.converter = time.gmtime
+    handler.setFormatter(_Json() if form == "json" else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # These write whole requests, or a line a job, at INFO.
+    for name in ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "githubkit", "rq", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

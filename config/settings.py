@@ -1,0 +1,241 @@
+"""The settings of an Assay process: the environment and a `.env` file -> one frozen value, or every mistake at once.
+
+Names, defaults and meanings are data on the fields; `config/reference.py` makes the table of the documentation of them.
+A variable that is empty is not set: that is how compose files pass on what nobody gave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from config.fields import DAY, AppId, PrivateKey, RedisUrl, Retention, Url
+from config.wording import complaint, nearest, printable
+
+PREFIX = "ASSAY_"
+_MAX_KEY_FILE = 64 * 1024
+
+
+class SettingsError(ValueError):
+    """Settings are wrong or missing. Each of `problems` names a variable and what to do; the message is all of them,
+    a line each. No value of a secret is in it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _told(default: str) -> dict[str, Any]:
+    """How the documentation tells a default that depends on something else."""
+    return {"told": default}
+
+
+class Settings(BaseModel):
+    """What the operator decides. Made by `load`; the fields' descriptions are the reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    github_app_id: AppId | None = Field(
+        default=None, description="The App's ID (or client ID), from the App's page on GitHub."
+    )
+    github_private_key: PrivateKey | None = Field(
+        default=None, description="The App's private key, PEM. May be one line with `\\n` for line ends."
+    )
+    github_private_key_file: Path | None = Field(
+        default=None, description="A file that holds the App's private key, instead of the above."
+    )
+    github_webhook_secret: SecretStr | None = Field(
+        default=None, description="The App's webhook secret. Without one Assay refuses to receive webhooks."
+    )
+    github_webhook_secret_previous: SecretStr | None = Field(
+        default=None, description="The secret before, accepted too while you change it. Unset it afterwards."
+    )
+    github_api_url: Url = Field(
+        default="https://api.github.com", description="The API. For an Enterprise Server `https://HOST/api/v3`."
+    )
+    github_url: Url = Field(
+        default="https://github.com",
+        description="Where clones and links go.",
+        json_schema_extra=_told("by the API's URL: `https://github.com`, `https://HOST`"),
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None,
+        description="`redis://`, `rediss://` or `unix://`. Left out: Assay runs a Redis of its own in the data folder.",
+        json_schema_extra=_told("embedded"),
+    )
+    data_dir: Path = Field(
+        description="Where Assay keeps what must survive a restart.",
+        json_schema_extra=_told("`$XDG_DATA_HOME/assay`, else `~/.local/share/assay`"),
+    )
+    work_dir: Path = Field(
+        description="Checkouts. A fast disk helps; nothing in it needs a backup.",
+        json_schema_extra=_told("`work` in the data folder"),
+    )
+    host: Annotated[str, Field(max_length=255)] = Field(
+        default="127.0.0.1", description="The address to listen on; `0.0.0.0` for all."
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8000, description="The port to listen on.")
+    public_url: Url | None = Field(
+        default=None, description="Where GitHub reaches Assay, such as `https://assay.example.com`."
+    )
+    sandbox: Literal["auto", "none"] = Field(
+        default="auto",
+        description="How tools are run. This version has only the process runner, and both values mean it: "
+        "limits and a clean environment, no isolation.",
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes for each agent queue.")
+    intake_limit: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=512, description="Deliveries that may wait; beyond it the answer is 503."
+    )
+    llm_model: Annotated[str, Field(max_length=200)] = Field(
+        default="gpt-5.4-mini", description="The model that reviews."
+    )
+    llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=120, description="Seconds to wait for one answer of the model."
+    )
+    retention: Retention = Field(
+        default=30 * DAY,
+        description="How long runs are kept: a number and `s`, `m`, `h` or `d`.",
+        json_schema_extra=_told("`30d`"),
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="Logs for people or for machines.")
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="The model provider's key. Without it the review agent is `not_run`."
+    )
+    openai_base_url: Url | None = Field(
+        default=None, description="Another provider that speaks the same protocol. Left out: OpenAI."
+    )
+
+    def require_app(self) -> App:
+        """What it takes to act as a GitHub App.
+
+        Raises SettingsError that lists what is missing and where to get it.
+        """
+        app_id, key, secret = self.github_app_id, self.github_private_key, self.github_webhook_secret
+        if app_id is None or key is None or secret is None:
+            missing = [name for name in _HOW_TO_GET if getattr(self, name) is None]
+            raise SettingsError([f"{variable(name)} is missing: {_HOW_TO_GET[name]}" for name in missing])
+        previous = self.github_webhook_secret_previous
+        return App(app_id, key, (secret,) if previous is None else (secret, previous))
+
+
+@dataclass(frozen=True)
+class App:
+    """The credentials of a GitHub App. `webhook_secrets` are those that may sign a delivery, the current one first."""
+
+    app_id: str
+    private_key: SecretStr
+    webhook_secrets: tuple[SecretStr, ...]
+
+
+_HOW_TO_GET = {
+    "github_app_id": "it stands on the App's page on GitHub (Settings, Developer settings, GitHub Apps), under About",
+    "github_private_key": "make one on the App's page under Private keys, and set this to its text, "
+    "or ASSAY_GITHUB_PRIVATE_KEY_FILE to its file",
+    "github_webhook_secret": "choose a long random text and enter the same on the App's page under Webhook",
+}
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets a field of Settings."""
+    return field.upper() if field.startswith("openai_") else PREFIX + field.upper()
+
+
+def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Settings from the environment, and from a `.env` file (which need not exist) for what the environment lacks.
+
+    Raises SettingsError with every problem: unknown names, bad values, an unreadable file.
+    """
+    problems: list[str] = []
+    given = {**_read_dotenv(dotenv, problems), **environ}
+    fields = {variable(name): name for name in Settings.model_fields}
+    problems += [
+        _unknown(name, list(fields)) for name in sorted(given) if name.startswith(PREFIX) and name not in fields
+    ]
+    # A secret mounted from a file often ends in a newline.
+    stripped = {field: given[name].strip() for name, field in fields.items() if name in given}
+    values: dict[str, Any] = {field: text for field, text in stripped.items() if text}
+    _add_paths(values, environ, problems)
+    _read_key_file(values, problems)
+    if "github_url" not in values and "github_api_url" in values:
+        values["github_url"] = _site_of(values["github_api_url"])
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError([*problems, *map(_to_problem, error.errors(include_url=False))]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_dotenv(path: Path | None, problems: list[str]) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        # No interpolation: it would read this process's environment, and a secret may well hold a `$`.
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path} cannot be read ({_reason(error)}): mend it or remove it")
+        return {}
+    return {name: text for name, text in values.items() if text is not None}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = nearest(name.removeprefix(PREFIX), [other.removeprefix(PREFIX).lower() for other in known])
+    rest = f"did you mean {variable(near)}?" if near else "remove it, or see docs/configuration.md for the names"
+    return f"{printable(name, 80)} is not a setting: {rest}"
+
+
+def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
+    values.setdefault("data_dir", f"{home}/assay")
+    values.setdefault("work_dir", f"{values['data_dir']}/work")
+    for name in ("data_dir", "work_dir", "github_private_key_file"):
+        if name in values:
+            try:
+                values[name] = Path(values[name]).expanduser().absolute()
+            except RuntimeError:
+                problems.append(f"{variable(name)} starts with a ~ that is nobody's home: give an absolute path")
+
+
+def _read_key_file(values: dict[str, Any], problems: list[str]) -> None:
+    """Put the text of the private key's file in the place of the key."""
+    if "github_private_key_file" not in values:
+        return
+    if "github_private_key" in values:
+        problems.append("ASSAY_GITHUB_PRIVATE_KEY and ASSAY_GITHUB_PRIVATE_KEY_FILE are both set: unset one of them")
+        return
+    path = Path(values["github_private_key_file"])
+    try:
+        with path.open(encoding="ascii") as file:
+            values["github_private_key"] = file.read(_MAX_KEY_FILE)
+    except (OSError, ValueError) as error:
+        problems.append(
+            f"ASSAY_GITHUB_PRIVATE_KEY_FILE: {printable(str(path), 200)} cannot be read ({_reason(error)}): "
+            "give the path of the .pem file, readable by this user"
+        )
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is not plain text"
+
+
+def _site_of(api: str) -> str:
+    """The web address that belongs to an API's: `https://HOST` for `https://HOST/api/v3`, and without `api.` for
+    github.com and for GitHub Enterprise Cloud with data residency (`https://api.NAME.ghe.com`)."""
+    match = re.match(r"(https?://)(?:api\.(?=github\.com|[^/]+\.ghe\.com))?([^/]+)", api)
+    # A URL that does not match is refused as the API's; one problem is enough.
+    return match[1] + match[2] if match else "https://github.com"
+
+
+def _to_problem(error: ErrorDetails) -> str:
+    name, kind = variable(str(error["loc"][0])), error["type"]
+    # Those of config/fields.py, which alone check secrets, repeat nothing of the value.
+    return f"{name} {error['ctx']['error']}" if kind == "value_error" else f"{name}: {complaint(error)}"

@@ -1,0 +1,103 @@
+"""What a reviewer claims, and which claims become findings. Pure.
+
+A claim can only become text about a line of this diff. One that names no such line is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from bot.domain.diff import Diff
+from bot.domain.findings import Finding, Severity
+
+MAX_CLAIMS = 50
+_TITLE, _TEXT, _REPLACEMENT = 200, 2_000, 4_000
+_FENCE = re.compile(r"\A\s*```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+
+Kind = Literal["bug", "security", "performance", "concurrency", "api_break", "missing_test", "maintainability"]
+
+
+class Claim(BaseModel):
+    """One problem, in the model's words. The descriptions are part of what it is told."""
+
+    path: str = Field(description="The file, exactly as its heading in the diff names it.")
+    start_line: int = Field(description="The first line of the problem, by the number shown before it.")
+    end_line: int = Field(description="The last line of the problem; equal to start_line for one line.")
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    kind: Kind
+    title: str = Field(description="The problem in one short sentence.")
+    explanation: str = Field(description="Why it is a problem and why it matters here, in a few sentences.")
+    scenario: str = Field("", description="A concrete input or sequence of events and the wrong result it leads to.")
+    replacement: str | None = Field(
+        None,
+        description="The exact new text of the whole lines start_line to end_line, with their indentation and without "
+        "line numbers or marks; null when there is no small certain fix.",
+    )
+    confidence: float = Field(0.5, description="How sure you are that it is real, from 0 to 1.")
+
+
+class Review(BaseModel):
+    """The answer to one request."""
+
+    summary: str = Field(description="What the change does, in one or two plain sentences.")
+    findings: list[Claim] = Field(description="The problems the change introduces; empty when there are none.")
+
+
+def to_findings(
+    claims: list[Claim], paths: Mapping[str, str], diff: Diff, altered: Collection[tuple[str, int]]
+) -> tuple[list[Finding], int]:
+    """The findings among the claims, and how many claims were dropped.
+
+    `paths` are the files the model was shown, by the name it was shown. `altered` are lines it was not shown as they
+    are; a replacement of those would write the change that redaction made into the code.
+    """
+    findings: dict[tuple[str, int | None, str], Finding] = {}
+    for claim in claims[:MAX_CLAIMS]:
+        path = paths.get(claim.path.strip())
+        first, last = claim.start_line, max(claim.start_line, claim.end_line)
+        if path is None or not _in_change(diff, path, first, last):
+            continue
+        finding = Finding(
+            tool="review",
+            rule=f"review/{claim.kind}",
+            severity=Severity(claim.severity),
+            message=_message(claim),
+            path=path,
+            start_line=first,
+            end_line=last,
+            replacement=None if any((path, line) in altered for line in range(first, last + 1)) else _lines(claim),
+            evidence=_evidence(claim),
+        )
+        findings.setdefault((path, first, finding.message), finding)
+    return list(findings.values()), len(claims) - len(findings)
+
+
+def _in_change(diff: Diff, path: str, first: int, last: int) -> bool:
+    """Whether the lines are of one hunk and touch an added line, or are all that is left around removed ones."""
+    if first < 1 or not diff.commentable(path, first, last):
+        return False
+    start, end = next(span for span in diff.files[path].hunks if span[0] <= first <= span[1])
+    return diff.place(path, first, last) == "added" or diff.place(path, start, end) != "added"
+
+
+def _message(claim: Claim) -> str:
+    title = claim.title.strip().rstrip(".")[:_TITLE]
+    return f"{title}. {claim.explanation.strip()[:_TEXT]}".strip()
+
+
+def _evidence(claim: Claim) -> str:
+    sure = f"Confidence: {min(1.0, max(0.0, claim.confidence)):.0%}"
+    scenario = claim.scenario.strip()[:_TEXT]
+    return f"{scenario}\n{sure}" if scenario else sure
+
+
+def _lines(claim: Claim) -> str | None:
+    if claim.replacement is None:
+        return None
+    fenced = _FENCE.match(claim.replacement)
+    text = (fenced[1] if fenced else claim.replacement).replace("\r\n", "\n").removesuffix("\n")
+    return text if len(text) <= _REPLACEMENT else None

@@ -1,0 +1,195 @@
+"""The reviewer: one honest pass of a language model over the diff.
+
+Honest means that what was not read is said, and that a claim which names no line of the diff is not passed on. The
+model has no tools and no credentials; all that comes of its answer is findings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from pydantic import ConfigDict
+
+from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
+from bot.domain.model import Frozen
+from bot.errors import Refused, Theirs, Unavailable
+from workers.agent import Kit, Model, Work
+from workers.agents.claims import Review, to_findings
+from workers.agents.reading import Change, Plan, Request, Rule, plan_reading
+
+AT_ONCE = 2
+# The share of the agent's time that asking may take; the rest is for saying what came of it.
+ASKING = 0.9
+_SUMMARY = 600
+# A refusal with one of these is about the account, not about what was asked: the next request would meet it too.
+_ACCOUNT = (401, 403, 404, 429)
+
+
+class Budget(Frozen):
+    model_config = ConfigDict(extra="ignore")
+
+    run: float | None = None
+
+
+class Settings(Frozen):
+    """What the reviewer uses of its part of the configuration; see `config.repository.ReviewConfig`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    instructions: str = ""
+    rules: tuple[Rule, ...] = ()
+    model: str | None = None
+    budget: Budget = Budget()
+
+    def all_rules(self) -> tuple[Rule, ...]:
+        everywhere = (Rule(paths=("**",), instructions=self.instructions),) if self.instructions else ()
+        return everywhere + self.rules
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came of one request: an answer and its cost, or why there is none. `final` says that asking on is idle."""
+
+    request: Request
+    review: Review | None = None
+    cost: Cost | None = None
+    why: str = ""
+    final: bool = False
+
+
+class ReviewAgent:
+    """`instructions` is the system prompt: what a reviewer is to look for, and what to leave alone."""
+
+    def __init__(self, instructions: str) -> None:
+        self._instructions = instructions
+
+    def run(self, work: Work, kit: Kit) -> AgentResult:
+        settings = Settings.model_validate(dict(work.settings))
+        if kit.model is None:
+            return AgentResult(
+                outcome=Outcome.NOT_RUN, reason="no model is configured", remedy="set OPENAI_API_KEY and restart"
+            )
+        if settings.budget.run == 0:
+            return AgentResult(
+                outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget.run"
+            )
+        change = Change(work.repository, work.title, work.description, work.diff, work.patch(), work.files)
+        plan = plan_reading(change, settings.all_rules(), kit.redact)
+        model = kit.model.named(settings.model) if settings.model else kit.model
+        ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
+        return conclude(work, settings, plan, _hear(plan, ask, settings.budget.run, kit.progress))
+
+
+def _hear(
+    plan: Plan, ask: Callable[[Request], Heard], budget: float | None, progress: Callable[[str], None]
+) -> list[Heard]:
+    heard: list[Heard] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(plan.requests), AT_ONCE):
+            wave = plan.requests[start : start + AT_ONCE]
+            if why := _why_stop(heard, budget):
+                heard += [Heard(request, why=why) for request in wave]
+                continue
+            begun = {path for request in plan.requests[: start + AT_ONCE] for path in request.paths.values()}
+            progress(f"reading {len(begun)} of {len(plan.files)} files")
+            heard += pool.map(ask, wave)
+    return heard
+
+
+def _ask(model: Model, instructions: str, deadline: float, request: Request) -> Heard:
+    try:
+        review, cost = model.ask(instructions, request.text, Review, timeout=deadline - time.monotonic())
+    except Refused as error:
+        return Heard(request, why=str(error), final=error.status in _ACCOUNT)
+    except (Unavailable, Theirs) as error:
+        return Heard(request, why=str(error), final=isinstance(error, Unavailable))
+    return Heard(request, review, cost)
+
+
+def _why_stop(heard: Sequence[Heard], budget: float | None) -> str:
+    final = next((one.why for one in heard if one.final), "")
+    cost = _total(heard)
+    if not final and budget is not None and cost and cost.usd is not None and cost.usd >= budget:
+        return f"the run's budget of ${budget:.2f} is used up"
+    return final
+
+
+def conclude(work: Work, settings: Settings, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
+    """Join what was heard into the agent's result. Pure."""
+    findings: list[Finding] = []
+    dropped = 0
+    for one in heard:
+        if one.review:
+            found, lost = to_findings(one.review.findings, one.request.paths, work.diff, plan.altered)
+            findings += found
+            dropped += lost
+    unread = {path: one.why for one in heard if not one.review for path in one.request.paths.values()}
+    missed = (*plan.left, *(NotCovered(what=path, why=why) for path, why in unread.items()))
+    covered = tuple(path for path in plan.files if path not in unread)
+    outcome, reason, remedy = _outcome(plan, heard, missed, findings)
+    return AgentResult(
+        outcome=outcome,
+        summary=_summary(heard, covered, missed, dropped),
+        findings=tuple(sorted(findings, key=lambda one: (-one.severity.rank, one.path, one.start_line or 0))),
+        reason=reason,
+        remedy=remedy,
+        covered=covered,
+        not_covered=missed + plan.passed_over,
+        cost=_total(heard),
+        log="\n".join((*map(_log, heard), *_unmetered(settings, heard))),
+    )
+
+
+def _outcome(
+    plan: Plan, heard: Sequence[Heard], missed: Sequence[NotCovered], findings: Sequence[Finding]
+) -> tuple[Outcome, str, str]:
+    if heard and not any(one.review for one in heard):
+        return Outcome.ERROR, heard[0].why, "mend what the reason says, or wait, and re-run"
+    if missed:
+        return Outcome.PARTIAL, f"{_count(len(missed), 'file')} not read: {missed[0].why}", ""
+    if not heard:
+        kinds = ", ".join(dict.fromkeys(one.why for one in plan.passed_over))
+        return Outcome.SKIPPED, f"no changed file is for a reviewer{f' ({kinds})' if kinds else ''}", ""
+    return (Outcome.FINDINGS if findings else Outcome.CLEAN), "", ""
+
+
+def _summary(heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: int) -> str:
+    said = " ".join(one.review.summary.strip() for one in heard if one.review)[:_SUMMARY]
+    read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
+    were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""
+    return " ".join(filter(None, (said, read if heard else "", were)))
+
+
+def _total(heard: Sequence[Heard]) -> Cost | None:
+    costs = [one.cost for one in heard if one.cost]
+    if not costs:
+        return None
+    prices = [cost.usd for cost in costs]
+    return Cost(
+        model=costs[0].model,
+        input_tokens=sum(cost.input_tokens for cost in costs),
+        output_tokens=sum(cost.output_tokens for cost in costs),
+        usd=None if None in prices else sum(price or 0 for price in prices),
+    )
+
+
+def _log(one: Heard) -> str:
+    asked = f"{_count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
+    if one.review is None or one.cost is None:
+        return f"{asked}: no answer: {one.why}"
+    tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"
+    return f"{asked}: {_count(len(one.review.findings), 'claim')}, {tokens}"
+
+
+def _unmetered(settings: Settings, heard: Sequence[Heard]) -> tuple[str, ...]:
+    cost = _total(heard)
+    blind = settings.budget.run is not None and cost is not None and cost.usd is None
+    return ("budget.run was not enforced: the provider states no price",) if blind else ()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

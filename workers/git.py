@@ -1,0 +1,129 @@
+"""Running git on what a stranger wrote.
+
+Cloning is an attack too. So: no configuration but ours, no hooks, no prompts, no submodules, no LFS, no symbolic links
+written, only http(s) and local transports, and embedded bare repositories are not entered. A token never stands in a
+URL or an argument: it reaches git through the environment of that one process.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.errors import Gone, ToolFailed, Unavailable
+
+_HARDENED = {
+    "safe.bareRepository": "explicit",
+    "core.symlinks": "false",
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.quotePath": "true",
+    "core.protectNTFS": "true",
+    "core.protectHFS": "true",
+    "protocol.allow": "never",
+    "protocol.http.allow": "always",
+    "protocol.https.allow": "always",
+    "fetch.recurseSubmodules": "false",
+    "submodule.recurse": "false",
+    "transfer.fsckObjects": "false",
+    "http.followRedirects": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "credential.helper": "",
+    "diff.renameLimit": "5000",
+}
+_WORDS = 800
+
+
+class Git:
+    """One git directory. `token` authenticates HTTP; `timeout` is a command's wall clock, in seconds.
+
+    Every call raises ToolFailed with git's own words, Gone for a repository or commit that is not there, and
+    Unavailable when the server cannot be reached.
+    """
+
+    def __init__(self, git_dir: Path, *, token: str | None = None, timeout: float = 300.0) -> None:
+        self.git_dir = git_dir
+        self._token = token
+        self._timeout = timeout
+
+    def run(self, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+        """The command's output."""
+        return self._run(args, env, cwd).decode("utf-8", "surrogateescape")
+
+    def _run(self, args: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> bytes:
+        try:
+            done = subprocess.run(
+                ["git", f"--git-dir={self.git_dir}", *args],
+                env=self._environment() | dict(env or {}),
+                cwd=cwd or self.git_dir,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._timeout,
+            )
+        except FileNotFoundError:
+            raise ToolFailed("git is not installed") from None
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s") from None
+        if done.returncode != 0:
+            raise _error(args[0], done.stderr.decode("utf-8", "replace"))
+        return done.stdout
+
+    @contextmanager
+    def lines(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
+        """The command's output line by line, for outputs too large to hold. Lines end at a newline only."""
+        with subprocess.Popen(
+            ["git", f"--git-dir={self.git_dir}", *args],
+            env=self._environment() | dict(env or {}),
+            cwd=self.git_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            # Text mode of Popen would take a lone carriage return for the end of a line.
+            text = io.TextIOWrapper(process.stdout, "utf-8", "surrogateescape", newline="\n")
+            yield (line.removesuffix("\n") for line in text)
+            words = process.stderr.read(_WORDS)
+        if process.returncode != 0:
+            raise _error(args[0], words.decode("utf-8", "replace"))
+
+    def _environment(self) -> dict[str, str]:
+        config = dict(_HARDENED)
+        if self._token is not None:
+            login = base64.b64encode(f"x-access-token:{self._token}".encode()).decode()
+            config["http.extraHeader"] = f"Authorization: Basic {login}"
+        env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": os.devnull,
+            "LC_ALL": "C.UTF-8",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_CONFIG_COUNT": str(len(config)),
+        }
+        for index, (key, value) in enumerate(config.items()):
+            env[f"GIT_CONFIG_KEY_{index}"] = key
+            env[f"GIT_CONFIG_VALUE_{index}"] = value
+        return env
+
+
+def _error(verb: str, stderr: str) -> Exception:
+    words = stderr.strip()[-_WORDS:]
+    lower = words.lower()
+    if any(
+        sign in lower for sign in ("not our ref", "not found", "unadvertised object", "bad object", "unknown revision")
+    ):
+        return Gone(f"git {verb}: {words}")
+    if any(sign in lower for sign in ("could not resolve", "unable to access", "timed out", "hung up", "early eof")):
+        return Unavailable(f"git {verb}: {words}")
+    return ToolFailed(f"git {verb}: {words}")

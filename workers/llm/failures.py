@@ -1,0 +1,87 @@
+"""What a failed request to a provider means: whose move it is, in words that say what to do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import httpx2
+import openai
+
+from bot.errors import AssayError, Refused, Unavailable
+
+_WORDS = 300
+_TOO_LONG = ("context_length_exceeded", "context length", "context window", "prompt is too long", "too many tokens")
+
+
+class FormRefused(Refused):
+    """A 400 or 422 that may be about the response format: servers have no common words for that."""
+
+
+def explain(error: openai.APIError | httpx2.HTTPError, model: str, secret: str) -> AssayError:
+    """The error of ours that stands for one of the package's. `secret` is kept out of the message."""
+    if isinstance(error, openai.APIStatusError):
+        return _status(error, model, said(error.body, secret))
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+        return Unavailable("the model provider did not answer in time")
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+        cause = type(error.__cause__ or error).__name__
+        return Unavailable(f"the model provider cannot be reached or hung up ({cause}); if it stays so, check its URL")
+    return Unavailable(f"the model provider failed: {said(error.message, secret)}")
+
+
+def said(body: object, secret: str) -> str:
+    """A provider's own words, from an error body of any shape, on one short line."""
+    inner = body.get("error", body) if isinstance(body, Mapping) else body
+    words = inner.get("message", inner) if isinstance(inner, Mapping) else inner
+    text = " ".join(str(words or "no reason given").split())
+    return (text.replace(secret, "***") if secret else text)[:_WORDS]
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait, from `Retry-After-Ms` or `Retry-After` (RFC 9110 10.2.3: seconds or a date); None without one.
+
+    `now` is the time in seconds since the epoch.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _status(error: openai.APIStatusError, model: str, words: str) -> AssayError:
+    status = error.status_code
+    match status:
+        case 401:
+            # Without the provider's words: they quote the key.
+            return Refused("the model provider does not accept the key (401): check OPENAI_API_KEY", status)
+        case 403:
+            return Refused(f"the key may not use model {model} (403): check OPENAI_API_KEY. It says: {words}", status)
+        case 404:
+            return Refused(
+                f"the provider has no model {model}, or OPENAI_BASE_URL is wrong (404). It says: {words}", status
+            )
+        case 429 if "insufficient_quota" in (error.code, error.type):
+            return Refused(f"the account at the model provider is used up (429): {words}", status)
+        case 400 | 422 if not _too_long(error, words):
+            return FormRefused(f"the model provider refused the request ({status}): {words}", status)
+    if status in (408, 409, 429) or status >= 500:
+        wait = retry_after(error.response.headers, time.time())
+        what = "limits the rate" if status == 429 else "is failing"
+        return Unavailable(f"the model provider {what} ({status}): {words}", wait)
+    if status == 413 or _too_long(error, words):
+        return Refused(f"the request is longer than {model} takes ({status}): {words}", status)
+    return Refused(f"the model provider refused the request ({status}): {words}", status)
+
+
+def _too_long(error: openai.APIStatusError, words: str) -> bool:
+    text = f"{error.code} {words}".lower()
+    return any(phrase in text for phrase in _TOO_LONG)

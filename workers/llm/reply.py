@@ -1,0 +1,111 @@
+"""Reading a Chat Completions reply: the envelope, what the model said, and the typed answer in it. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bot.domain.findings import Cost
+from bot.errors import Refused, Theirs, Unavailable
+from workers.llm.failures import said
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_FAULTS = 5
+
+
+class Unfit(Theirs):
+    """An answer that another try may mend. `content` is what the model said, empty where it said nothing."""
+
+    def __init__(self, message: str, content: str = "") -> None:
+        super().__init__(message)
+        self.content = content
+
+
+class Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class Choice(BaseModel):
+    message: Message
+    finish_reason: str | None = None
+
+
+class Usage(BaseModel):
+    """Tokens; `cost` in US dollars is OpenRouter's, and the only price a provider states."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class Reply(BaseModel):
+    """The fields of a chat completion that are used (OpenAI API reference, "The chat completion object")."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: Any = None
+
+
+def parse_reply(body: bytes) -> Reply:
+    """Parse a 200's body.
+
+    Raises Unfit when it is no chat completion, Unavailable when it carries an error, as gateways that answer before
+    their upstream does send it.
+    """
+    try:
+        reply = Reply.model_validate_json(body)
+    except ValidationError:
+        raise Unfit("the provider's answer is not a chat completion: check OPENAI_BASE_URL") from None
+    if reply.error or any(choice.finish_reason == "error" for choice in reply.choices):
+        raise Unavailable(f"the model provider is failing: {said(reply.error, '')}")
+    if not reply.choices:
+        raise Unfit("the provider's answer holds no choice")
+    return reply
+
+
+def read_answer(reply: Reply, answer: type[Answer]) -> Answer:
+    """The typed answer in a reply.
+
+    Raises Refused when the model or its content filter said no, Theirs when the answer was cut off at its length
+    limit, and Unfit when it does not fit the type.
+    """
+    choice = reply.choices[0]
+    if choice.message.refusal:
+        raise Refused(f"the model refused: {said(choice.message.refusal, '')}", 200)
+    match choice.finish_reason:
+        case "content_filter":
+            raise Refused("the provider's content filter stopped the answer", 200)
+        case "length":
+            raise Theirs("the model's answer was cut off at its length limit")
+    content = choice.message.content or ""
+    try:
+        return answer.model_validate_json(_only_json(content))
+    except ValidationError as error:
+        raise Unfit(f"the model's answer does not fit: {_faults(error)}", content) from None
+
+
+def cost_of(reply: Reply, model: str) -> Cost:
+    usage = reply.usage or Usage()
+    return Cost(
+        model=model,
+        input_tokens=max(0, usage.prompt_tokens or 0),
+        output_tokens=max(0, usage.completion_tokens or 0),
+        usd=usage.cost,
+    )
+
+
+def _only_json(content: str) -> str:
+    """The object within prose, a code fence, or after a reasoning model's thoughts."""
+    text = _THOUGHTS.sub("", content)
+    return text[text.find("{") : text.rfind("}") + 1] or text
+
+
+def _faults(error: ValidationError) -> str:
+    """Where and why, without the input: it is the model's, and may be long."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in faults[:_FAULTS])

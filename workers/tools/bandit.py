@@ -1,0 +1,73 @@
+"""bandit: insecure Python. https://bandit.readthedocs.io/"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.domain.findings import Finding, NotCovered, Severity
+from workers.agent import Output, Reading, Tool
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+
+# By bandit's severity; one step less where it is of low confidence.
+_SCALE = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH)
+_STEP = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
+
+_TEST = re.compile(r"(^|/)(tests?/|test_[^/]*$|conftest\.py$|[^/]*_test\.py$)")
+
+
+def argv(files: Sequence[str], config: str | None) -> list[str]:
+    own: list[str] = []
+    if config:
+        own = [f"--ini={config}"] if config.endswith(".bandit") else [f"--configfile={config}"]
+    return ["bandit", "--quiet", "--format=json", *own, "--", *files]
+
+
+def parse(output: Output) -> Reading:
+    check_exit("bandit", output.completed, (0, 1))
+    report = mapping(load_json("bandit", output.completed.stdout))
+    unread = [
+        NotCovered(what=string(error.get("filename")), why=f"bandit: {string(error.get('reason'))}")
+        for error in mappings(report.get("errors"))
+    ]
+    findings = [_finding(result) for result in mappings(report.get("results"))]
+    return Reading(findings=[finding for finding in findings if not _expected(finding)], unread=unread)
+
+
+def _finding(result: Mapping[str, Any]) -> Finding:
+    step = _STEP.get(string(result.get("issue_severity")), 1) - (result.get("issue_confidence") == "LOW")
+    lines = [line for line in result.get("line_range") or [] if number(line)]
+    column, end_column = result.get("col_offset"), result.get("end_col_offset")
+    return Finding(
+        tool="bandit",
+        rule=string(result.get("test_id")),
+        severity=_SCALE[max(step, 0)],
+        message=string(result.get("issue_text")),
+        path=string(result.get("filename")),
+        url=string(result.get("more_info")) or None,
+        cwe=number(mapping(result.get("issue_cwe")).get("id")),
+        **span(
+            result.get("line_number"),
+            max(lines, default=None),
+            column + 1 if isinstance(column, int) else None,
+            end_column + 1 if isinstance(end_column, int) else None,
+        ),
+    )
+
+
+def _expected(finding: Finding) -> bool:
+    """Whether everybody does it: `assert` in tests, and importing subprocess (its use is judged by itself)."""
+    return finding.rule == "B404" or (finding.rule == "B101" and _TEST.search(finding.path) is not None)
+
+
+TOOL = Tool(
+    name="bandit",
+    applies=lambda path: path.endswith(".py"),
+    argv=argv,
+    parse=parse,
+    version=("bandit", "--version"),
+    languages="Python",
+    licence="Apache-2.0",
+    configs={".bandit": "", "pyproject.toml": "[tool.bandit", "bandit.yaml": "", "bandit.yml": ""},
+)

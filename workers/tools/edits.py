@@ -1,0 +1,75 @@
+"""Turning a tool's fix, some edits of characters, into a replacement of whole lines, which is what a suggestion is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.domain.findings import Finding
+
+# A longer fix is no suggestion that somebody reads.
+_MOST_LINES = 30
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """Replace what lies between two positions (1-based lines and columns, the end exclusive) by `text`."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+def with_fix(finding: Finding, edits: Sequence[Edit], lines: Sequence[str]) -> Finding:
+    """The finding with its `replacement`, its lines widened to those that the edits touch.
+
+    It is left as it is where that cannot be said in whole lines from the finding's first one on: edits before it, or
+    beyond the file, or that overlap, or more than a few lines.
+    """
+    first = finding.start_line
+    if not edits or first is None:
+        return finding
+    last = max([finding.last_line or first, *(_last_line(edit) for edit in edits)])
+    old = lines[first - 1 : last]
+    if len(old) != last - first + 1 or len(old) > _MOST_LINES or any("\r" in line for line in old):
+        return finding
+    new = _apply(edits, "\n".join(old) + "\n", _offsets(old), first)
+    # One empty line cannot be told from no line at all.
+    if new is None or new == "\n" or (new and not new.endswith("\n")):
+        return finding
+    columns = {"start_column": None, "end_column": None} if last != finding.last_line else {}
+    return finding.model_copy(update={"end_line": last, "replacement": new.removesuffix("\n"), **columns})
+
+
+def _last_line(edit: Edit) -> int:
+    return edit.end_line - 1 if edit.end_column == 1 and edit.end_line > edit.line else edit.end_line
+
+
+def _offsets(lines: Sequence[str]) -> list[int]:
+    offsets = [0]
+    for line in lines:
+        offsets.append(offsets[-1] + len(line) + 1)
+    return offsets
+
+
+def _apply(edits: Sequence[Edit], text: str, offsets: Sequence[int], first: int) -> str | None:
+    out, done = [], 0
+    for edit in sorted(edits):
+        start = _offset(edit.line, edit.column, offsets, first)
+        end = _offset(edit.end_line, edit.end_column, offsets, first)
+        if start is None or end is None or not done <= start <= end:
+            return None
+        out += [text[done:start], edit.text]
+        done = end
+    return "".join(out) + text[done:]
+
+
+def _offset(line: int, column: int, offsets: Sequence[int], first: int) -> int | None:
+    index = line - first
+    if not 0 <= index < len(offsets) or column < 1:
+        return None
+    offset = offsets[index] + column - 1
+    limit = offsets[index + 1] if index + 1 < len(offsets) else offsets[index] + 1
+    return offset if offset < limit else None

@@ -1,0 +1,65 @@
+"""ShellCheck: sh and bash scripts. https://www.shellcheck.net/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.domain.findings import Finding, Severity
+from workers.agent import Output, Reading, Tool
+from workers.tools.edits import Edit, with_fix
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+
+_SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.INFO}
+
+# A sourced file that was not given to it, and a shell (zsh) that it does not know: both say nothing about the script.
+_BESIDE_THE_POINT = "SC1090,SC1091,SC1071"
+
+
+def argv(files: Sequence[str], config: str | None) -> list[str]:
+    own = [] if config else ["--norc"]
+    return ["shellcheck", "--format=json1", "--color=never", f"--exclude={_BESIDE_THE_POINT}", *own, "--", *files]
+
+
+def parse(output: Output) -> Reading:
+    check_exit("shellcheck", output.completed, (0, 1))
+    report = mapping(load_json("shellcheck", output.completed.stdout))
+    return Reading(findings=[_finding(comment, output) for comment in mappings(report.get("comments"))])
+
+
+def _finding(comment: Mapping[str, Any], output: Output) -> Finding:
+    path, code = string(comment.get("file")), f"SC{comment.get('code')}"
+    finding = Finding(
+        tool="shellcheck",
+        rule=code,
+        severity=_SEVERITY.get(string(comment.get("level")), Severity.MEDIUM),
+        message=string(comment.get("message")),
+        path=path,
+        url=f"https://www.shellcheck.net/wiki/{code}",
+        **span(comment.get("line"), comment.get("endLine"), comment.get("column"), comment.get("endColumn")),
+    )
+    fixes = mapping(comment.get("fix")).get("replacements")
+    lines = output.read(path)
+    # Columns count a tab as eight.
+    if any("\t" in line for line in lines[(finding.start_line or 1) - 1 : finding.last_line]):
+        return finding
+    return with_fix(finding, [_edit(fix) for fix in mappings(fixes)], lines)
+
+
+def _edit(fix: Mapping[str, Any]) -> Edit:
+    line, column, end_line, end_column = (
+        number(fix.get(key)) or 0 for key in ("line", "column", "endLine", "endColumn")
+    )
+    return Edit(line, column, end_line, end_column, string(fix.get("replacement")))
+
+
+TOOL = Tool(
+    name="shellcheck",
+    applies=lambda path: path.endswith((".sh", ".bash", ".ksh", ".bats")),
+    argv=argv,
+    parse=parse,
+    version=("shellcheck", "--version"),
+    languages="sh, bash, ksh",
+    licence="GPL-3.0",
+    configs={".shellcheckrc": "", "shellcheckrc": ""},
+)
