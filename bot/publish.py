@@ -16,7 +16,9 @@ from typing import Protocol
 from bot.domain.model import Frozen
 from bot.domain.publication import CheckRecord, Publication, PullMemory
 from bot.domain.render import checks
-from bot.domain.render_comment import changes, comment, fingerprint_of, inline, known, marker
+from bot.domain.changes import changes, known
+from bot.domain.render_comment import comment, marker
+from bot.domain.render_inline import fingerprint_of, inline
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Pull
 from bot.domain.verdict import verdict

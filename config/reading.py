@@ -25,8 +25,8 @@ BUILT_IN_SOURCE = "built-in defaults"
 
 @dataclass(frozen=True)
 class Layer:
-    """One place a configuration may stand. `name` is for people (`repository`, `organisation`), `file` is what
-    problems are reported against (layers differ in it), `text` is None where there is no such file."""
+    """One place a configuration may stand. `name` says for people where it comes from (`organisation acme`), `file` is
+    what problems are reported against (layers differ in it), `text` is None where there is no such file."""
 
     name: str
     file: str
@@ -50,7 +50,7 @@ def read(layers: Sequence[Layer]) -> Reading:
     nothing after it takes a value back to its built-in default. Never raises, whatever the texts hold.
     """
     present = [layer for layer in layers if layer.text is not None]
-    source = " over ".join(f"{layer.file} ({layer.name})" for layer in reversed(present)) or BUILT_IN_SOURCE
+    source = " over ".join(layer.name for layer in reversed(present)) or BUILT_IN_SOURCE
     tree, problems, whole = _built_in(), list[Problem](), True
     for layer in present:
         part, wrong = parse(layer.file, layer.text or "")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from config.repository import (
@@ -40,6 +41,16 @@ _TABLES: dict[str, type[Section]] = {
 }
 
 
+_KINDS = {
+    "boolean": "true, false",
+    "integer": "number",
+    "number": "number",
+    "string": "text",
+    "null": "nothing",
+    "object": "section",
+}
+
+
 def settings_table() -> str:
     """A row for each process setting: variable, default, meaning."""
     rows = [
@@ -71,11 +82,13 @@ def _shapes() -> dict[str, dict[str, Any]]:
 
 
 def _kind(shape: dict[str, Any]) -> str:
-    """What a key takes, in words: `text`, `list of text`, `added, context or file`."""
+    """What a key takes, in words: `text or list of text`, or the words it chooses from."""
     options = shape.get("anyOf") or shape.get("oneOf")
     if options:
-        kinds = [kind for option in options if (kind := _kind(option)) != "nothing"]
-        return " or ".join(dict.fromkeys(kinds))
+        kinds = dict.fromkeys(kind for option in options if (kind := _kind(option)) != "nothing")
+        # "text or list of text" says it twice.
+        lists = {f"list of {kind}" for kind in kinds}
+        return " or ".join("a list" if kind in lists else kind for kind in kinds)
     if "$ref" in shape:
         return "section"
     if "enum" in shape or "const" in shape:
@@ -84,13 +97,7 @@ def _kind(shape: dict[str, Any]) -> str:
         return f"list of {_kind(shape['items'])}"
     if "pattern" in shape:
         return "duration"
-    return {
-        "boolean": "true, false",
-        "integer": "number",
-        "string": "text",
-        "null": "nothing",
-        "object": "section",
-    }.get(shape["type"], shape["type"])
+    return _KINDS[shape["type"]]
 
 
 def _default(field: FieldInfo) -> str:
@@ -100,17 +107,19 @@ def _default(field: FieldInfo) -> str:
         return "—"
     if field.default == ():
         return "`[]`"
-    return f"`{json.dumps(field.default)}`" if not isinstance(field.default, str) else f"`{field.default or '""'}`"
+    return (
+        f"`{field.default}`" if isinstance(field.default, str) and field.default else f"`{json.dumps(field.default)}`"
+    )
 
 
 def _told_default(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "told" in extra:
         return str(extra["told"])
-    if field.default is None or isinstance(field.default, SecretStr):
+    if field.default is None:
         return "—"
     return f"`{field.default}`"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows))

@@ -25,8 +25,8 @@ def json_schema() -> dict[str, Any]:
 
 
 def _polish(section: dict[str, Any]) -> None:
-    """Let a key stand with nothing after it, as the reader does, and drop what only repeats: titles that
-    are the key, defaults that are nothing or that the section itself tells key by key."""
+    """Let a key stand with nothing after it, as the reader does, and drop what only repeats: titles, which
+    are the key, and the defaults of sections, which tell their own key by key."""
     needed = section.get("required", ())
     for name, value in section.get("properties", {}).items():
         value.pop("title", None)
@@ -37,7 +37,7 @@ def _polish(section: dict[str, Any]) -> None:
 
 
 def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
-    about = {key: value[key] for key in ("description", "default") if key in value}
+    about: dict[str, Any] = {key: value[key] for key in ("description", "default") if key in value}
     shape = {key: item for key, item in value.items() if key not in about}
     if {"type": "null"} in shape.get("anyOf", ()):
         return value

@@ -29,7 +29,8 @@ from workers.sandbox.process import ProcessSandbox
 # What the App must be allowed, and be told of (README, "Install the App").
 PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}
 OPTIONAL_PERMISSIONS = {"merge_queues": "read"}
-EVENTS = ("check_run", "check_suite", "pull_request", "push")
+EVENTS = ("pull_request", "push")
+# `check_run` and `check_suite` are sent to every App that may write checks, whether it subscribes or not.
 OPTIONAL_EVENTS = ("merge_group",)
 _LEVELS = ("", "read", "write", "admin")
 _GIT = (2, 31)

@@ -10,7 +10,7 @@ import binascii
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import jwt
 
@@ -108,7 +108,7 @@ def check_jwt(world: World, value: str) -> None:
         raise Problem(401, "'Issued at' claim ('iat') must be an Integer representing the time of the assertion")
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -150,8 +150,9 @@ def _chosen(
     offered = world.installed_repositories(installation)
     chosen = {repo.id for repo in offered if repo.name in (names or ()) or repo.id in (ids or ())}
     if len(chosen) < len({*(names or ())} | {*(ids or ())}):
-        raise Problem(422, "There is at least one repository that does not exist or is not accessible to the parent "
-                           "installation.")
+        raise Problem(
+            422, "There is at least one repository that does not exist or is not accessible to the parent installation."
+        )
     if len(chosen) > 500:
         raise invalid("Too many repositories")
     return frozenset(chosen)

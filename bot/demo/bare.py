@@ -1,4 +1,4 @@
-"""A bare git repository on disk, driven by the real git."""
+"""A bare git repository on disk, driven by the real git (the one on PATH)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_COMMIT = "0" * 40
 Files = Mapping[str, str | bytes | None]
 
 
-class GitFailed(Exception):
+class GitError(Exception):
     """git said no; the message carries its words."""
 
 
@@ -54,12 +54,17 @@ class BareRepository:
         return repository
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """git's standard output. Raises `GitFailed`."""
+        """git's standard output. Raises `GitError`."""
         done = subprocess.run(
-            ["git", *arguments], cwd=self.path, input=stdin, capture_output=True, env=clean_environment(), timeout=60
+            ["git", *arguments],  # noqa: S607
+            cwd=self.path,
+            input=stdin,
+            capture_output=True,
+            env=clean_environment(),
+            timeout=60,
         )
         if done.returncode:
-            raise GitFailed(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+            raise GitError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout
 
     def line(self, *arguments: str) -> str:
@@ -70,7 +75,7 @@ class BareRepository:
         for candidate in (name, f"refs/heads/{name}"):
             try:
                 return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{{kind}}}")
-            except GitFailed:
+            except GitError:
                 continue
         return None
 
@@ -99,7 +104,7 @@ class BareRepository:
     def merge_base(self, one: str, other: str) -> str | None:
         try:
             return self.line("merge-base", one, other)
-        except GitFailed:
+        except GitError:
             return None
 
     def count(self, revisions: str) -> int:
@@ -109,13 +114,24 @@ class BareRepository:
         """A merge commit of both, on no branch; None where they conflict."""
         try:
             tree = self.line("merge-tree", "--write-tree", base, head).split("\n")[0]
-        except GitFailed:
+        except GitError:
             return None
-        stamp = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
-            ("NAME", author), ("EMAIL", f"{author}@users.noreply.example"), ("DATE", f"{int(when)} +0000"))}
+        stamp = {
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (
+                ("NAME", author),
+                ("EMAIL", f"{author}@users.noreply.example"),
+                ("DATE", f"{int(when)} +0000"),
+            )
+        }
         done = subprocess.run(
-            ["git", "commit-tree", tree, "-p", base, "-p", head, "-m", message],
-            cwd=self.path, capture_output=True, env={**clean_environment(), **stamp}, timeout=60, check=True,
+            ["git", "commit-tree", tree, "-p", base, "-p", head, "-m", message],  # noqa: S607
+            cwd=self.path,
+            capture_output=True,
+            env={**clean_environment(), **stamp},
+            timeout=60,
+            check=True,
         )
         return done.stdout.decode().strip()
 

@@ -61,9 +61,9 @@ class Hook:
     content_type: Literal["json", "form"] = "json"
     lost: int = 0
     log: list[Delivery] = field(default_factory=list)
-    _ids: "count[int]" = field(default_factory=lambda: count(90_001))
+    _ids: count[int] = field(default_factory=lambda: count(90_001))
     _later: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "stand-in-webhooks"))
-    _waiting: list["Future[Delivery | None]"] = field(default_factory=list)
+    _waiting: list[Future[Delivery | None]] = field(default_factory=list)
 
     def wants(self, event: str) -> bool:
         return event in ALWAYS or event in self.events
@@ -107,7 +107,9 @@ class Hook:
         self.log.append(delivery)
         return delivery
 
-    def later(self, event: str, payload: Mapping[str, Any], guid: str | None = None, *, redelivery: bool = False) -> None:
+    def later(
+        self, event: str, payload: Mapping[str, Any], guid: str | None = None, *, redelivery: bool = False
+    ) -> None:
         """Send it in the background, in the order of these calls."""
         self._waiting = [future for future in self._waiting if not future.done()]
         self._waiting.append(self._later.submit(self.send, event, payload, guid, redelivery=redelivery))

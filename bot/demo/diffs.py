@@ -71,7 +71,7 @@ def hunks(patch: str | None) -> list[Hunk]:
     """The hunks of one file's patch, in order."""
     if not patch:
         return []
-    starts = [match for match in _HUNK.finditer(patch)]
+    starts = list(_HUNK.finditer(patch))
     ends = [match.start() for match in starts[1:]] + [len(patch)]
     return [
         Hunk(_range(match[1], match[2]), _range(match[3], match[4]), patch[match.start() : end].rstrip("\n"))

@@ -39,7 +39,7 @@ class Repository:
     created_at: float
     pushed_at: float
     collaborators: dict[str, str] = field(default_factory=dict)
-    numbers: "count[int]" = field(default_factory=lambda: count(1))
+    numbers: count[int] = field(default_factory=lambda: count(1))
 
     @property
     def name(self) -> str:
@@ -222,7 +222,7 @@ class World:
 
     app: AppRecord
     root: Path
-    ids: "count[int]"
+    ids: count[int]
     clock: Callable[[], float] = time.time
     url: str = ""
     resolving_needs: Permissions = field(default_factory=lambda: {"pull_requests": "write"})

@@ -114,15 +114,15 @@ class Reader:
     def _value(self) -> Any:
         if self._peek() == "{":
             return self._object("{", "}")
-        token = self._next()
-        if token == "$":
+        word = self._next()
+        if word == "$":
             name = self._next()
             if name not in self.variables:
                 raise QueryError(f"Variable ${name} was not provided a value")
             return self.variables[name]
-        if token in ("true", "false", "null") or token[0] in '"-0123456789':
-            return json.loads(token)
-        raise QueryError(f"Unexpected {token}")
+        if word in ("true", "false", "null") or word[0] in '"-0123456789':
+            return json.loads(word)
+        raise QueryError(f"Unexpected {word}")
 
 
 def _tokens(text: str) -> list[str]:
@@ -179,8 +179,11 @@ def _connection(type_: str, name: str, items: Sequence[Any], to_node: Callable[[
                 "MISSING_PAGINATION_BOUNDARIES",
             )
         if not 1 <= first <= PAGE_LIMIT:
-            raise QueryError(f"Requesting {first} records on the `{name}` connection exceeds the `first` limit of "
-                             f"{PAGE_LIMIT} records.", "EXCESSIVE_PAGINATION")
+            raise QueryError(
+                f"Requesting {first} records on the `{name}` connection exceeds the `first` limit of "
+                f"{PAGE_LIMIT} records.",
+                "EXCESSIVE_PAGINATION",
+            )
         after = given.get("after")
         start = int(str(after).removeprefix("cursor:")) if after else 0
         end = min(start + first, len(items))
@@ -302,15 +305,18 @@ def _demand(call: Call, needs: Mapping[str, str]) -> None:
         raise QueryError(FORBIDDEN, "FORBIDDEN")
 
 
+def _root(call: Call, kind: str) -> Node:
+    if kind not in ("query", "mutation"):
+        raise QueryError(f"Unknown operation {kind}")
+    return _query(call) if kind == "query" else _mutation(call)
+
+
 def on_graphql(call: Call) -> Reply:
     """Errors of a query are told in a 200, as GraphQL does."""
     body = parse(GraphQL, call.body)
     try:
         kind, selection = Reader(body.query, body.variables or {}).operation()
-        root = {"query": _query, "mutation": _mutation}.get(kind)
-        if root is None:
-            raise QueryError(f"Unknown operation {kind}")
-        return Reply({"data": resolve(root(call), selection)})
+        return Reply({"data": resolve(_root(call, kind), selection)})
     except QueryError as error:
         told: dict[str, Any] = {"message": str(error)}
         if error.kind:

@@ -31,7 +31,7 @@ _KEYWORDS = _words(
     "maxItems maximum minItems minimum multipleOf pattern properties required title type"
 )
 _DEPTH, _PROPERTIES = 10, 5_000
-# Both halves of a token count; near enough for a stand-in.
+# About what English takes; near enough for a stand-in.
 _CHARACTERS_A_TOKEN = 4
 
 

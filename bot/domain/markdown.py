@@ -102,8 +102,17 @@ def fence(text: str, limit: int, info: str = "", tail: bool = False) -> str:
     text = _no_markers(visible(text.strip("\n"), lines=True))
     if len(text) > limit:
         text = "…" + text[-limit + 1 :] if tail else text[: limit - 1] + "…"
+    return _fenced(text, info)
+
+
+def exact(text: str, info: str) -> str | None:
+    """A code block of the text as it is; None where it holds what cannot be seen."""
+    return _fenced(text, info) if visible(text, lines=True) == text else None
+
+
+def _fenced(text: str, info: str) -> str:
     ticks = "`" * max(3, _longest_run(text) + 1)
-    return f"{ticks}{info}\n{text}\n{ticks}"
+    return f"{ticks}{info}\n{text}\n{ticks}" if text else f"{ticks}{info}\n{ticks}"
 
 
 def _longest_run(text: str) -> int:

@@ -56,11 +56,9 @@ def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> 
             if not matches_any(wanted, trigger.branch):
                 return f"triggers.push ({', '.join(wanted) or 'none'}) does not name the branch {trigger.branch}"
         case Pull():
-            pulls = triggers.pull_request
-            if isinstance(pulls, bool):
-                pulls = PullRequestTrigger() if pulls else None
-            if pulls is None:
+            if triggers.pull_request is False:
                 return "triggers.pull_request is false"
+            pulls = PullRequestTrigger() if isinstance(triggers.pull_request, bool) else triggers.pull_request
             if trigger.draft and not pulls.drafts:
                 return "the pull request is a draft and triggers.pull_request.drafts is false"
             if not matches_any(pulls.branches, trigger.base_ref):

@@ -6,7 +6,6 @@ from typing import Literal
 
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, details, fence, fit, plain, table, visible
-from bot.domain.plan import Problem
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, verdict
@@ -21,6 +20,7 @@ from bot.domain.wording import (
     tests_words,
     tools_list,
 )
+from config.problems import Problem
 
 JOINED = "assay"
 CONFIG = "assay / config"
@@ -88,7 +88,7 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     already = sum(not finding.new for finding in result.findings)
     new = len(result.findings) - already
     facts = {
-        "Findings": f"{new:,} new, {len(blocking(agent)):,} of them block, {already:,} already there",
+        "Findings": f"{new:,} new ({len(blocking(agent)):,} to mend), {already:,} already there",
         "Limit": limit_words(agent.plan.fail_on) + ("" if agent.plan.required else "; it is not required"),
         "Tests": tests_words(result.tests) if result.tests else "",
         "Looked at": count(len(result.covered), "file") if result.covered else "",
@@ -97,9 +97,9 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
         "Attempt": str(agent.attempt) if agent.attempt > 1 else "",
     }
     return [
-        plain(result.summary or result_words(agent), 1_000),
-        plain(result.reason, 2_000) if result.summary else "",
-        table(("", ""), [(name, fact) for name, fact in facts.items() if fact]),
+        plain(result.summary, 1_000),
+        plain(result.reason, 2_000),
+        table(("Result", plain(result_words(agent), 300)), [(name, fact) for name, fact in facts.items() if fact]),
         section("Not looked at", bullets(gaps(run.model_copy(update={"agents": (agent,)})))),
     ]
 
@@ -112,7 +112,11 @@ def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]
     nowhere = [finding for finding in result.findings if finding.new and not finding.path]
     return [
         section("Findings without a place", _findings(run, nowhere)),
-        *(section(plain(finding.message, 200), fence(finding.evidence, 3_000)) for finding in nowhere[:5] if finding.evidence),
+        *(
+            section(plain(finding.message, 200), fence(finding.evidence, 3_000))
+            for finding in nowhere[:5]
+            if finding.evidence
+        ),
         section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond)),
         section("Already there before this change, not counted", _findings(run, already)),
         details("Output", fence(result.log, _LOG_ROOM, tail=True)) if result.log else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from bot.domain.findings import Finding
+from bot.domain.findings import AgentResult, Finding, Outcome
 from bot.domain.markdown import bullets, code, link, plain, table
 from bot.domain.run import Run
 from bot.domain.verdict import agent_conclusion, count
@@ -13,6 +13,7 @@ from bot.domain.wording import agent_time, blocks, result_words, rule_words, sym
 
 _AGENT_ROWS = 40
 _GAP_ROWS = 30
+_GAP_NAMES = 4
 
 
 def finding_line(run: Run, finding: Finding, web: str | None = None) -> str:
@@ -27,7 +28,7 @@ def finding_line(run: Run, finding: Finding, web: str | None = None) -> str:
 
 
 def _code_url(run: Run, finding: Finding, web: str | None) -> str | None:
-    if web is None or not finding.path:
+    if web is None or not finding.path or ".." in finding.path.split("/"):
         return None
     lines = f"#L{finding.start_line}" if finding.start_line else ""
     path = quote(finding.path, safe="/", errors="replace")
@@ -63,19 +64,28 @@ def agents_table(run: Run) -> str:
 
 
 def gaps(run: Run) -> list[str]:
-    """A line for everything that was not looked at, and why, with what would change it."""
+    """What was not looked at, and why, with what would change it: a line for each agent and reason."""
     lines = []
     for agent in run.agents:
         result = agent.result
         if result is None:
             continue
-        if result.remedy:
-            lines.append(f"{agent.plan.name}: {plain(result.remedy, 300)}")
-        lines += [
-            f"{agent.plan.name}: {code(gap.what, 120)}: {plain(gap.why, 240)}" for gap in result.not_covered[:_GAP_ROWS]
-        ]
-        if len(result.not_covered) > _GAP_ROWS:
-            lines.append(f"{agent.plan.name}: and {len(result.not_covered) - _GAP_ROWS:,} more")
+        said = result.reason if result.remedy or result.outcome is Outcome.PARTIAL else ""
+        if words := " ".join(plain(text, 300) for text in (said, result.remedy) if text):
+            lines.append(f"{agent.plan.name}: {words}")
+        lines += [f"{agent.plan.name}: {line}" for line in _gap_lines(result)]
+    return lines
+
+
+def _gap_lines(result: AgentResult) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for gap in result.not_covered:
+        by_reason.setdefault(gap.why, []).append(gap.what)
+    lines = []
+    for why, what in list(by_reason.items())[:_GAP_ROWS]:
+        named = ", ".join(code(one, 120) for one in what[:_GAP_NAMES])
+        more = f" and {len(what) - _GAP_NAMES:,} more" if len(what) > _GAP_NAMES else ""
+        lines.append(f"{named}{more}: {plain(why, 240)}")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from bot.domain.events import PullChanged
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, Plan
@@ -13,6 +14,9 @@ from bot.domain.triggers import Pull, Trigger
 # timeout to check out and report; seconds.
 QUEUE_PATIENCE = 6 * 3600
 GRACE = 120
+# An attempt whose worker died is started again and gets its time again; all its starts together no more than this many
+# times, so that work which kills its worker ends too.
+STARTS = 3
 
 
 class RunKey(Frozen):
@@ -43,8 +47,8 @@ class Phase(StrEnum):
 
 
 class AgentState(Frozen):
-    """One agent of a run. `attempt` counts from 1; `assumed` marks a result that the reducer made up because none
-    came (a deadline, a cancellation). Times are seconds since the epoch."""
+    """One agent of a run. `attempt` is the run's attempt that started it; `assumed` marks a result that stands in for
+    one that did not come (a deadline, a cancellation). Times are seconds since the epoch."""
 
     plan: AgentPlan
     attempt: int = 1
@@ -65,15 +69,29 @@ class AgentState(Frozen):
         return self.result.outcome if self.result else None
 
 
+class Request(Frozen):
+    """When a trigger asked for the commit last, and the plan it came with."""
+
+    at: float
+    plan: Plan
+
+
 class Run(Frozen):
-    """The state that the event log folds into. `base_sha` is what the commit is compared with. `superseded_by` names
-    the newer head when the pull request moved on; `reruns` the deliveries that asked for another attempt."""
+    """The state that the event log folds into.
+
+    `base_sha` is what the commit is compared with. `requests` holds the newest word of each trigger by the trigger's
+    id, `closings` that of each pull request which let the commit go. `superseded_by` names the newer head when the
+    pull request moved on; `reruns` the deliveries that asked for another attempt. While only the end of a pull request
+    has been heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
+    """
 
     key: RunKey
     installation: int
     created_at: float
     updated_at: float
     triggers: tuple[Trigger, ...] = ()
+    requests: dict[str, Request] = {}
+    closings: tuple[PullChanged, ...] = ()
     plan: Plan = Plan()
     base_sha: str | None = None
     attempt: int = 1
@@ -90,6 +108,21 @@ class Run(Frozen):
         return all(agent.phase is Phase.DONE for agent in self.agents)
 
     @property
+    def leader(self) -> Trigger | None:
+        """The trigger that decides the plan and the base."""
+        return min(self.triggers, key=rank, default=None)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for this commit."""
+        return any(trigger.live for trigger in self.triggers)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it came from somebody who may write to the repository, not only as a fork's pull request."""
+        return self.leader is not None and not (isinstance(self.leader, Pull) and self.leader.fork)
+
+    @property
     def pulls(self) -> tuple[Pull, ...]:
         """The pull requests whose head this is, the oldest first."""
         return tuple(sorted((t for t in self.triggers if isinstance(t, Pull)), key=lambda pull: pull.number))
@@ -98,3 +131,22 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
+
+
+_ORDER = {"pull": 0, "merge_group": 1, "push": 2, "manual": 3}
+
+
+def rank(trigger: Trigger) -> tuple[bool, int, bool, int, str]:
+    """Who leads a run; the smallest does.
+
+    A fork's pull request comes last: a stranger who opens one for a commit of this repository must not take over its
+    run. That a pull request is over counts among pull requests only: its end is no reason to do the work again.
+    """
+    pull = trigger if isinstance(trigger, Pull) else None
+    return (
+        pull is not None and pull.fork,
+        _ORDER[trigger.kind],
+        not trigger.live,
+        pull.number if pull else 0,
+        trigger.id,
+    )

@@ -63,18 +63,23 @@ class InlineComment(Frozen):
 
 
 class Known(Frozen):
-    """A finding that Assay has told about on a pull request before. `comment` is the id of its review comment, where it has one."""
+    """A finding that Assay has told about on a pull request before. `sources` names every `agent/tool` that reported
+    it. `comment` is the id of its review comment, where it has one."""
 
     fingerprint: str
     title: str
     where: str
+    path: str = ""
+    sources: tuple[str, ...] = ()
     blocking: bool = False
     comment: int | None = None
 
 
 class Changes(Frozen):
-    """A pull request's findings against those of its last published run."""
+    """A pull request's findings against those of its last published run. `unseen` are earlier ones that nobody can
+    say are gone, because an agent that reported them has not looked again."""
 
     new: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
     fixed: tuple[Known, ...] = ()
+    unseen: tuple[Known, ...] = ()

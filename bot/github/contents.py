@@ -88,6 +88,10 @@ class _Commit(Seen):
     sha: str
 
 
+class _Parents(Seen):
+    parents: tuple[_Commit, ...] = ()
+
+
 class _Comparison(Seen):
     merge_base_commit: _Commit
 
@@ -130,6 +134,13 @@ class Contents:
         except Gone:
             return None
         return read(_Comparison, data).merge_base_commit.sha
+
+    def parent(self, sha: str) -> str | None:
+        """The first parent of a commit; None for a first commit. Raises Gone, or Refused(422), for an unknown one."""
+        commit = read(
+            _Parents, self._api.request("GET", to_path(self._repository, "commits", sha), params={"per_page": 1})
+        )
+        return commit.parents[0].sha if commit.parents else None
 
     def pull(self, number: int) -> PullSeen:
         """Raises Gone where there is no such pull request."""

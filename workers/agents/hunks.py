@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -101,9 +100,7 @@ def _redacted(lines: list[str], redact: Callable[[str], str]) -> list[str]:
     return lines[:head] + ["[redacted]"] * (len(lines) - head - tail) + lines[len(lines) - tail :]
 
 
-# Categories of characters that show nothing, move other text about, or have no shape of their own.
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-# Letters and marks that are drawn as nothing although their category says otherwise.
+# Letters and marks that are drawn as nothing although they count as printable.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
@@ -119,7 +116,8 @@ def visible(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _visible(char: str) -> str:
-    hidden = unicodedata.category(char) in _HIDDEN or char in _BLANK or _selects(ord(char))
+    # Printable leaves out controls, formats, surrogates, the unassigned, and every space but the plain one.
+    hidden = not char.isprintable() or char in _BLANK or _selects(ord(char))
     return f"\\u{{{ord(char):x}}}" if hidden and char != "\t" else char
 
 

@@ -200,8 +200,7 @@ def _request(
     data = about + "\n" + "".join(text for _, text in batch)
     mark = hashlib.sha256(data.encode()).hexdigest()[:32]
     asked = "".join(
-        f"\nThe repository's maintainers ask, for {', '.join(rule.paths)[:_TITLE]}:\n"
-        f"{redact(rule.instructions)[:_INSTRUCTIONS]}\n"
+        f"\nThe repository's maintainers ask, for {_which(rule)}:\n{redact(rule.instructions)[:_INSTRUCTIONS]}\n"
         for rule in rules
         if any(matches_any(rule.paths, path) for path in paths.values())
     )
@@ -211,3 +210,7 @@ def _request(
         f"<<< {mark}\n{data}\n>>> {mark}\n\nReview this change."
     )
     return Request(paths, text)
+
+
+def _which(rule: Rule) -> str:
+    return "every file" if rule.paths == ("**",) else ", ".join(rule.paths)[:_TITLE]

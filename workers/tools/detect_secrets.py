@@ -14,18 +14,19 @@ from workers.agent import Output, Reading, Tool
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string
 
 _LOCK_FILES = {
-    "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "composer.lock", "Gemfile.lock",
-    "Pipfile.lock", "poetry.lock", "pdm.lock", "uv.lock", "Cargo.lock", "go.sum", "packages.lock.json", "Podfile.lock",
-    "Package.resolved", "Cartfile.resolved", "mix.lock", "pubspec.lock", "flake.lock", "gradle.lockfile", "deno.lock",
+    "Cargo.lock", "Cartfile.resolved", "Gemfile.lock", "Package.resolved", "Pipfile.lock", "Podfile.lock",
+    "bun.lock", "composer.lock", "deno.lock", "flake.lock", "go.sum", "gradle.lockfile", "mix.lock",
+    "npm-shrinkwrap.json", "package-lock.json", "packages.lock.json", "pdm.lock", "pnpm-lock.yaml", "poetry.lock",
+    "pubspec.lock", "uv.lock", "yarn.lock",
 }  # fmt: skip
 
 # Values that stand for a secret: nobody's password is `changeme` in earnest.
 _PLACEHOLDER = (
-    r"(?i)^[<\[{(]?(?:(?:your|my|some|the|a|an|insert|enter|put|replace|dummy|fake|sample|example|test|testing|mock|default|"
-    r"invalid|wrong|bad|super|very|not|real|secret|password|passwd|pass|pwd|token|key|api|apikey|client|user|username|"
-    r"credential|credentials|value|string|here|with|me|change|changeme|changeit|placeholder|redacted|hidden|none|null|nil|"
-    r"true|false|empty|todo|tbd|foo|bar|baz|qux|abc|xyz|hunter2|hello|world)[-_ .:/]*\d{0,3})+[>\]})]?$"
-    r"|^(?:x{3,}|X{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
+    r"(?i)^[<\[{(]?(?:(?:your|my|some|the|insert|enter|put|replace|dummy|fake|sample|example|test|testing|mock|default|"
+    r"invalid|wrong|bad|super|very|not|real|secret|password|passwd|pass|pwd|token|key|api|client|user|username|"
+    r"credentials?|value|string|here|with|me|change|changeit|placeholder|redacted|hidden|none|null|nil|true|false|empty|"
+    r"todo|tbd|foo|bar|baz|abc|xyz)[-_ .:/]?\d{0,3}){1,6}[>\]})]?$"
+    r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
 )
 
 # A long random string is a secret only where its line says so; elsewhere it is a hash, an id, a fixture.
@@ -77,7 +78,7 @@ def _finding(path: str, found: Mapping[str, Any], output: Output) -> list[Findin
         tool="detect-secrets",
         rule=f"secret/{kind.lower().replace(' ', '-')}",
         severity=_severity(kind, path, line),
-        message=f"{kind}: what looks like a secret is committed here. Revoke it, and keep the new one out of the repository.",
+        message=f"{kind}: this looks like a committed secret. Revoke it, and keep the new one out of the repository.",
         path=path,
         cwe=798,
         **place,

@@ -10,7 +10,7 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools.output import check_exit, span, words
 
-# Without a configuration of the repository: what is wrong is an error, what is a matter of taste no more than a warning.
+# Without a configuration of the repository, what is a matter of taste is no more than a warning.
 _DEFAULT = (
     "{extends: relaxed, rules: {line-length: disable, trailing-spaces: {level: warning}, "
     "new-line-at-end-of-file: {level: warning}, new-lines: {level: warning}, indentation: {level: warning, "

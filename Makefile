@@ -1,0 +1,51 @@
+# make demo   installs everything and shows the main job
+# make test   installs everything and runs every test
+# make check  formats and checks: ruff, mypy
+# make lock   writes the lock files anew from pyproject.toml
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TEST_ARGS ?=
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/assay demo
+
+test: $(VENV)/.installed-dev tests/contract/node_modules/.package-lock.json
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Assay needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 1; }
+	@command -v git >/dev/null || { echo "Assay needs git: install it first"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: install it first"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed: $(BIN)/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+# GitHub's own description of its API and its example payloads. Without npm the tests that need them skip and say so.
+tests/contract/node_modules/.package-lock.json: tests/contract/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/contract && npm ci --silent --no-audit --no-fund; \
+	else echo "npm is not installed: two contract tests will be skipped"; fi
+
+lock: $(VENV)/.installed-dev
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra dev --output-file requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) tests/contract/node_modules

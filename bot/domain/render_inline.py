@@ -1,0 +1,65 @@
+"""Review comments on the lines of the change: few, the worst first, each tied to its finding by a hidden marker."""
+
+from __future__ import annotations
+
+import re
+
+from bot.domain.findings import Finding, Severity
+from bot.domain.markdown import code, details, exact, fence, link, plain
+from bot.domain.render_parts import worst
+from bot.domain.run import Run
+from bot.domain.verdict import findings
+from bot.domain.views import InlineComment
+from bot.domain.wording import rule_words
+
+_REPLACEMENT_LIMIT = 8_000
+_MARKER = re.compile(r"<!-- assay:finding:([0-9a-f]{8,64}) -->")
+
+
+def inline(run: Run, limit: int) -> tuple[InlineComment, ...]:
+    """At most `limit` comments on new findings on added lines: those of severity medium and above, and those that
+    come with a replacement."""
+    wanted = [finding for finding in findings(run) if _deserves(finding)]
+    return tuple(_comment(finding) for finding in worst(wanted, run)[:limit])
+
+
+def _deserves(finding: Finding) -> bool:
+    placed = finding.new and finding.place == "added" and finding.start_line is not None
+    return placed and (finding.severity >= Severity.MEDIUM or finding.replacement is not None)
+
+
+def _comment(finding: Finding) -> InlineComment:
+    first = finding.start_line or 1
+    return InlineComment(
+        fingerprint=finding.fingerprint,
+        path=finding.path,
+        start_line=first,
+        end_line=max(first, finding.last_line or first),
+        body=_body(finding),
+    )
+
+
+def _body(finding: Finding) -> str:
+    seen = f" · seen by {code(', '.join(finding.sources), 160)}" if len(finding.sources) > 1 else ""
+    parts = (
+        f"<!-- assay:finding:{finding.fingerprint} -->",
+        f"**{finding.severity}** {plain(finding.message, 1_500)}",
+        _suggestion(finding.replacement),
+        details("Evidence", fence(finding.evidence, 3_000)) if finding.evidence.strip() else "",
+        f"<sub>{link(code(rule_words(finding), 120), finding.url)}{seen}</sub>",
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _suggestion(replacement: str | None) -> str:
+    """A block that GitHub can apply; none for text that would not be applied as it is seen."""
+    if replacement is None or len(replacement) > _REPLACEMENT_LIMIT:
+        return ""
+    return exact(replacement, "suggestion") or ""
+
+
+def fingerprint_of(body: str) -> str | None:
+    """The fingerprint of the finding that a comment of ours is about. Only the comment's very beginning counts: what
+    follows quotes strangers."""
+    match = _MARKER.match(body)
+    return match[1] if match else None

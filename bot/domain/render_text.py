@@ -1,0 +1,73 @@
+"""A run as text for a terminal, without colours; every character of it can be seen."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from bot.domain.findings import Finding
+from bot.domain.markdown import clip, visible
+from bot.domain.run import AgentState, Run
+from bot.domain.verdict import agent_conclusion, count, findings, verdict
+from bot.domain.wording import agent_time, blocks, cost_words, result_words, rule_words, run_time, symbol
+
+
+def to_text(run: Run) -> str:
+    """For a terminal, without colours: the new findings by file, a line per agent, the verdict. Ends with a newline."""
+    lines: list[str] = []
+    if run.plan.problems:
+        lines += [f"{visible(p.file)}:{p.line}:{p.column} {visible(p.message)}" for p in run.plan.problems] + [""]
+    counted = sorted(
+        (f for f in findings(run) if f.new), key=lambda f: (f.path, f.start_line or 0, f.start_column or 0)
+    )
+    for _, found in groupby(counted, key=lambda finding: finding.path):
+        lines += [*(_line(run, finding) for finding in found), ""]
+    lines += _agent_lines(run)
+    lines += [visible(notice) for notice in run.plan.notices]
+    return "\n".join((*lines, *_verdict_lines(run))) + "\n"
+
+
+def _line(run: Run, finding: Finding) -> str:
+    place = ":".join(str(part) for part in (finding.path, finding.start_line, finding.start_column) if part)
+    seen = f" (seen by {', '.join(finding.sources)})" if len(finding.sources) > 1 else ""
+    mark = "✗" if blocks(run, finding) else "-"
+    said = clip(visible(finding.message), 300)
+    parts = (
+        mark,
+        visible(place) or "(no file)",
+        str(finding.severity),
+        said,
+        visible(f"[{rule_words(finding)}]{seen}"),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _agent_lines(run: Run) -> list[str]:
+    width = max((len(agent.plan.name) for agent in run.agents), default=0)
+    lines = []
+    for agent in run.agents:
+        words = clip(visible(result_words(agent)), 300)
+        time = f" ({took})" if (took := agent_time(agent)) else ""
+        lines.append(f"{symbol(agent_conclusion(agent))} {agent.plan.name:<{width}}  {words}{time}")
+        lines += [f"    {text}" for text in _gap_lines(agent)]
+    return [*lines, ""] if lines else []
+
+
+def _gap_lines(agent: AgentState) -> list[str]:
+    if agent.result is None:
+        return []
+    gaps = agent.result.not_covered
+    lines = [clip(visible(f"not looked at: {gap.what}: {gap.why}"), 300) for gap in gaps[:10]]
+    more = [f"not looked at: {len(gaps) - 10:,} more"] if len(gaps) > 10 else []
+    remedy = [clip(visible(agent.result.remedy), 300)] if agent.result.remedy else []
+    return [*lines, *more, *remedy]
+
+
+def _verdict_lines(run: Run) -> list[str]:
+    joined = verdict(run)
+    spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
+    already = sum(not finding.new for finding in findings(run))
+    return [
+        f"{symbol(joined.conclusion)} {visible(joined.title)}" + (f" ({visible(spent)})" if spent else ""),
+        *([f"  {count(already, 'finding')} already there before this change, not counted"] if already else []),
+        *(f"  {clip(visible(reason), 300)}" for reason in joined.because[:40] if not run.plan.problems),
+    ]

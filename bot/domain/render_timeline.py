@@ -1,0 +1,93 @@
+"""A run's event log as a readable timeline, for `assay show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import assert_never
+
+from bot.domain.events import (
+    AgentFinished,
+    AgentProgressed,
+    AgentStarted,
+    CommitReceived,
+    DeadlinePassed,
+    Event,
+    PullChanged,
+    RerunRequested,
+)
+from bot.domain.findings import AgentResult
+from bot.domain.markdown import clip, visible
+from bot.domain.render_text import to_text
+from bot.domain.run import Run
+from bot.domain.triggers import Manual, MergeGroup, Pull, Push, Trigger
+from bot.domain.verdict import count
+from bot.domain.wording import duration
+
+
+def explain_run(run: Run, events: Iterable[Event]) -> str:
+    """The run's state and how it came to it, an event a line: when (UTC), how long after the first, what it meant and
+    who caused it. Ends with a newline."""
+    return "\n".join((f"{run.key} (attempt {run.attempt})", "", *_timeline(events), "", to_text(run)))
+
+
+def _timeline(events: Iterable[Event]) -> Iterator[str]:
+    first: float | None = None
+    for event in events:
+        first = event.at if first is None else first
+        when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        # A clock that went back is shown, not hidden: order in the log is what counts.
+        since = f"{'-' if event.at < first else '+'}{duration(abs(event.at - first))}"
+        yield f"{when}  {since:>12}  {event.kind:<15} {clip(visible(_meaning(event)), 400)}{_cause(event)}"
+
+
+def _cause(event: Event) -> str:
+    parts = (f"by {event.actor}" if event.actor else "", f"delivery {event.delivery}" if event.delivery else "")
+    cause = ", ".join(part for part in parts if part)
+    return f" [{clip(visible(cause), 120)}]" if cause else ""
+
+
+def _meaning(event: Event) -> str:
+    match event:
+        case CommitReceived():
+            agents = ", ".join(agent.name for agent in event.plan.agents) or "no agents"
+            ill = f"; {count(len(event.plan.problems), 'problem')} in it" if event.plan.problems else ""
+            return f"{_trigger(event.trigger)}: {agents}, by {event.plan.source}{ill}"
+        case RerunRequested():
+            who = ", ".join(event.agents) or "every agent"
+            return f"{who} to run again" + (" where it did not pass" if event.failed_only else "")
+        case PullChanged():
+            moved = f"; its head is now {event.moved_to[:7]}" if event.moved_to else ""
+            return f"pull request {event.number}: {event.reason}{moved}"
+        case AgentStarted():
+            return f"{event.agent} began attempt {event.attempt}"
+        case AgentProgressed():
+            return f"{event.agent}: {event.message}"
+        case AgentFinished():
+            return f"{event.agent} ended attempt {event.attempt}: {_result(event.result)}"
+        case DeadlinePassed():
+            return "a deadline passed: what had not answered by then was given up"
+        case _:
+            assert_never(event)
+
+
+def _trigger(trigger: Trigger) -> str:
+    match trigger:
+        case Push():
+            return f"pushed to {trigger.branch}"
+        case Pull():
+            return f"head of pull request {trigger.number} into {trigger.base_ref}" + (
+                " (fork)" if trigger.fork else ""
+            )
+        case MergeGroup():
+            return f"entry of the merge queue, {trigger.head_ref}"
+        case Manual():
+            return "asked for by hand"
+        case _:
+            assert_never(trigger)
+
+
+def _result(result: AgentResult) -> str:
+    words = result.outcome.value.replace("_", " ")
+    found = f", {count(len(result.findings), 'finding')}" if result.findings else ""
+    return words + found + (f": {result.reason}" if result.reason else "")

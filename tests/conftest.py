@@ -1,0 +1,36 @@
+"""What many tests share: a real Redis, started once, empty for every test."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bot.embedded import EmbeddedRedis
+from bot.queues import Queues
+from bot.store import Store
+
+DAY = 86400
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    # Not pytest's own folder: a unix socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="assay-redis-") as folder, EmbeddedRedis(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: EmbeddedRedis) -> Iterator[Redis]:
+    client = Redis.from_url(redis_server.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(redis: Redis) -> Store:
+    return Store(redis, Queues(redis), 30 * DAY)

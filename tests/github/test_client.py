@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from bot.errors import Gone, Misconfigured, Refused, Unavailable
+from bot.github.client import MAX_PAGES, App
+from tests.github.hub import APP_ID, REPOSITORY, Hub, answer, pem
+
+PATH = f"/repos/{REPOSITORY}"
+CHECKS = {"checks": "write"}
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+# Who we are
+
+
+def test_info_is_asked_once_and_names_the_bot(hub: Hub) -> None:
+    hub.plan("GET", "/app", answer({"slug": "assay", "name": "Assay", "permissions": CHECKS, "events": ["push"]}))
+    app = hub.app()
+    assert app.bot_login == "assay[bot]"
+    assert app.info.events == ("push",)
+    assert app.info.permissions == CHECKS
+    assert len(hub.requests) == 1
+
+
+def test_installation_for(hub: Hub) -> None:
+    hub.plan("GET", f"{PATH}/installation", answer({"id": 7}))
+    assert hub.app().installation_for(REPOSITORY) == 7
+    with pytest.raises(Gone):
+        hub.app().installation_for("octo/other")
+
+
+def test_rejected_credentials_are_the_operators_to_mend(hub: Hub) -> None:
+    hub.plan("GET", "/app", answer({"message": "A JSON web token could not be decoded"}, 401))
+    with pytest.raises(Misconfigured, match="private key"):
+        _ = hub.app().info
+
+
+@pytest.mark.parametrize("key", ["", "junk", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----"])
+def test_a_bad_private_key_is_the_operators_to_mend(key: str) -> None:
+    with App(APP_ID, key) as app, pytest.raises(Misconfigured, match="PEM"):
+        _ = app.info
+
+
+# Tokens
+
+
+def test_a_token_reaches_one_repository_and_has_the_jobs_permissions(hub: Hub) -> None:
+    assert hub.app().token(7, REPOSITORY, CHECKS) == "ghs_1"
+    assert hub.issued == [{"repositories": ["spoon"], "permissions": CHECKS}]
+    assert hub.requests[0].url.path == "/app/installations/7/access_tokens"
+
+
+def test_tokens_are_kept_apart_by_scope_and_used_until_five_minutes_before_their_end(hub: Hub) -> None:
+    app = hub.app()
+    first = app.token(7, REPOSITORY, CHECKS)
+    assert app.token(7, REPOSITORY, dict(CHECKS)) == first
+    others = {app.token(7, REPOSITORY, {}), app.token(7, "octo/fork", CHECKS), app.token(8, REPOSITORY, CHECKS)}
+    assert first not in others
+    assert len(others) == 3
+    hub.now += 3600 - 301
+    assert app.token(7, REPOSITORY, CHECKS) == first
+    hub.now += 2
+    assert app.token(7, REPOSITORY, CHECKS) != first
+
+
+def test_a_revoked_token_is_replaced_once(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({"message": "Bad credentials"}, 401), answer({"id": 1}))
+    assert hub.api().request("GET", PATH) == {"id": 1}
+    assert len(hub.issued) == 2
+
+
+def test_a_second_401_is_a_refusal(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({"message": "Bad credentials"}, 401))
+    with pytest.raises(Refused) as caught:
+        hub.api().request("GET", PATH)
+    assert caught.value.status == 401
+    assert len(hub.sent("GET", PATH)) == 2
+
+
+def test_threads_share_an_app(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({"id": 1}))
+    api = hub.api()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: api.request("GET", PATH), range(40))) == [{"id": 1}] * 40
+
+
+def test_an_odd_token_answer_does_not_show_the_token(hub: Hub) -> None:
+    hub.plan("POST", "/app/installations/7/access_tokens", answer({"token": "ghs_secret"}, 201))
+    with pytest.raises(Unavailable) as caught:
+        hub.app().token(7, REPOSITORY, CHECKS)
+    assert "ghs_secret" not in str(caught.value)
+
+
+def test_a_token_for_what_is_not_granted_is_refused(hub: Hub) -> None:
+    refusal = answer({"message": "The permissions requested are not granted to this installation."}, 422)
+    hub.plan("POST", "/app/installations/7/access_tokens", refusal)
+    with pytest.raises(Refused, match="not granted"):
+        hub.app().token(7, REPOSITORY, CHECKS)
+
+
+# Base URLs
+
+
+def test_an_enterprise_servers_addresses() -> None:
+    hub = Hub(prefix="/api/v3")
+    hub.plan("GET", PATH, answer({"id": 1}))
+    api = hub.api(api_url="https://github.example.com/api/v3")
+    assert api.request("GET", PATH) == {"id": 1}
+    hub.prefix = ""
+    hub.plan("POST", "/api/graphql", answer({"data": {"viewer": 1}}))
+    assert api.graphql("{viewer}", {}) == {"viewer": 1}
+    assert {request.url.host for request in hub.requests} == {"github.example.com"}
+
+
+def test_the_user_agent_is_ours(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}))
+    hub.api().request("GET", PATH)
+    assert {request.headers["user-agent"] for request in hub.requests} == {"assay/test"}
+
+
+# Errors
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_gone(hub: Hub, status: int) -> None:
+    hub.plan("GET", PATH, answer({"message": "Not Found"}, status))
+    with pytest.raises(Gone):
+        hub.api().request("GET", PATH)
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 422])
+def test_refusals_carry_githubs_words(hub: Hub, status: int) -> None:
+    errors = [{"resource": "CheckRun", "field": "name", "code": "missing_field"}, "odd", {"message": "no"}]
+    hub.plan("POST", PATH, answer({"message": "Validation Failed", "errors": errors}, status))
+    with pytest.raises(Refused, match=r"Validation Failed \(CheckRun name missing_field; odd; no\)") as caught:
+        hub.api().request("POST", PATH, json={})
+    assert caught.value.status == status
+    assert hub.slept == []
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"message": null}'])
+def test_refusals_without_words(hub: Hub, body: bytes) -> None:
+    hub.plan("GET", PATH, httpx.Response(422, content=body))
+    with pytest.raises(Refused):
+        hub.api().request("GET", PATH)
+
+
+def test_an_answer_that_is_no_json_is_a_failure(hub: Hub) -> None:
+    hub.plan("GET", PATH, httpx.Response(200, content=b"<html>"))
+    with pytest.raises(Unavailable, match="JSON"):
+        hub.api().request("GET", PATH)
+
+
+def test_an_empty_answer_is_none(hub: Hub) -> None:
+    hub.plan("DELETE", PATH, httpx.Response(204))
+    assert hub.api().request("DELETE", PATH) is None
+
+
+def test_a_renamed_repository_is_followed(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 301, location="https://api.github.com/repositories/1"))
+    hub.plan("GET", "/repositories/1", answer({"id": 1}))
+    assert hub.api().request("GET", PATH) == {"id": 1}
+
+
+# Trying again
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("trouble", [answer({}, 500), answer({}, 502), httpx.ReadError(""), httpx.ReadTimeout("")])
+def test_failures_that_pass_are_tried_again(hub: Hub, method: str, trouble: httpx.Response | Exception) -> None:
+    hub.plan(method, PATH, trouble, trouble, trouble, answer({"id": 1}))
+    assert hub.api().request(method, PATH) == {"id": 1}
+    assert len(hub.slept) == 3
+    assert 0.25 <= hub.slept[0] <= 0.75
+    assert 1 <= hub.slept[2] <= 3
+
+
+def test_after_three_more_tries_it_is_unavailable(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 503))
+    with pytest.raises(Unavailable, match="503"):
+        hub.api().request("GET", PATH)
+    assert len(hub.sent("GET", PATH)) == 4
+
+
+@pytest.mark.parametrize("trouble", [answer({}, 502), httpx.ReadError(""), httpx.ReadTimeout(""), httpx.WriteError("")])
+def test_a_post_whose_answer_was_lost_is_not_sent_again(hub: Hub, trouble: httpx.Response | Exception) -> None:
+    hub.plan("POST", PATH, trouble, answer({"id": 1}))
+    with pytest.raises(Unavailable):
+        hub.api().request("POST", PATH)
+    assert len(hub.sent("POST", PATH)) == 1
+
+
+def test_a_post_that_may_be_repeated_is(hub: Hub) -> None:
+    hub.plan("POST", PATH, httpx.ReadError(""), answer({}, 503), answer({"id": 1}))
+    assert hub.api().request("POST", PATH, repeatable=True) == {"id": 1}
+
+
+@pytest.mark.parametrize("trouble", [httpx.ConnectError("refused"), httpx.ConnectTimeout("")])
+def test_a_post_that_was_never_sent_is_sent_again(hub: Hub, trouble: Exception) -> None:
+    hub.plan("POST", PATH, trouble, answer({"id": 1}))
+    assert hub.api().request("POST", PATH) == {"id": 1}
+
+
+# Limits
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_short_limit_is_waited_for(hub: Hub, method: str) -> None:
+    hub.plan(method, PATH, answer({}, 403, retry_after="3"), answer({}, 429, retry_after="4"), answer({"id": 1}))
+    assert hub.api().request(method, PATH) == {"id": 1}
+    assert hub.slept == [3, 4]
+
+
+def test_a_long_limit_is_the_callers_to_wait_for(hub: Hub) -> None:
+    hub.plan("POST", PATH, answer({"message": "You have exceeded a secondary rate limit"}, 403))
+    with pytest.raises(Unavailable) as caught:
+        hub.api().request("POST", PATH)
+    assert caught.value.retry_after == 60
+    assert hub.slept == []
+
+
+def test_patience_is_for_the_whole_request(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 429, retry_after="6"))
+    with pytest.raises(Unavailable) as caught:
+        hub.api().request("GET", PATH)
+    assert hub.slept == [6]
+    assert caught.value.retry_after == 6
+
+
+def test_patience_is_an_argument(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 429, retry_after="30"), answer({"id": 1}))
+    assert hub.api(patience=60.0).request("GET", PATH) == {"id": 1}
+
+
+def test_maintenance_says_when_to_come_back(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 503, retry_after="600"))
+    with pytest.raises(Unavailable) as caught:
+        hub.api().request("GET", PATH)
+    assert caught.value.retry_after == 600
+
+
+# Conditional requests
+
+
+def test_an_unchanged_answer_is_served_from_memory(hub: Hub) -> None:
+    def reply(request: httpx.Request) -> httpx.Response:
+        if request.headers.get("if-none-match") == '"v1"':
+            return httpx.Response(304)
+        return answer({"id": 1}, etag='"v1"')
+
+    hub.plan("GET", PATH, reply)
+    api = hub.api()
+    assert [api.request("GET", PATH) for _ in range(3)] == [{"id": 1}] * 3
+    assert [r.headers.get("if-none-match") for r in hub.sent("GET", PATH)] == [None, '"v1"', '"v1"']
+
+
+def test_a_changed_answer_replaces_the_one_in_memory(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer(1, etag='"v1"'), answer(2, etag='"v2"'), httpx.Response(304))
+    api = hub.api()
+    assert [api.request("GET", PATH) for _ in range(3)] == [1, 2, 2]
+
+
+def test_answers_are_kept_apart_by_token_scope_and_query(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer(1, etag='"v1"'))
+    app = hub.app()
+    app.api(7, REPOSITORY, CHECKS).request("GET", PATH)
+    app.api(7, REPOSITORY, CHECKS).request("GET", PATH, params={"ref": "x"})
+    app.api(7, REPOSITORY, {"contents": "read"}).request("GET", PATH)
+    assert [r.headers.get("if-none-match") for r in hub.sent("GET", PATH)] == [None] * 3
+
+
+# Pages
+
+
+def test_pages_follow_the_link_header(hub: Hub) -> None:
+    def reply(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params.get("page", 1))
+        assert request.url.params["per_page"] == "100"
+        assert request.url.params["filter"] == "all"
+        query = f"per_page=100&filter=all&page={page + 1}"
+        link = f'<https://evil.example/repositories/1/x?{query}>; rel="next", <https://x>; rel="last"'
+        return answer({"total": 3, "items": [page]}, **({"link": link} if page < 3 else {}))
+
+    hub.plan("GET", f"{PATH}/x", reply)
+    assert list(hub.api().pages(f"{PATH}/x", {"filter": "all"}, key="items")) == [1, 2, 3]
+    assert {request.url.host for request in hub.requests} == {"api.github.com"}
+
+
+def test_pages_end_somewhere(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer([1], link='<https://api.github.com/x?page=2>; rel="next"'))
+    assert len(list(hub.api().pages(PATH))) == MAX_PAGES
+
+
+@pytest.mark.parametrize("data", [{}, {"items": {}}, None, "x"])
+def test_a_page_that_is_no_list_is_a_failure(hub: Hub, data: object) -> None:
+    hub.plan("GET", PATH, answer(data))
+    with pytest.raises(Unavailable):
+        list(hub.api().pages(PATH, key="items"))
+
+
+# GraphQL
+
+
+def test_graphql_sends_query_and_variables(hub: Hub) -> None:
+    hub.plan("POST", "/graphql", answer({"data": {"x": 1}}))
+    assert hub.api().graphql("query", {"n": 1}) == {"x": 1}
+    assert hub.bodies("POST", "/graphql") == [{"query": "query", "variables": {"n": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("NOT_FOUND", Gone), ("FORBIDDEN", Refused), ("UNPROCESSABLE", Refused), (None, Refused)]
+)
+def test_graphql_errors_count_even_with_data(hub: Hub, kind: str | None, error: type[Exception]) -> None:
+    hub.plan("POST", "/graphql", answer({"data": {"x": None}, "errors": [{"type": kind, "message": "sorry"}]}))
+    with pytest.raises(error, match="sorry"):
+        hub.api().graphql("query", {})
+
+
+def test_a_graphql_limit_is_a_limit(hub: Hub) -> None:
+    hub.plan("POST", "/graphql", answer({"errors": [{"type": "RATE_LIMITED", "message": "no more"}]}))
+    with pytest.raises(Unavailable) as caught:
+        hub.api().graphql("query", {})
+    assert caught.value.retry_after == 60
+
+
+@pytest.mark.parametrize("data", [[], {}, {"data": None}, {"errors": "x"}, {"errors": [1]}])
+def test_odd_graphql_answers_are_failures(hub: Hub, data: object) -> None:
+    hub.plan("POST", "/graphql", answer(data))
+    with pytest.raises((Unavailable, Refused)):
+        hub.api().graphql("query", {})
+
+
+# Real sockets
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    drops = 2
+    connections: set[tuple[str, int]] = set()  # noqa: RUF012 - one server, one test
+
+    def do_GET(self) -> None:
+        self.connections.add(self.client_address)
+        if type(self).drops:
+            type(self).drops -= 1
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return
+        body = b'{"slug": "assay", "name": "Assay", "permissions": {}, "events": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_reset_connections_are_survived_and_good_ones_reused() -> None:
+    with serving() as url, App(APP_ID, pem(), api_url=url, sleep=lambda _: None) as app:
+        assert app.info.slug == "assay"
+        del app.info
+        assert app.bot_login == "assay[bot]"
+        assert len(_Handler.connections) == 3
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with App(APP_ID, pem(), api_url=url, sleep=lambda _: None) as app, pytest.raises(Unavailable, match="refused"):
+            _ = app.info

@@ -1,0 +1,82 @@
+"""The security agent: secrets, insecure code, insecure workflows; what the commit brought told from what was there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bot.domain.findings import AgentResult, Finding, Outcome, with_fingerprints
+from workers.agent import Kit, Tool, Work
+from workers.agents import scan, tree
+
+
+class SecurityAgent:
+    """Runs its scanners on the files of the work, and on the base's versions of those that they found something in.
+
+    They only read, so a fork's commits are scanned like others, without their configuration of the scanners.
+    """
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = tools
+
+    def run(self, work: Work, kit: Kit) -> AgentResult:
+        if not work.files:
+            return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
+        tools = scan.choose(self._tools, work.settings.get("tools"))
+        if isinstance(tools, str):
+            return scan.misnamed("security", tools)
+        target = scan.Target(work.root, work.files, work.trusted, time.monotonic() + work.timeout)
+        selection = scan.select([tool for tool in tools if work.trusted or not tool.executes_code], target)
+        if not selection.work and not selection.missed:
+            reason = "no scanner reads what changed: binary or generated files only"
+            return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)
+        scans = _mark_old(scan.run_all(selection, target, kit), target, work, kit)
+        return scan.result(scans, selection)
+
+
+def _mark_old(scans: tuple[scan.Scan, ...], target: scan.Target, work: Work, kit: Kit) -> tuple[scan.Scan, ...]:
+    """Findings that the base has too are not new. Where the base cannot be scanned, all count as new."""
+    found = {finding.path for one in scans for finding in one.findings if finding.path}
+    old_paths = {path: old for path in found if (old := _old_path(path, work))}
+    if not old_paths or (base := work.base()) is None:
+        return scans
+    known = _at_base(scans, old_paths, replace(target, root=base), kit)
+    line_of = _line_of(target.root)
+    return tuple(replace(one, findings=_compare(one.findings, known, line_of)) for one in scans)
+
+
+def _old_path(path: str, work: Work) -> str | None:
+    """What the file was called at the base; None when the base does not have it."""
+    file = work.diff.files.get(path)
+    if file is None:
+        return path
+    return None if file.status == "added" else file.old_path or path
+
+
+def _at_base(scans: Sequence[scan.Scan], old_paths: Mapping[str, str], target: scan.Target, kit: Kit) -> set[str]:
+    """The fingerprints of what the same tools find in the base's version of the same files, under their new names."""
+    new_paths = {old: new for new, old in old_paths.items()}
+    work = []
+    for one in scans:
+        wanted = sorted({old_paths[f.path] for f in one.findings if f.path in old_paths})
+        if files := tuple(path for path in wanted if tree.kind(target.root, path) == "text"):
+            work.append((one.tool, files))
+    line_of = _line_of(target.root)
+    known: set[str] = set()
+    for one in scan.run_all(scan.Selection(tuple(work)), target, kit, note=" at the base"):
+        moved = [f.model_copy(update={"path": new_paths[f.path]}) for f in one.findings if f.path in new_paths]
+        named = with_fingerprints(moved, lambda path, line: line_of(old_paths[path], line))
+        known |= {finding.fingerprint for finding in named}
+    return known
+
+
+def _compare(findings: Sequence[Finding], known: set[str], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
+    named = with_fingerprints(findings, line_of)
+    return tuple(finding.model_copy(update={"new": finding.fingerprint not in known}) for finding in named)
+
+
+def _line_of(root: Path) -> Callable[[str, int], str]:
+    read = tree.reader(root)
+    return lambda path, line: "".join(read(path)[line - 1 : line])

@@ -1,0 +1,109 @@
+"""JUnit XML, which most test runners write. There is no standard; the common ground is described in
+https://github.com/testmoapp/junitxml"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+from bot.domain.findings import Finding, Severity
+from bot.errors import ToolFailed
+from workers.agent import Case, Reader
+from workers.tools.output import number
+from workers.tools.xml import parse_xml
+
+_TRACE = 20_000  # characters of one trace
+
+# Where traces name a place. pytest and Python name the innermost frame last, JavaScript first.
+_PYTEST = re.compile(r"^(?P<path>[^\s:][^:\n]*):(?P<line>\d+): ", re.MULTILINE)
+_PYTHON = re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
+_JAVASCRIPT = re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>[^\s()]+?):(?P<line>\d+):\d+\)?$", re.MULTILINE)
+_NOT_OURS = re.compile(r"(^|/)(site-packages|node_modules|\.venv|venv|\.tox)/|^node:")
+_STATUS: dict[str, Literal["failed", "error", "skipped"]] = {
+    "failure": "failed",
+    "error": "error",
+    "skipped": "skipped",
+}
+
+
+def parse(text: str) -> list[Case]:
+    """Every test of a report. Raises ToolFailed for what is no JUnit report."""
+    root = parse_xml("the test run", text)
+    if root.tag not in ("testsuites", "testsuite"):
+        raise ToolFailed(f"the test run wrote XML, but no JUnit report: its root is <{root.tag[:80]}>")
+    return list(_cases(root, ""))
+
+
+def _cases(element: Element, suite: str) -> Iterator[Case]:
+    for child in element:
+        if child.tag == "testsuite":
+            yield from _cases(child, child.get("name", ""))
+        elif child.tag == "testcase":
+            yield _case(child, element.get("name", suite) if element.tag == "testsuite" else suite)
+
+
+def _case(element: Element, suite: str) -> Case:
+    # A test can fail and then fail again in its teardown: the first outcome that is bad counts.
+    bad = next((child for tag in ("failure", "error", "skipped") for child in element.iter(tag)), None)
+    trace = ((bad.text or "") if bad is not None else "").strip()[-_TRACE:]
+    line = number(element.get("line"))
+    if suite == "pytest" and element.get("line", "").isdigit():
+        line = int(element.get("line", "0")) + 1  # pytest counts from 0
+    return Case(
+        name=element.get("name") or "unnamed",
+        status="passed" if bad is None else _STATUS[bad.tag],
+        classname=element.get("classname", ""),
+        seconds=_seconds(element.get("time", "")),
+        message=(bad.get("message") or "").strip()[:_TRACE] if bad is not None else "",
+        trace=trace,
+        path=element.get("file", ""),
+        line=line,
+        frames=_frames(trace),
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return max(0.0, float(text.replace(",", "")))
+    except ValueError:
+        return 0.0
+
+
+def _frames(trace: str) -> tuple[tuple[str, int], ...]:
+    for pattern, step in ((_PYTEST, -1), (_PYTHON, -1), (_JAVASCRIPT, 1)):
+        found = [
+            (match["path"], int(match["line"]))
+            for match in pattern.finditer(trace)
+            if len(match["line"]) < 8 and not _NOT_OURS.search(match["path"])
+        ]
+        if found:
+            return tuple(found[::step])
+    return ()
+
+
+def parse_findings(text: str, read: Reader) -> list[Finding]:
+    """The tests that failed, as findings at the innermost place that is a file of the repository.
+
+    Raises ToolFailed for what is no JUnit report.
+    """
+    return [to_finding(case, "junit", read) for case in parse(text) if case.status in ("failed", "error")]
+
+
+def to_finding(case: Case, tool: str, read: Reader) -> Finding:
+    """A failed test as a finding, where its trace or its report says, as far as `read` knows the file."""
+    path, line = next(
+        ((path, line) for path, line in (*case.frames, (case.path, case.line)) if path and read(path)), ("", None)
+    )
+    last = case.trace.rpartition("\n")[2].removeprefix("E ").strip()
+    said = last if case.message == "collection failure" else case.message or last
+    return Finding(
+        tool=tool,
+        rule=".".join(filter(None, (case.classname, case.name))),
+        severity=Severity.HIGH,
+        message=f"{case.name} {'failed' if case.status == 'failed' else 'broke'}" + (f": {said}" if said else ""),
+        path=path,
+        start_line=line,
+        evidence=case.trace,
+    )
