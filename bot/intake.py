@@ -18,6 +18,17 @@ from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
 from bot.errors import Gone, Theirs
 from bot.github import payloads
 from bot.github.contents import Contents, PullSeen
+from bot.github.received import (
+    CheckRerun,
+    FromRepository,
+    Ignored,
+    InstallationChanged,
+    MergeGroupReceived,
+    Ping,
+    PullReceived,
+    PushReceived,
+    SuiteRequested,
+)
 from config.reading import Layer, Reading, read
 
 log = logging.getLogger(__name__)
@@ -79,20 +90,20 @@ class Intake:
     def _read(self, event: str, body: bytes, guid: str) -> str:
         received = payloads.parse(event, body, self._app_id, self._bot_login())
         match received:
-            case payloads.Ignored():
+            case Ignored():
                 return f"ignored: {received.reason}"
-            case payloads.Ping():
+            case Ping():
                 return "accepted: ping"
-            case payloads.InstallationChanged():
+            case InstallationChanged():
                 return f"accepted: installation {received.installation} {received.action}"
-            case payloads.PushReceived() | payloads.SuiteRequested():
+            case PushReceived() | SuiteRequested():
                 return self._on_push(received, guid)
-            case payloads.PullReceived():
+            case PullReceived():
                 contents = self._source.contents(received.installation, received.repository)
                 return self._on_pull(received, contents.pull(received.number), contents, guid)
-            case payloads.CheckRerun():
+            case CheckRerun():
                 return self._on_rerun(received, guid)
-            case payloads.MergeGroupReceived():
+            case MergeGroupReceived():
                 trigger = MergeGroup(head_ref=received.head_ref, base_sha=received.base_sha)
                 return self._start(received, received.sha, trigger, received.sha, guid)
             case _:
@@ -100,16 +111,16 @@ class Intake:
 
     # -- what comes in
 
-    def _on_push(self, push: payloads.PushReceived | payloads.SuiteRequested, guid: str) -> str:
+    def _on_push(self, push: PushReceived | SuiteRequested, guid: str) -> str:
         """A push; `check_suite.requested` is GitHub's second word on the same, and backs up the first."""
         if not push.branch:
             return "ignored: GitHub names no branch for this commit; a pull request says what it is"
         contents = self._source.contents(push.installation, push.repository)
-        sha = push.after if isinstance(push, payloads.PushReceived) else push.sha
+        sha = push.after if isinstance(push, PushReceived) else push.sha
         trigger = Push(branch=push.branch, base_sha=_pushed_base(contents, push, sha))
         return self._start(push, sha, trigger, sha, guid)
 
-    def _on_pull(self, received: _Where, pull: PullSeen, contents: Contents, guid: str) -> str:
+    def _on_pull(self, received: FromRepository, pull: PullSeen, contents: Contents, guid: str) -> str:
         key = RunKey(repository=received.repository, sha=pull.head_sha)
         if pull.state != "open":
             self._leave(key, pull, "the pull request was closed", received.sender, guid)
@@ -156,7 +167,7 @@ class Intake:
         )
         self._runs.update(key, changed)
 
-    def _on_rerun(self, rerun: payloads.CheckRerun, guid: str) -> str:
+    def _on_rerun(self, rerun: CheckRerun, guid: str) -> str:
         key = RunKey(repository=rerun.repository, sha=rerun.sha)
         name = rerun.check_name or ""
         agents = (name.removeprefix("assay / "),) if name.startswith("assay / ") and name != "assay / config" else ()
@@ -168,7 +179,7 @@ class Intake:
             return f"accepted: {key}"
         return self._find(rerun, guid)
 
-    def _find(self, rerun: payloads.CheckRerun, guid: str) -> str:
+    def _find(self, rerun: CheckRerun, guid: str) -> str:
         """Start a run nobody remembers (or whose configuration was bad) from what GitHub knows of the commit."""
         contents = self._source.contents(rerun.installation, rerun.repository)
         for number in contents.pulls_for_commit(rerun.sha) or rerun.pulls:
@@ -178,7 +189,7 @@ class Intake:
 
     # -- starting
 
-    def _start(self, received: _Where, sha: str, trigger: Trigger, config_ref: str, guid: str) -> str:
+    def _start(self, received: FromRepository, sha: str, trigger: Trigger, config_ref: str, guid: str) -> str:
         planned = self._plan(received, trigger, config_ref)
         if isinstance(planned, str):
             return f"ignored: {planned}"
@@ -194,7 +205,7 @@ class Intake:
         self._runs.update(key, event)
         return f"accepted: {key}"
 
-    def _plan(self, received: _Where, trigger: Trigger, ref: str) -> Plan | str:
+    def _plan(self, received: FromRepository, trigger: Trigger, ref: str) -> Plan | str:
         """The plan, or why there is none."""
         reading = self._reading(received, ref)
         if reading.problems:
@@ -203,7 +214,7 @@ class Intake:
             return reason
         return plan(reading.config, trigger, reading.source)
 
-    def _reading(self, received: _Where, ref: str) -> Reading:
+    def _reading(self, received: FromRepository, ref: str) -> Reading:
         owner = received.repository.partition("/")[0]
         contents = self._source.contents(received.installation, received.repository)
         shared = self._source.organisation_config(received.installation, owner)
@@ -216,20 +227,7 @@ class Intake:
         )
 
 
-class _Where(Protocol):
-    """What every received event tells about its place."""
-
-    @property
-    def installation(self) -> int: ...
-    @property
-    def repository(self) -> str: ...
-    @property
-    def default_branch(self) -> str: ...
-    @property
-    def sender(self) -> str: ...
-
-
-def _pushed_base(contents: Contents, push: payloads.PushReceived | payloads.SuiteRequested, sha: str) -> str | None:
+def _pushed_base(contents: Contents, push: PushReceived | SuiteRequested, sha: str) -> str | None:
     """What a push is compared with: what the branch held before (where the histories parted, if it was forced), for a
     new branch the default branch, and nothing for the first push of all."""
     if push.before:

@@ -184,6 +184,8 @@ class _Builder:
         if _CONTROL.search(event.value):
             self._note(spot, "the text holds control characters; remove them")
             return Scalar(spot, None)
+        if event.ctag is not None:
+            return Scalar(spot, None)
         plain = event.implicit[0] and not event.style
         return Scalar(spot, _resolve(event.value) if plain else event.value)
 
@@ -222,6 +224,7 @@ _REMEDIES = (
     ("tag", "put quotes around a text that starts with !"),
     ("'\\t'", "indent with spaces, not tabs"),
     ("mapping values are not allowed", "put quotes around a text that holds `: `, and check the indentation"),
+    ("while parsing a flow", "close the brackets, and inside of them put quotes around a text that holds [ ] { } or ,"),
     ("cannot start any token", "put quotes around the text"),
     ("quoted scalar", "close the quotes, and write \\\\ for a backslash between double ones"),
 )

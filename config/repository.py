@@ -289,10 +289,18 @@ class Triggers(Section):
     schedule: tuple[Schedule, ...] = Field(default=(), max_length=_MAX_ENTRIES, description="Not acted on yet.")
 
 
+def _not_a_switch(value: object) -> object:
+    if isinstance(value, bool):  # which equals 1
+        raise ValueError("a version is a number")  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
 class RepositoryConfig(Section):
     """The whole file."""
 
-    version: Literal[1] = Field(default=1, description="The version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_not_a_switch, json_schema_input_type=Literal[1])] = Field(
+        default=1, description="The version of this format."
+    )
     triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
     agents: Agents = Field(default=Agents(), description="The agents by name.")
     approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")

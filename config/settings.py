@@ -196,13 +196,13 @@ def _unknown(name: str, known: list[str]) -> str:
 def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
     values.setdefault("data_dir", f"{home}/assay")
-    values.setdefault("work_dir", f"{values['data_dir']}/work")
     for name in ("data_dir", "work_dir", "github_private_key_file"):
         if name in values:
             try:
                 values[name] = Path(values[name]).expanduser().absolute()
             except RuntimeError:
                 problems.append(f"{variable(name)} starts with a ~ that is nobody's home: give an absolute path")
+    values.setdefault("work_dir", Path(values["data_dir"], "work"))
 
 
 def _read_key_file(values: dict[str, Any], problems: list[str]) -> None:

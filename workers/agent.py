@@ -39,7 +39,8 @@ class Command:
     """A process to run: an argument list (never a shell string), a folder to run in, a wall clock in seconds.
 
     `env` is added to the sandbox's clean environment. `executes_code` says that it may execute code of the repository;
-    without it, it only reads.
+    without it, it only reads. `home` is a folder to be its HOME, for commands that follow on one another; without it a
+    command gets an empty one of its own.
     """
 
     argv: Sequence[str]
@@ -48,6 +49,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str | None = None
     executes_code: bool = False
+    home: Path | None = None
 
 
 class Sandbox(Protocol):

@@ -67,7 +67,7 @@ def _plan(desk: Desk, names: tuple[str, ...]) -> Plan:
     text = file.read_text("utf-8", "replace") if file.is_file() else None
     reading = read([Layer(name="working tree", file=".github/assay.yml", text=text)])
     if reading.problems:
-        lines = "\n".join(f"  {p.file}:{p.line}:{p.column}: {p.message}" for p in reading.problems)
+        lines = "\n".join(f"  {problem}" for problem in reading.problems)
         raise Theirs(f"the configuration is not valid:\n{lines}")
     full = plan(reading.config, Manual(), reading.source)
     known = [agent.name for agent in full.agents]

@@ -30,7 +30,7 @@ def validate(file: Path) -> int:
     """Check FILE (by default .github/assay.yml; - is standard input). Exit code 1 when it is not valid."""
     reading = _read(str(file), sys.stdin.read() if str(file) == "-" else _text(file))
     for problem in reading.problems:
-        click.echo(f"{problem.file}:{problem.line}:{problem.column}: {problem.message}", err=True)
+        click.echo(str(problem), err=True)
     if reading.problems:
         return 1
     click.echo(f"{file}: valid")
@@ -56,7 +56,7 @@ def explain(path: Path, base: str | None, as_json: bool) -> int:
         reading = _read(CONFIG_FILE, _text(file) if file.is_file() else None)
         if reading.problems:
             for problem in reading.problems:
-                click.echo(f"{problem.file}:{problem.line}:{problem.column}: {problem.message}", err=True)
+                click.echo(str(problem), err=True)
             return 1
         orders = plan(reading.config, Manual(), reading.source)
         rows = [(agent, _why(agent, desk)) for agent in orders.agents]

@@ -61,6 +61,7 @@ class Hook:
     content_type: Literal["json", "form"] = "json"
     lost: int = 0
     log: list[Delivery] = field(default_factory=list)
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, trust_env=False))
     _ids: count[int] = field(default_factory=lambda: count(90_001))
     _later: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "stand-in-webhooks"))
     _waiting: list[Future[Delivery | None]] = field(default_factory=list)
@@ -121,6 +122,7 @@ class Hook:
 
     def close(self) -> None:
         self._later.shutdown(wait=True, cancel_futures=True)
+        self._http.close()
 
     def _encode(self, payload: Mapping[str, Any]) -> tuple[bytes, str]:
         text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
@@ -133,7 +135,7 @@ class Hook:
             self.lost -= 1
             return 0, "failed to connect to host", {}, ""
         try:
-            answer = httpx.post(url, content=body, headers=dict(headers), timeout=TIMEOUT, trust_env=False)
+            answer = self._http.post(url, content=body, headers=dict(headers))
         except httpx.TimeoutException:
             return 0, "timed out", {}, ""
         except httpx.TransportError:

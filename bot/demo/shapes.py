@@ -196,7 +196,7 @@ def access_token(world: World, token: Token) -> Json:
         "permissions": dict(token.permissions),
         "repository_selection": "all" if token.repositories is None else "selected",
     }
-    return shape if token.repositories is None else {**shape, "repositories": [repository(world, r) for r in chosen]}
+    return shape if token.repositories is None else {**shape, "repositories": [full_repository(world, r) for r in chosen]}
 
 
 def commit(world: World, repo: Repository, made: Commit) -> Json:

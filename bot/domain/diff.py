@@ -12,13 +12,16 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import Field
+
 from bot.domain.findings import Place
 from bot.domain.model import Frozen
 
 Span = tuple[int, int]
 Status = Literal["added", "modified", "deleted", "renamed"]
 
-_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+# Nine digits are more than any file has lines, and no trouble to `int`.
+_HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@", re.ASCII)
 
 
 class FileDiff(Frozen):
@@ -40,7 +43,7 @@ class FileDiff(Frozen):
 class Diff(Frozen):
     """A change of a tree: what it did to each file, by the file's path at head (at base for a deleted one)."""
 
-    files: dict[str, FileDiff] = {}
+    files: dict[str, FileDiff] = Field(default_factory=dict)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -73,7 +76,10 @@ def _touches(spans: tuple[Span, ...], first: int, last: int) -> bool:
 def parse_diff(lines: Iterable[str]) -> Diff:
     """Parse the output of `git diff --no-color -M` (with `a/` and `b/` prefixes), line by line.
 
-    Unknown header lines are passed over; a body that ends early ends its file. Never raises.
+    A line ends at a newline and nowhere else (not `str.splitlines`: a form feed or a lone carriage return is part of a
+    line of code); the newline itself may be there or not. Unknown header lines and combined diffs (`diff --cc`) are
+    passed over; a hunk that ends early ends there. Names that are no UTF-8 come as `surrogateescape` has them. Never
+    raises.
     """
     reader = _Reader()
     for line in lines:
@@ -88,6 +94,7 @@ class _Reader:
         self._begin(None, None)
 
     def _begin(self, old: str | None, new: str | None) -> None:
+        self.passed_over = False
         self.old, self.new = old, new
         self.status: Status = "modified"
         self.binary, self.removed = False, 0
@@ -95,33 +102,43 @@ class _Reader:
         self.hunks: list[Span] = []
 
     def read(self, line: str) -> None:
-        if self.old_left > 0 or self.new_left > 0:
-            mark = line[:1]
-            if mark == "+":
-                self.new_left -= 1
-                if not self.run_start:
-                    self.run_start = self.line
-                self.line += 1
-            elif mark == "-":
-                self.old_left -= 1
-                self.removed += 1
-            elif mark == "\\":
-                return
-            else:
-                self._end_run()
-                self.old_left -= 1
-                self.new_left -= 1
-                self.line += 1
-            if self.old_left <= 0 and self.new_left <= 0:
-                self._end_run()
+        if (self.old_left > 0 or self.new_left > 0) and self._body(line):
             return
-        if line.startswith("@@"):
-            self._hunk(line)
-        elif line.startswith("diff --git "):
+        line = line.removesuffix("\n")
+        if line.startswith("diff --git "):
             self._flush()
-            self._begin(*_both(line[len("diff --git ") :].rstrip("\r\n")))
-        else:
-            self._header(line.rstrip("\r\n"))
+            self._begin(*_both(line[len("diff --git ") :]))
+        elif line.startswith("diff "):
+            self._flush()
+            self._begin(None, None)
+            self.passed_over = True
+        elif line.startswith("@@"):
+            self._hunk(line)
+        elif not self.passed_over:
+            self._header(line)
+
+    def _body(self, line: str) -> bool:
+        """Read a line of a hunk; false where it cannot be one."""
+        mark = line[:1]
+        if mark == "+":
+            self.new_left -= 1
+            if not self.run_start:
+                self.run_start = self.line
+            self.line += 1
+        elif mark == "-":
+            self.old_left -= 1
+            self.removed += 1
+        elif mark in (" ", "\n", ""):
+            # Some editors and mailers strip the space of an empty line.
+            self._end_run()
+            self.old_left -= 1
+            self.new_left -= 1
+            self.line += 1
+        elif mark != "\\":
+            self.old_left = self.new_left = 0
+        if self.old_left <= 0 and self.new_left <= 0:
+            self._end_run()
+        return mark in ("+", "-", " ", "\n", "", "\\")
 
     def _end_run(self) -> None:
         if self.run_start:
@@ -133,9 +150,9 @@ class _Reader:
 
     def _hunk(self, line: str) -> None:
         match = _HUNK.match(line)
-        if match is None:
+        if match is None or self.passed_over:
             return
-        _, old_count, start, new_count = match.groups()
+        old_count, start, new_count = match.groups()
         self.old_left = int(old_count) if old_count is not None else 1
         self.new_left = int(new_count) if new_count is not None else 1
         self.line = int(start)
@@ -153,8 +170,10 @@ class _Reader:
             self.status, self.new = "deleted", None
         elif line.startswith("rename from "):
             self.status, self.old = "renamed", _unquote(line[len("rename from ") :])
-        elif line.startswith("rename to "):
-            self.new = _unquote(line[len("rename to ") :])
+        elif line.startswith("copy from "):
+            self.status, self.old = "added", None
+        elif line.startswith(("rename to ", "copy to ")):
+            self.new = _unquote(line.split(" to ", 1)[1])
         elif line.startswith(("Binary files ", "GIT binary patch")):
             self.binary = True
 
@@ -202,11 +221,11 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v
 
 
 def _unquote(name: str) -> str:
-    """Undo git's C-style quoting of unusual names; octal escapes are bytes of UTF-8."""
+    """Undo git's C-style quoting of unusual names; octal escapes are bytes, of UTF-8 as a rule."""
     if not (name.startswith('"') and name.endswith('"') and len(name) >= 2):
         return name
     raw = re.sub(
-        r"\\([0-7]{3}|.)",
+        r"\\([0-3][0-7]{2}|.)",
         lambda match: chr(int(match[1], 8)) if len(match[1]) == 3 else _ESCAPES.get(match[1], match[1]),
         name[1:-1].encode("utf-8", "surrogateescape").decode("latin-1"),
     )

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from functools import total_ordering
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +15,6 @@ from pydantic import Field
 from bot.domain.model import Frozen
 
 
-@total_ordering
 class Severity(StrEnum):
     """One scale for every tool, from `info` to `critical`; ordered."""
 
@@ -166,7 +165,7 @@ class AgentResult(Frozen):
     remedy: str = ""
     covered: tuple[str, ...] = ()
     not_covered: tuple[NotCovered, ...] = ()
-    tools: dict[str, str] = {}
+    tools: dict[str, str] = Field(default_factory=dict)
     tests: Tests | None = None
     cost: Cost | None = None
     seconds: float = 0.0
@@ -188,7 +187,7 @@ def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int],
     for finding in findings:
         text = line_of(finding.path, finding.start_line) if finding.start_line else ""
         text = _SPACE.sub(" ", text).strip() or _NUMBER.sub("0", finding.message)
-        identity = "\0".join((finding.tool, finding.rule, finding.path, text))
+        identity = f"{finding.tool}\0{finding.rule}\0{finding.path}\0{text}"
         seen[identity] += 1
         digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[:20]
         named.append(finding.model_copy(update={"fingerprint": digest}))
@@ -208,6 +207,8 @@ def _problem(finding: Finding) -> str:
     return f"B{match[1]}" if match else finding.rule
 
 
+# Each message is compared with its neighbours', so its words are looked for once.
+@lru_cache(maxsize=1024)
 def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[a-z]{3,}", text.lower()))
 
@@ -217,6 +218,14 @@ def _same(one: Finding, other: Finding) -> bool:
         return True
     mine, yours = _words(one.message), _words(other.message)
     return bool(mine and yours) and len(mine & yours) / len(mine | yours) >= 0.6
+
+
+# How many findings of one line are compared at most: a hostile file may have thousands on one.
+_NEIGHBOURS = 20
+
+
+def _speakers(finding: Finding) -> frozenset[str]:
+    return frozenset(finding.sources or (finding.tool,))
 
 
 def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -232,9 +241,9 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             merged.append(finding)
             continue
         peers = at.setdefault((finding.path, finding.start_line), [])
-        for index in peers:
+        for index in peers[:_NEIGHBOURS]:
             peer = merged[index]
-            if set(peer.sources) & set(finding.sources) or not _same(peer, finding):
+            if not _speakers(peer).isdisjoint(_speakers(finding)) or not _same(peer, finding):
                 continue
             loud, quiet = (finding, peer) if finding.severity > peer.severity else (peer, finding)
             merged[index] = loud.model_copy(

@@ -1,4 +1,9 @@
-"""Globs over repository paths and branch names: `*` within a segment, `**` over segments, `?`, `[abc]`, `{a,b}`."""
+"""Globs over repository paths and branch names: `*` within a segment, `**` over segments, `?`, `[abc]`, `{a,b}`.
+
+Patterns and paths are a stranger's, and a regular expression made of many stars may take for ever. So a pattern is a row
+of places, the set of places that a path may have reached is kept in the bits of one number, and each character moves all
+of them at once: a match takes time in proportion to the path.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,20 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-_MAX_BRACES = 64
+_MAX_LENGTH = 1000
+_MAX_CHOICES = 64
 
 
 def matches(pattern: str, path: str) -> bool:
     """Whether the whole path matches. A pattern that ends in `/` means everything below that folder; one without a
-    `/` other than that matches the whole path only, as GitHub Actions does."""
-    return any(regex.fullmatch(path) for regex in _compile(pattern))
+    `/` other than that matches the whole path only, as GitHub Actions does. `**/` also stands for no folder at all.
+
+    A pattern of more than 1,000 characters, and braces that would make more than 64 patterns of one, are taken
+    literally.
+    """
+    if len(pattern) > _MAX_LENGTH:
+        return pattern == path
+    return any(glob.matches(path) for glob in _compile(pattern))
 
 
 def matches_any(patterns: Iterable[str], path: str) -> bool:
@@ -20,40 +32,99 @@ def matches_any(patterns: Iterable[str], path: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _compile(pattern: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(_translate(one)) for one in _braces(pattern))
+def _compile(pattern: str) -> tuple[_Glob, ...]:
+    return tuple(_Glob(one) for one in _choices(pattern))
 
 
-def _braces(pattern: str) -> list[str]:
+def _choices(pattern: str) -> list[str]:
     done: list[str] = []
     todo = [pattern]
-    while todo and len(done) + len(todo) <= _MAX_BRACES:
-        one = todo.pop(0)
-        match = re.search(r"\{([^{}]*,[^{}]*)\}", one)
-        if match is None:
+    while todo:
+        one = todo.pop()
+        braces = next((match for match in re.finditer(r"\{([^{}]*)\}", one) if "," in match[1]), None)
+        choices = braces[1].split(",") if braces else []
+        if braces is None or len(done) + len(todo) + len(choices) > _MAX_CHOICES:
             done.append(one)
         else:
-            todo += [one[: match.start()] + choice + one[match.end() :] for choice in match[1].split(",")]
-    return done + todo
+            todo += [one[: braces.start()] + choice + one[braces.end() :] for choice in choices]
+    return done
 
 
-def _translate(pattern: str) -> str:
-    if pattern.endswith("/"):
-        pattern += "**"
-    out, index = "", 0
-    while index < len(pattern):
-        if pattern.startswith("**/", index):
-            out, index = out + "(?:[^/]+/)*", index + 3
-        elif pattern.startswith("**", index):
-            out, index = out + ".*", index + 2
-        elif pattern[index] == "*":
-            out, index = out + "[^/]*", index + 1
-        elif pattern[index] == "?":
-            out, index = out + "[^/]", index + 1
-        elif pattern[index] == "[" and "]" in pattern[index + 2 :]:
-            end = pattern.index("]", index + 2)
-            inner = pattern[index + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            out, index = out + "[" + ("^" + inner[1:] if inner[0] == "!" else inner) + "]", end + 1
+class _Glob:
+    """One pattern without braces. Each mask has a bit for every place whose character it takes."""
+
+    def __init__(self, pattern: str) -> None:
+        self.end = 1
+        self.exact: dict[str, int] = {}
+        self.any = self.name = 0
+        self.classes: list[tuple[int, _Class]] = []
+        # Places that may be stayed at, left without a character, and left together with the `/` behind them.
+        self.repeats = self.empty = self.folders = 0
+        pattern = pattern + "**" if pattern.endswith("/") else pattern
+        pattern = re.sub(r"\*{3,}", "**", pattern)
+        index = 0
+        while index < len(pattern):
+            index += self._add(pattern, index)
+            self.end <<= 1
+
+    def _add(self, pattern: str, index: int) -> int:
+        """Add the place for what stands at this index of the pattern; how much of the pattern that is."""
+        place, char = self.end, pattern[index]
+        if char == "*":
+            self.repeats |= place
+            self.empty |= place
+            if not pattern.startswith("**", index):
+                self.name |= place
+                return 1
+            self.any |= place
+            if pattern.startswith("**/", index):
+                self.folders |= place
+            return 2
+        if char == "?":
+            self.name |= place
+        elif char == "[" and (found := _CLASS.match(pattern, index)):
+            self.classes.append((place, _Class(found[1])))
+            return len(found[0])
         else:
-            out, index = out + re.escape(pattern[index]), index + 1
-    return out
+            self.exact[char] = self.exact.get(char, 0) | place
+        return 1
+
+    def matches(self, path: str) -> bool:
+        places = self._skip(1)
+        for char in path:
+            taken = places & self._takers(char)
+            places = self._skip(taken & self.repeats | (taken & ~self.repeats) << 1)
+            if not places:
+                return False
+        return bool(places & self.end)
+
+    def _takers(self, char: str) -> int:
+        takers = self.exact.get(char, 0) | self.any
+        if char == "/":
+            return takers
+        for place, one_of in self.classes:
+            if one_of.takes(char):
+                takers |= place
+        return takers | self.name
+
+    def _skip(self, places: int) -> int:
+        while (more := places | (places & self.empty) << 1 | (places & self.folders) << 2) != places:
+            places = more
+        return places
+
+
+# A `]` that comes first stands for itself.
+_CLASS = re.compile(r"\[(!?\][^\]]*|!?[^\]]+)\]")
+
+
+class _Class:
+    """What stands between brackets: characters and ranges, all but those after a `!`. A range that runs backwards is
+    empty."""
+
+    def __init__(self, inner: str) -> None:
+        self.negated = inner.startswith("!") and len(inner) > 1
+        members = re.findall(r"(.)-(.)|(.)", inner[self.negated :], re.DOTALL)
+        self.ranges = [(first or one, last or one) for first, last, one in members]
+
+    def takes(self, char: str) -> bool:
+        return any(first <= char <= last for first, last in self.ranges) is not self.negated

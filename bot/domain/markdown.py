@@ -145,8 +145,8 @@ def bullets(items: Iterable[str]) -> str:
 
 
 def details(summary: str, body: str) -> str:
-    """A part that is folded away; `summary` is plain text, `body` Markdown."""
-    return f"<details><summary>{html.escape(visible(summary))}</summary>\n\n{body}\n\n</details>"
+    """A part that is folded away; `summary` is words of ours (GitHub still links mentions in it), `body` Markdown."""
+    return f"<details><summary>{html.escape(summary)}</summary>\n\n{body}\n\n</details>"
 
 
 _SAFE_URL = re.compile(r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::\d{1,5})?(?:/[A-Za-z0-9._~%/+=&?#:,-]*)?")

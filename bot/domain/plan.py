@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from bot.domain.findings import Severity, parse_severity
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
@@ -33,7 +35,7 @@ class AgentPlan(Frozen):
     paths: tuple[str, ...] = ()
     paths_ignore: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     skip: str = ""
 
 

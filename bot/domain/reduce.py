@@ -3,12 +3,18 @@
 The rules:
 1. Level, not edge. After every event `_advance` asks what the run needs now: agents whose turn has come are started,
    and nothing depends on which event was the last.
-2. An agent's news counts only for its current attempt; anything else is old and changes nothing.
-3. A real result beats an assumed one (a deadline, a cancellation), and of two real results for one attempt the worse
-   counts, so that every order of the same events ends the same way.
-4. A commit has one run. The pull request with the lowest number decides what it is compared with, else the merge
-   queue, else the push; when that changes, every agent starts a new attempt.
-5. An event that changes nothing has no effects.
+2. Of each trigger, and of the end of each pull request, only the newest word counts: by the pull request's own
+   `updated_at`, then by when it was heard. So an opening that comes after its closing opens nothing.
+3. A commit has one run, and one trigger leads it (`triggers.rank`): it decides the plan, what the commit is compared
+   with and whether its author is trusted. When one of these changes, every agent starts anew.
+4. When the last trigger lets the commit go, unfinished work is cancelled. When one comes back, what was cancelled
+   starts anew; so does what a person asks for, waited for or not, once a delivery.
+5. Each new start gives the run's attempt the next number, and the agents that start carry it. Their news counts only
+   under that number; anything else is old and changes nothing.
+6. A result beats an assumed one (a deadline, a cancellation), and of two results of one attempt the one that is worse
+   for the commit counts, so that every order of the same events ends the same way.
+7. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
+8. An event that changes nothing has no effects.
 """
 
 from __future__ import annotations
@@ -29,9 +35,15 @@ from bot.domain.events import (
     RerunRequested,
 )
 from bot.domain.findings import AgentResult, Outcome
-from bot.domain.run import GRACE, QUEUE_PATIENCE, AgentState, Phase, Run, RunKey
-from bot.domain.triggers import Pull, Trigger
-from bot.domain.verdict import passed
+from bot.domain.plan import AgentPlan
+from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
+from bot.domain.triggers import Pull, Trigger, is_live, rank
+from bot.domain.verdict import Conclusion, agent_conclusion, passed
+
+# What a run remembers at most; many branches and pull requests may have one head.
+_TRIGGERS = 20
+_CLOSINGS = 500
+_RERUNS = 50
 
 
 @dataclass(frozen=True)
@@ -45,143 +57,168 @@ class Step:
 def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
     """Fold one event into the run of `key`. Pure, total, and idempotent."""
     if run is None:
-        return _advance(None, _open(event, key), event) if isinstance(event, CommitReceived) else Step(None)
+        if not isinstance(event, CommitReceived | PullChanged):
+            return Step(None)
+        run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
+    after = _fold(run, event)
+    return Step(run) if after == run else _advance(run, after, event.at)
+
+
+def _fold(run: Run, event: Event) -> Run:
     match event:
         case CommitReceived():
-            after = _receive(run, event)
-        case RerunRequested():
-            after = _rerun(run, event)
+            return _settle(run, _requested(run, event), event.at)
         case PullChanged():
-            after = _pull_changed(run, event)
+            return _settle(run, _closed(run, event), event.at)
+        case RerunRequested():
+            return _rerun(run, event)
         case AgentStarted():
-            after = _on_agent(run, event.agent, event.attempt, lambda agent: _started(agent, event.at))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: _started(agent, event.at))
         case AgentProgressed():
-            after = _on_agent(run, event.agent, event.attempt, lambda agent: _progressed(agent, event.message))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: _progressed(agent, event.message))
         case AgentFinished():
-            after = _on_agent(run, event.agent, event.attempt, lambda agent: _finished(agent, event.result, event.at))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: _finished(agent, event.result, event.at))
         case DeadlinePassed():
-            after = _each(run, lambda agent: _overdue(agent, event.at))
+            return _each(run, lambda agent: _overdue(agent, event.at))
         case _:
             assert_never(event)
-    return Step(run) if after == run else _advance(run, after, event)
 
 
-def _advance(before: Run | None, run: Run, event: Event) -> Step:
+# -- what the run needs now
+
+
+def _advance(before: Run, run: Run, at: float) -> Step:
     """Start every agent whose turn has come, and say what changed."""
-    done = {agent.plan.name for agent in run.agents if agent.phase is Phase.DONE}
-    names = {agent.plan.name for agent in run.agents}
+    ready = _ready(run)
 
     def start(agent: AgentState) -> AgentState:
-        if agent.phase is not Phase.WAITING or any(name in names - done for name in agent.plan.after):
+        if agent.plan.name not in ready:
             return agent
-        return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": event.at + QUEUE_PATIENCE})
+        return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": at + QUEUE_PATIENCE})
 
-    run = _each(run, start).model_copy(update={"updated_at": max(run.updated_at, event.at)})
-    old = {agent.plan.name: agent for agent in before.agents} if before else {}
-    effects: list[Effect] = []
-    for agent in run.agents:
-        was = old.get(agent.plan.name)
-        if was and was.in_flight and (was.attempt != agent.attempt or agent.assumed):
-            effects.append(StopAgent(agent.plan.name, was.attempt))
-        if agent.phase is Phase.QUEUED and (was is None or (was.attempt, was.phase) != (agent.attempt, Phase.QUEUED)):
-            effects.append(StartAgent(agent.plan.name, agent.plan.kind, agent.attempt, agent.plan.timeout))
-    for name in old.keys() - names:
-        if old[name].in_flight:
-            effects.append(StopAgent(name, old[name].attempt))
-    return Step(run, (*effects, Publish()))
+    run = _each(run, start).model_copy(update={"updated_at": max(run.updated_at, at)})
+    stops = (StopAgent(agent.plan.name, agent.attempt) for agent in before.agents if _let_go(agent, run))
+    starts = (
+        StartAgent(agent.plan.name, agent.plan.kind, agent.attempt, agent.plan.timeout)
+        for agent in run.agents
+        if agent.plan.name in ready
+    )
+    return Step(run, (*stops, *starts, *([Publish()] if run.triggers else [])))
+
+
+def _ready(run: Run) -> set[str]:
+    pending = {agent.plan.name for agent in run.agents if agent.phase is not Phase.DONE}
+    waiting = [agent for agent in run.agents if agent.phase is Phase.WAITING]
+    ready = {agent.plan.name for agent in waiting if pending.isdisjoint(agent.plan.after)}
+    in_a_circle = not ready and not any(agent.in_flight for agent in run.agents)
+    return {agent.plan.name for agent in waiting} if in_a_circle else ready
+
+
+def _let_go(agent: AgentState, run: Run) -> bool:
+    now = run.agent(agent.plan.name)
+    return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
 
 
 # -- commits and pull requests
 
 
-def _open(event: CommitReceived, key: RunKey) -> Run:
-    run = Run(key=key, installation=event.installation, created_at=event.at, updated_at=event.at)
-    return _plan(run.model_copy(update={"triggers": (event.trigger,)}), event, attempt=1)
-
-
-def _receive(run: Run, event: CommitReceived) -> Run:
-    old = next((trigger for trigger in run.triggers if trigger.id == event.trigger.id), None)
-    trigger = event.trigger
-    if isinstance(old, Pull) and isinstance(trigger, Pull) and trigger.updated_at < old.updated_at:
+def _requested(run: Run, event: CommitReceived) -> Run:
+    trigger, old = event.trigger, next((t for t in run.triggers if t.id == event.trigger.id), None)
+    if old and _age(old, run.requests[old.id].at) >= _age(trigger, event.at):
         return run
-    others = tuple(other for other in run.triggers if other.id != trigger.id)
-    leader = _leader((*others, trigger))
-    after = run.model_copy(
+    return run.model_copy(
         update={
-            "triggers": tuple(sorted((*others, trigger), key=lambda other: other.id)),
+            "triggers": (*(other for other in run.triggers if other.id != trigger.id), trigger),
+            "requests": run.requests | {trigger.id: Request(at=event.at, plan=event.plan)},
             "installation": event.installation,
         }
     )
-    if leader.id == trigger.id and (leader.base_sha != run.base_sha or event.plan != run.plan):
-        return _plan(after, event, attempt=run.attempt + 1)
-    return _again(after.model_copy(update={"superseded_by": None}), lambda agent: agent.outcome is Outcome.CANCELLED)
 
 
-def _leader(triggers: tuple[Trigger, ...]) -> Trigger:
-    order = {"pull": 0, "merge_group": 1, "push": 2, "manual": 3}
-    return min(
-        triggers,
-        key=lambda t: (not _live(t), order[t.kind], t.number if isinstance(t, Pull) else 0, t.id),
-    )
-
-
-def _live(trigger: Trigger) -> bool:
-    return not isinstance(trigger, Pull) or trigger.live
-
-
-def _plan(run: Run, event: CommitReceived, attempt: int) -> Run:
-    """Lay the run out anew by the event's plan. Attempts of an agent go on counting, so that old news stays old."""
-    attempts = {agent.plan.name: agent.attempt for agent in run.agents}
-    agents = []
-    for plan in event.plan.agents:
-        agent = AgentState(plan=plan, attempt=attempts.get(plan.name, 0) + 1)
-        if plan.skip:
-            result = AgentResult(outcome=Outcome.SKIPPED, reason=plan.skip)
-            agent = agent.model_copy(update={"phase": Phase.DONE, "finished_at": event.at, "result": result})
-        agents.append(agent)
-    return run.model_copy(
-        update={
-            "plan": event.plan,
-            "base_sha": event.trigger.base_sha,
-            "attempt": attempt,
-            "agents": tuple(agents),
-            "superseded_by": None,
-        }
-    )
-
-
-def _pull_changed(run: Run, event: PullChanged) -> Run:
-    old = next((pull for pull in run.pulls if pull.number == event.number), None)
-    if old is None or not old.live or event.updated_at < old.updated_at:
+def _closed(run: Run, event: PullChanged) -> Run:
+    old = next((closing for closing in run.closings if closing.number == event.number), None)
+    if old and _when(old) >= _when(event):
         return run
-    gone = old.model_copy(update={"live": False, "updated_at": event.updated_at})
-    triggers = tuple(gone if trigger.id == old.id else trigger for trigger in run.triggers)
-    run = run.model_copy(update={"triggers": triggers})
-    if any(_live(trigger) for trigger in triggers):
+    others = (closing for closing in run.closings if closing.number != event.number)
+    closings = sorted((*others, event), key=lambda closing: (_when(closing), closing.number))
+    return run.model_copy(update={"closings": tuple(closings[-_CLOSINGS:])})
+
+
+def _age(trigger: Trigger, at: float) -> tuple[float, float]:
+    return (trigger.updated_at if isinstance(trigger, Pull) else 0.0, at)
+
+
+def _when(closing: PullChanged) -> tuple[float, float]:
+    return closing.updated_at, closing.at
+
+
+def _settle(before: Run, run: Run, at: float) -> Run:
+    """Bring the run in line with what is known of its triggers."""
+    run = _with_life(run)
+    if run == before or run.leader is None:
         return run
-    run = run.model_copy(update={"superseded_by": event.moved_to})
-    return _each(run, lambda agent: _assume(agent, Outcome.CANCELLED, event.reason, event.at))
+    plan, base = run.requests[run.leader.id].plan, run.leader.base_sha
+    changed = (plan, base, run.trusted) != (run.plan, run.base_sha, before.trusted)
+    if not before.triggers or (run.wanted and changed):
+        run = _lay_out(run.model_copy(update={"plan": plan, "base_sha": base}), at)
+    if run.wanted:
+        run = run.model_copy(update={"superseded_by": None})
+        return run if before.wanted else _again(run, lambda agent: agent.outcome is Outcome.CANCELLED)
+    last = run.closings[-1]
+    run = run.model_copy(update={"superseded_by": last.moved_to})
+    if before.triggers and not before.wanted:
+        return run
+    return _each(run, lambda agent: _assume(agent, Outcome.CANCELLED, last.reason, at))
+
+
+def _with_life(run: Run) -> Run:
+    ends = {closing.number: _when(closing) for closing in run.closings}
+
+    def lived(trigger: Trigger) -> Trigger:
+        if not isinstance(trigger, Pull):
+            return trigger
+        end = ends.get(trigger.number)
+        return trigger.model_copy(update={"live": not end or end <= _age(trigger, run.requests[trigger.id].at)})
+
+    kept = sorted(map(lived, run.triggers), key=lambda trigger: (not is_live(trigger), rank(trigger)))[:_TRIGGERS]
+    requests = {trigger.id: run.requests[trigger.id] for trigger in kept}
+    return run.model_copy(update={"triggers": tuple(sorted(kept, key=rank)), "requests": requests})
+
+
+def _lay_out(run: Run, at: float) -> Run:
+    """Start anew by the run's plan."""
+    attempt = run.attempt + 1
+
+    def state(plan: AgentPlan) -> AgentState:
+        if not plan.skip:
+            return AgentState(plan=plan, attempt=attempt)
+        result = AgentResult(outcome=Outcome.SKIPPED, reason=plan.skip)
+        return AgentState(plan=plan, attempt=attempt, phase=Phase.DONE, finished_at=at, result=result)
+
+    agents = () if run.plan.problems else tuple(state(plan) for plan in run.plan.agents)
+    return run.model_copy(update={"attempt": attempt, "agents": agents})
 
 
 def _rerun(run: Run, event: RerunRequested) -> Run:
     if event.delivery and event.delivery in run.reruns:
         return run
 
-    def wanted(agent: AgentState) -> bool:
+    def asked_for(agent: AgentState) -> bool:
         if agent.plan.skip or agent.phase is not Phase.DONE:
             return False
         if event.agents and agent.plan.name not in event.agents:
             return False
         return not (event.failed_only and passed(agent))
 
-    after = _again(run, wanted)
-    if after == run:
-        return run
-    return after.model_copy(update={"attempt": run.attempt + 1, "reruns": (*run.reruns, event.delivery)[-50:]})
+    # A delivery that found nothing to do is remembered too: repeated later, it must not find something.
+    reruns = (*run.reruns, event.delivery)[-_RERUNS:] if event.delivery else run.reruns
+    return _again(run, asked_for).model_copy(update={"reruns": reruns})
 
 
-def _again(run: Run, wanted: Callable[[AgentState], bool]) -> Run:
-    return _each(run, lambda agent: AgentState(plan=agent.plan, attempt=agent.attempt + 1) if wanted(agent) else agent)
+def _again(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
+    attempt = run.attempt + 1
+    after = _each(run, lambda agent: AgentState(plan=agent.plan, attempt=attempt) if chosen(agent) else agent)
+    return run if after == run else after.model_copy(update={"attempt": attempt})
 
 
 # -- agents
@@ -196,10 +233,16 @@ def _on_agent(run: Run, name: str, attempt: int, change: Callable[[AgentState], 
 
 
 def _started(agent: AgentState, at: float) -> AgentState:
-    if agent.phase is not Phase.QUEUED:
+    """A start may come twice: the job of a dead worker is taken up by another."""
+    if not agent.in_flight:
         return agent
-    deadline = at + agent.plan.timeout + GRACE
-    return agent.model_copy(update={"phase": Phase.RUNNING, "started_at": at, "deadline": deadline})
+    span = agent.plan.timeout + GRACE
+    first = min(at, at if agent.started_at is None else agent.started_at)
+    deadline = at + span
+    if agent.phase is Phase.RUNNING and agent.deadline is not None:
+        deadline = max(deadline, agent.deadline)
+    update = {"phase": Phase.RUNNING, "started_at": first, "deadline": min(deadline, first + STARTS * span)}
+    return agent.model_copy(update=update)
 
 
 def _progressed(agent: AgentState, message: str) -> AgentState:
@@ -209,24 +252,19 @@ def _progressed(agent: AgentState, message: str) -> AgentState:
 
 
 def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
-    if agent.phase is Phase.WAITING:
-        return agent
-    if agent.result is not None and not agent.assumed and _badness(result) <= _badness(agent.result):
-        return agent
-    return agent.model_copy(
-        update={
-            "phase": Phase.DONE,
-            "result": result,
-            "assumed": False,
-            "deadline": None,
-            "finished_at": at,
-            "progress": "",
-        }
-    )
+    if agent.result is not None:
+        # A worker that was told to stop says so; that is no news.
+        if result.outcome is Outcome.CANCELLED:
+            return agent
+        if not agent.assumed and _badness(agent, result) <= _badness(agent, agent.result):
+            return agent
+    return _end(agent, result, at, assumed=result.outcome is Outcome.CANCELLED)
 
 
-def _badness(result: AgentResult) -> tuple[int, int, str]:
-    return list(Outcome).index(result.outcome), len(result.findings), result.model_dump_json()
+def _badness(agent: AgentState, result: AgentResult) -> tuple[int, int, str]:
+    conclusion = agent_conclusion(agent.model_copy(update={"phase": Phase.DONE, "result": result}))
+    order = list(Conclusion).index(conclusion) if conclusion else -1
+    return order, len(result.findings), result.model_dump_json()
 
 
 def _overdue(agent: AgentState, at: float) -> AgentState:
@@ -240,11 +278,15 @@ def _overdue(agent: AgentState, at: float) -> AgentState:
 def _assume(agent: AgentState, outcome: Outcome, reason: str, at: float) -> AgentState:
     if agent.phase is Phase.DONE:
         return agent
+    return _end(agent, AgentResult(outcome=outcome, reason=reason), at, assumed=True)
+
+
+def _end(agent: AgentState, result: AgentResult, at: float, *, assumed: bool) -> AgentState:
     return agent.model_copy(
         update={
             "phase": Phase.DONE,
-            "result": AgentResult(outcome=outcome, reason=reason),
-            "assumed": True,
+            "result": result,
+            "assumed": assumed,
             "deadline": None,
             "finished_at": at,
             "progress": "",

@@ -112,11 +112,7 @@ def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]
     nowhere = [finding for finding in result.findings if finding.new and not finding.path]
     return [
         section("Findings without a place", _findings(run, nowhere)),
-        *(
-            section(plain(finding.message, 200), fence(finding.evidence, 3_000))
-            for finding in nowhere[:5]
-            if finding.evidence
-        ),
+        *(fence(finding.evidence, 3_000) for finding in nowhere[:5] if finding.evidence),
         section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond)),
         section("Already there before this change, not counted", _findings(run, already)),
         details("Output", fence(result.log, _LOG_ROOM, tail=True)) if result.log else "",

@@ -18,6 +18,7 @@ from bot.domain.events import (
 )
 from bot.domain.findings import AgentResult
 from bot.domain.markdown import clip, visible
+from bot.domain.plan import Plan
 from bot.domain.render_text import to_text
 from bot.domain.run import Run
 from bot.domain.triggers import Manual, MergeGroup, Pull, Push, Trigger
@@ -51,8 +52,9 @@ def _meaning(event: Event) -> str:
     match event:
         case CommitReceived():
             agents = ", ".join(agent.name for agent in event.plan.agents) or "no agents"
-            ill = f"; {count(len(event.plan.problems), 'problem')} in it" if event.plan.problems else ""
-            return f"{_trigger(event.trigger)}: {agents}, by {event.plan.source}{ill}"
+            ill = f"; {count(len(event.plan.problems), 'problem')} in the configuration" if event.plan.problems else ""
+            source = f" ({event.plan.source})" if event.plan.source != Plan().source else ""
+            return f"{_trigger(event.trigger)}: {agents}{source}{ill}"
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
             return f"{who} to run again" + (" where it did not pass" if event.failed_only else "")
@@ -66,7 +68,7 @@ def _meaning(event: Event) -> str:
         case AgentFinished():
             return f"{event.agent} ended attempt {event.attempt}: {_result(event.result)}"
         case DeadlinePassed():
-            return "a deadline passed: what had not answered by then was given up"
+            return "a deadline passed: what had not answered was given up"
         case _:
             assert_never(event)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from bot.domain.events import PullChanged
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, Plan
-from bot.domain.triggers import Pull, Trigger
+from bot.domain.triggers import Pull, Trigger, is_live, rank
 
 # How long an agent may wait in a queue before the run ends without it, and what a worker gets on top of an agent's own
 # timeout to check out and report; seconds.
@@ -90,7 +92,7 @@ class Run(Frozen):
     created_at: float
     updated_at: float
     triggers: tuple[Trigger, ...] = ()
-    requests: dict[str, Request] = {}
+    requests: dict[str, Request] = Field(default_factory=dict)
     closings: tuple[PullChanged, ...] = ()
     plan: Plan = Plan()
     base_sha: str | None = None
@@ -115,7 +117,7 @@ class Run(Frozen):
     @property
     def wanted(self) -> bool:
         """Whether anybody still waits for this commit."""
-        return any(trigger.live for trigger in self.triggers)
+        return any(is_live(trigger) for trigger in self.triggers)
 
     @property
     def trusted(self) -> bool:
@@ -131,22 +133,3 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
-
-
-_ORDER = {"pull": 0, "merge_group": 1, "push": 2, "manual": 3}
-
-
-def rank(trigger: Trigger) -> tuple[bool, int, bool, int, str]:
-    """Who leads a run; the smallest does.
-
-    A fork's pull request comes last: a stranger who opens one for a commit of this repository must not take over its
-    run. That a pull request is over counts among pull requests only: its end is no reason to do the work again.
-    """
-    pull = trigger if isinstance(trigger, Pull) else None
-    return (
-        pull is not None and pull.fork,
-        _ORDER[trigger.kind],
-        not trigger.live,
-        pull.number if pull else 0,
-        trigger.id,
-    )

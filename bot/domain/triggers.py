@@ -85,3 +85,27 @@ class Manual(Frozen):
 
 
 Trigger = Annotated[Push | Pull | MergeGroup | Manual, Field(discriminator="kind")]
+
+
+def is_live(trigger: Trigger) -> bool:
+    """Whether somebody still waits for the commit because of this trigger."""
+    return not isinstance(trigger, Pull) or trigger.live
+
+
+_ORDER = {"pull": 0, "merge_group": 1, "push": 2, "manual": 3}
+
+
+def rank(trigger: Trigger) -> tuple[bool, int, bool, int, str]:
+    """Who leads a run; the smallest does.
+
+    A fork's pull request comes last: a stranger who opens one for a commit of this repository must not take over its
+    run. That a pull request is over counts among pull requests only: its end is no reason to do the work again.
+    """
+    pull = trigger if isinstance(trigger, Pull) else None
+    return (
+        pull is not None and pull.fork,
+        _ORDER[trigger.kind],
+        not is_live(trigger),
+        pull.number if pull else 0,
+        trigger.id,
+    )

@@ -53,29 +53,27 @@ def agent_conclusion(agent: AgentState) -> Conclusion | None:
     """The conclusion of the agent's own check; None while it is at work."""
     if agent.phase is not Phase.DONE or agent.result is None:
         return None
-    match agent.result.outcome:
-        case Outcome.CLEAN:
-            return Conclusion.FAILURE if blocking(agent) else Conclusion.SUCCESS
-        case Outcome.FINDINGS:
-            if blocking(agent):
-                return Conclusion.FAILURE
-            return Conclusion.SUCCESS if agent.plan.required or agent.plan.fail_on else Conclusion.NEUTRAL
-        case Outcome.PARTIAL:
-            return Conclusion.FAILURE if blocking(agent) else _unlooked(agent)
-        case Outcome.NOT_RUN:
-            return _unlooked(agent)
-        case Outcome.SKIPPED:
-            return Conclusion.SKIPPED
-        case Outcome.CANCELLED:
-            return Conclusion.CANCELLED
-        case Outcome.TIMED_OUT:
-            return Conclusion.TIMED_OUT
-        case Outcome.ERROR:
-            return Conclusion.FAILURE if agent.plan.required else Conclusion.NEUTRAL
+    if blocking(agent):
+        return Conclusion.FAILURE
+    if agent.outcome is Outcome.FINDINGS and not agent.plan.required and agent.plan.fail_on is None:
+        # It only gives advice, and there is some: neither red nor green.
+        return Conclusion.NEUTRAL
+    conclusion = _WITHOUT_BLOCKING[agent.result.outcome]
+    return Conclusion.NEUTRAL if conclusion in _UNLOOKED and not agent.plan.required else conclusion
 
 
-def _unlooked(agent: AgentState) -> Conclusion:
-    return Conclusion.ACTION_REQUIRED if agent.plan.required else Conclusion.NEUTRAL
+_WITHOUT_BLOCKING = {
+    Outcome.CLEAN: Conclusion.SUCCESS,
+    Outcome.FINDINGS: Conclusion.SUCCESS,
+    Outcome.PARTIAL: Conclusion.ACTION_REQUIRED,
+    Outcome.SKIPPED: Conclusion.SKIPPED,
+    Outcome.NOT_RUN: Conclusion.ACTION_REQUIRED,
+    Outcome.CANCELLED: Conclusion.CANCELLED,
+    Outcome.TIMED_OUT: Conclusion.TIMED_OUT,
+    Outcome.ERROR: Conclusion.FAILURE,
+}
+# What it means where a required agent did not look; one that is not required makes no such fuss.
+_UNLOOKED = (Conclusion.ACTION_REQUIRED, Conclusion.TIMED_OUT, Conclusion.FAILURE)
 
 
 def verdict(run: Run) -> Verdict:
@@ -110,7 +108,7 @@ def _title(conclusion: Conclusion, run: Run) -> str:
     match conclusion:
         case Conclusion.SUCCESS:
             below = sum(1 for finding in findings(run) if finding.new)
-            return f"Passed, with {count(below, 'finding')} below the limits" if below else "Passed"
+            return f"Passed, with {count(below, 'finding')}" if below else "Passed"
         case Conclusion.NEUTRAL | Conclusion.SKIPPED:
             return "Nothing against it, but not every required agent had something to look at"
         case Conclusion.ACTION_REQUIRED:

@@ -1,6 +1,6 @@
 """Configuration files that more than one test reads."""
 
-# The example of the design, whole.
+# The example of the design, whole, with the quotes that the first `setup` lacks there.
 DESIGN = """
 version: 1
 triggers:
@@ -8,7 +8,7 @@ triggers:
   pull_request: {drafts: false}
   schedule: [{cron: "0 3 * * 1", agents: [security]}]
 agents:
-  test:     {setup: pip install -e ".[test]", run: pytest, timeout: 10m, paths: ["src/**", "tests/**"]}
+  test:     {setup: 'pip install -e ".[test]"', run: pytest, timeout: 10m, paths: ["src/**", "tests/**"]}
   lint:     {tools: auto, report: added, fail_on: warning}
   security: {fail_on: high}
   review:

@@ -74,6 +74,13 @@ def test_the_example_of_the_design_reads_without_problems() -> None:
     )  # fmt: skip
 
 
+def test_brackets_inside_of_brackets_need_quotes() -> None:
+    """The design's own example lacks these quotes; no YAML parser takes it."""
+    problem = only("version: 1\nagents:\n  test: {setup: pip install -e '.[test]', run: pytest}")
+    assert (problem.line, problem.column) == (3, 34)
+    assert "put quotes around a text that holds [ ] { } or ," in problem.message
+
+
 def test_sections_merge_and_lists_and_values_are_replaced() -> None:
     organisation = "agents: {test: {timeout: 5m, paths: [a, b], run: make}, docs: {run: mkdocs}}"
     own = "agents: {test: {paths: [c]}, docs: {required: true}}"
@@ -124,8 +131,7 @@ def test_an_unreadable_layer_is_the_only_thing_blamed() -> None:
             "agents: {lint: {fail_on: hihg}}",
             (1, 26),
             "agents.lint.fail_on",
-            "'hihg' is not allowed; use one of info, low, medium, warning, high, error, critical, never. "
-            "Did you mean 'high'?",
+            "use one of info, low, medium, warning, high, error, critical, never. Did you mean 'high'?",
         ),
         ("agents: {review: {fail_on: {risk: 40}}}", (1, 28), "agents.review.fail_on", "`risk` is not understood"),
         ("version: 2", (1, 10), "version", "reads version 1 of the format, not 2; write `version: 1`"),
@@ -248,7 +254,7 @@ def test_an_extension_keeps_its_own_settings() -> None:
 
 
 def test_messages_repeat_little_of_the_input_and_nothing_unprintable() -> None:
-    long = "\\e[31m\\u202e" + "z" * 5000
+    long = "\\u202e\\u2028" + "z" * 500
     text = f'"{long}": 1\nversion: "{long}"\nagents: {{lint: {{"{long}": 1, fail_on: "{long}"}}, "{long}": {{run: x}}}}'
     problems = read_one(text).problems
     assert len(problems) > 4

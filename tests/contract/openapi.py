@@ -144,7 +144,7 @@ class Description:
 
     def check(self, pointer: str, value: Any) -> list[str]:
         errors = self.validator(pointer).iter_errors(value)
-        return [f"{error.json_path}: {error.message[:300]}" for error in errors]
+        return [f"{error.json_path}: {_shortened(error.message)}" for error in errors]
 
 
 @cache
@@ -266,6 +266,11 @@ def _allow_null(schema: Json) -> None:
             schema[word] = [*schema[word], {"type": "null"}]
     if "allOf" in schema:
         schema["anyOf"] = [{"allOf": schema.pop("allOf")}, {"type": "null"}]
+
+
+def _shortened(message: str) -> str:
+    """The value stands at a message's start, the reason at its end."""
+    return message if len(message) <= 300 else f"{message[:140]} ... {message[-140:]}"
 
 
 def _escaped(part: str) -> str:

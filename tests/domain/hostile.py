@@ -75,6 +75,9 @@ HOSTILE = st.lists(st.one_of(st.sampled_from(_FRAGMENTS), st.text(max_size=6)), 
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _INERT = {"text", "code_inline", "paragraph_open", "paragraph_close", "inline", "softbreak"}
 # What GitHub looks for in rendered text; code is exempt.
+_OUR_HTML = re.compile(
+    r"(?:<details><summary>[\w ,]+</summary>|</details>|</?sub>|<!-- assay:(?:pull:12|finding:[0-9a-f]{20}) -->)\s*"
+)
 _LIVE = re.compile(r"@[a-z0-9]|#\d|\bgh-\d|://|\bwww\.|\b[0-9a-f]{7,40}\b", re.IGNORECASE)
 
 
@@ -84,10 +87,14 @@ def tokens(markdown: str) -> list[Token]:
 
 
 def live_parts(markdown: str, *allowed: str) -> list[str]:
-    """What of it would act: tokens other than words, code and those `allowed`, and words that GitHub links."""
-    found = tokens(markdown)
+    """What of it would act: tokens other than words, code, our own HTML and those `allowed`; words that GitHub links."""
+    found = [token for token in tokens(markdown) if not _ours(token)]
     acting = [token.type for token in found if token.type not in _INERT and token.type not in allowed]
     return acting + [token.content for token in found if token.type == "text" and _LIVE.search(token.content)]
+
+
+def _ours(token: Token) -> bool:
+    return token.type in ("html_block", "html_inline") and _OUR_HTML.fullmatch(token.content) is not None
 
 
 def shown(markdown: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
@@ -37,7 +37,7 @@ class Shell:
     work: Work
     kit: Kit
     home: Path
-    deadline: float = field(default=0.0)
+    deadline: float
 
     @classmethod
     def begin(cls, work: Work, kit: Kit, home: Path) -> Shell:
@@ -49,9 +49,8 @@ class Shell:
     def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Completed:
         """Raises ToolFailed when the program cannot be started."""
         left = max(0.0, self.deadline - time.monotonic())
-        own = {"CI": "true", "ASSAY": "true", "PYTHONUSERBASE": str(self.home / "python")}
-        command = Command(argv, self.work.root, left, env={**own, **(env or {})}, executes_code=True)
-        return self.kit.sandbox.run(command)
+        env = {"CI": "true", "ASSAY": "true", **(env or {})}
+        return self.kit.sandbox.run(Command(argv, self.work.root, left, env=env, executes_code=True, home=self.home))
 
     def tail(self, *completed: Completed) -> str:
         """The end of what commands printed, without secrets and bounded."""

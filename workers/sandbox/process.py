@@ -82,8 +82,8 @@ class ProcessSandbox:
     def run(self, command: Command) -> Completed:
         program = self._program(command)
         # A home that is gone afterwards, so that no command finds what another one left there.
-        with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as home:
-            return _Process(command, program, self._env(command, home), self._limits).run()
+        with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as scratch:
+            return _Process(command, program, self._env(command, scratch), self._limits).run()
 
     def _search(self, *, executes_code: bool) -> str:
         """Tools are Assay's own; a repository's code gets the operator's python, node and so on before Assay's."""
@@ -104,10 +104,14 @@ class ProcessSandbox:
             )
         return str(found)
 
-    def _env(self, command: Command, home: str) -> dict[str, str]:
-        clean = {"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
-        base = clean if self._environ is None else dict(self._environ)
-        return {**base, "PATH": self._search(executes_code=command.executes_code), **command.env}
+    def _env(self, command: Command, scratch: str) -> dict[str, str]:
+        path = self._search(executes_code=command.executes_code)
+        if self._environ is not None:
+            return {**self._environ, "PATH": path, **command.env}
+        home = str(command.home or scratch)
+        if command.executes_code:
+            path = os.pathsep.join([f"{home}/.local/bin", path])
+        return {"HOME": home, "TMPDIR": scratch, "LANG": "C.UTF-8", "PATH": path, **command.env}
 
 
 def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""A whole Assay against the stand-in GitHub, for flow tests: real Redis, real HTTP, real git, real tools.
+
+The jobs are run by RQ in this process when a test says `settle`, so that a test decides what happens before what.
+`tests/flow/test_serve.py` runs the same with real processes.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from redis import Redis
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+
+import bot.wiring
+import workers.wiring
+from bot.demo.github import StandInGitHub
+from bot.demo.github_state import CheckRun
+from bot.deliveries import Admissions
+from bot.domain.run import Run, RunKey
+from bot.domain.verdict import Conclusion, verdict
+from bot.queues import QUEUES, AllowedJob, Queues
+from bot.store import Store
+from bot.sweep import Sweep
+from bot.web import create_app
+
+REPOSITORY = "octo/demo"
+CONFIG = ".github/assay.yml"
+
+# Quick agents for tests of the flow, whose findings the repository's files decide.
+QUICK = """
+agents:
+  test: {enabled: false}
+  lint: {tools: [ruff]}
+  security: {enabled: false}
+  review: {enabled: false}
+"""
+CLEAN = "def double(number):\n    return number * 2\n"
+DIRTY = "import os\n\n\ndef double(number):\n    return number * 2\n"
+
+
+class Assay:
+    """The running application, and what GitHub shows of it."""
+
+    def __init__(self, github: StandInGitHub, store: Store) -> None:
+        self.github = github
+        self.store = store
+        self.redis = store.redis
+
+    def settle(self, *queues: str) -> None:
+        """Run jobs, by default of all queues, until none is left."""
+        names = queues or QUEUES
+        while any(Queues(self.redis).queue(name).count for name in names):
+            for name in names:
+                self.work(name)
+
+    def work(self, name: str, jobs: int | None = None) -> None:
+        """Run the jobs that wait in one queue, at most so many."""
+        queue = Queues(self.redis).queue(name)
+        worker = SimpleWorker([queue], connection=self.redis, job_class=AllowedJob, serializer=JSONSerializer)
+        worker.work(burst=True, max_jobs=jobs, logging_level="WARNING")
+
+    def sweep(self, at: float) -> None:
+        Sweep(self.store, lambda: at).once()
+
+    def run(self, sha: str, repository: str = REPOSITORY) -> Run:
+        stored = self.store.load(RunKey(repository=repository, sha=sha))
+        assert stored is not None, f"there is no run of {sha}"
+        return stored.run
+
+    def has_run(self, sha: str) -> bool:
+        return self.store.load(RunKey(repository=REPOSITORY, sha=sha)) is not None
+
+    def verdict(self, sha: str) -> Conclusion | None:
+        """The run's, after checking that GitHub shows the same."""
+        conclusion = verdict(self.run(sha)).conclusion
+        assert self.check(sha).conclusion == conclusion
+        return conclusion
+
+    def check(self, sha: str, name: str = "assay") -> CheckRun:
+        return self.github.check(REPOSITORY, sha, name)
+
+    def outcomes(self) -> list[str]:
+        """What became of the deliveries, the newest first."""
+        return [delivery.outcome for delivery in bot.wiring.Deliveries(self.redis).recent()]
+
+    def comment(self, number: int) -> str:
+        """The one comment on a pull request."""
+        (comment,) = self.github.comments(REPOSITORY, number)
+        return comment.body
+
+
+def _settings(github: StandInGitHub, redis_url: str, folder: Path) -> Mapping[str, str]:
+    return {
+        "ASSAY_GITHUB_APP_ID": str(github.app_id),
+        "ASSAY_GITHUB_PRIVATE_KEY": github.private_key,
+        "ASSAY_GITHUB_WEBHOOK_SECRET": github.webhook_secret,
+        "ASSAY_GITHUB_API_URL": github.api_url,
+        "ASSAY_GITHUB_URL": github.url,
+        "ASSAY_REDIS_URL": redis_url,
+        "ASSAY_DATA_DIR": str(folder),
+    }
+
+
+@contextmanager
+def running(
+    github: StandInGitHub, redis: Redis, redis_url: str, folder: Path, patch: pytest.MonkeyPatch, **extra: str
+) -> Iterator[Assay]:
+    """Serve the webhook, and make this process a worker by the settings that a real one would have."""
+    patch.chdir(folder)
+    for name, value in (_settings(github, redis_url, folder) | extra).items():
+        patch.setenv(name, value)
+    patch.delenv("OPENAI_API_KEY", raising=False) if "OPENAI_API_KEY" not in extra else None
+    caches = (bot.wiring.settings, bot.wiring.control, workers.wiring.bench)
+    for cached in caches:
+        cached.cache_clear()
+    chosen = bot.wiring.settings()
+    store = bot.wiring.make_store(chosen)
+    queues = Queues(redis)
+    secrets = [secret.get_secret_value() for secret in chosen.require_app().webhook_secrets]
+    app = create_app(redis_url, lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    github.webhook_url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook"
+    try:
+        yield Assay(github, store)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        store.redis.close()
+        for cached in caches:
+            cached.cache_clear()

@@ -1,0 +1,110 @@
+"""Which test suites a repository has, by the files it is known by."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.errors import ToolFailed
+from workers.agents import tree
+from workers.agents.shell import Shell
+
+# Where pytest's configuration may be, and what must stand there.
+_PYTEST_CONFIG = {
+    "pytest.ini": "",
+    ".pytest.ini": "",
+    "pyproject.toml": "[tool.pytest",
+    "tox.ini": "[pytest]",
+    "setup.cfg": "[tool:pytest]",
+}
+_TEST_FOLDERS = ("tests", "test")
+_NPM_PLACEHOLDER = "no test specified"
+_MAKE_TEST = re.compile(r"^test\s*:(?!=)", re.MULTILINE)
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A way to run tests. `argv` is an argument list; `env` is added to the environment."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def detect(shell: Shell, junit: Path) -> list[Suite]:
+    """The suites of the work's tree. make only where nothing else was found: its `test` is most often one of them."""
+    root = shell.work.root
+    suites = []
+    if _has_pytest(root):
+        suites.append(_pytest(shell, junit))
+    if _has_npm(root):
+        suites.append(Suite("npm test", ["npm", "test", "--silent"]))
+    if not suites and any(_MAKE_TEST.search(_text(root, name)) for name in _MAKEFILES):
+        suites.append(Suite("make test", ["make", "test"], pytest_options(junit)))
+    return suites
+
+
+def configured(command: str, junit: Path) -> Suite:
+    return Suite("the test command", ["/bin/sh", "-c", command], pytest_options(junit))
+
+
+def pytest_options(junit: Path) -> dict[str, str]:
+    """Whatever runs pytest in the end, it leaves a report. xunit1, because it names file and line."""
+    return {"PYTEST_ADDOPTS": f"--junitxml={junit} -o junit_family=xunit1"}
+
+
+def _text(root: Path, path: str) -> str:
+    return "\n".join(tree.reader(root)(path))
+
+
+def _pytest_is_configured(root: Path) -> bool:
+    return any(
+        tree.within(root, name) and (not text or text in _text(root, name)) for name, text in _PYTEST_CONFIG.items()
+    )
+
+
+def _has_pytest(root: Path) -> bool:
+    places: Iterable[Path] = [root, *(root / folder for folder in _TEST_FOLDERS)]
+    patterns = ("conftest.py", "test_*.py", "*_test.py")
+    return _pytest_is_configured(root) or any(
+        True for place in places if place.is_dir() for pattern in patterns for _ in _python_tests(place, pattern)
+    )
+
+
+def _python_tests(place: Path, pattern: str) -> Iterable[Path]:
+    return place.glob(pattern) if place.name not in _TEST_FOLDERS else place.glob(f"**/{pattern}")
+
+
+def _has_npm(root: Path) -> bool:
+    try:
+        package = json.loads(_text(root, "package.json") or "{}")
+        script = package["scripts"]["test"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return isinstance(script, str) and bool(script.strip()) and _NPM_PLACEHOLDER not in script
+
+
+def _pytest(shell: Shell, junit: Path) -> Suite:
+    root = shell.work.root
+    argv = [_python(shell), "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", f"--junitxml={junit}"]
+    # Without a configuration of its own pytest would look for one above the tree.
+    own = [] if _pytest_is_configured(root) else ["-c", "/dev/null"]
+    # A package below `src` that nobody installed can be imported all the same.
+    env = {"PYTHONPATH": str(root / "src")} if (root / "src").is_dir() else {}
+    return Suite("pytest", [*argv, "-o", "junit_family=xunit1", *own], env)
+
+
+def _python(shell: Shell) -> str:
+    """The repository's own interpreter, else the first that has pytest, else Assay's, which has."""
+    for candidate in (".venv/bin/python", "venv/bin/python", "python", "python3"):
+        try:
+            if shell.run([candidate, "-c", "import pytest"]).exit_code == 0:
+                return candidate
+        except ToolFailed:
+            continue
+    return sys.executable

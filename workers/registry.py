@@ -1,0 +1,81 @@
+"""Which agents and which tools there are: the built-in ones in explicit tables, other people's by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from bot.errors import Misconfigured
+from config.prompt_files import load_prompt
+from config.prompt_files import load_prompt
+from workers.agent import Agent
+from workers.agents.command import CommandAgent
+from workers.agents.lint import LintAgent
+from workers.agents.review import ReviewAgent
+from workers.agents.security import SecurityAgent
+from workers.agents.test import TestAgent
+from workers.tools import (
+    bandit,
+    checkstyle,
+    detect_secrets,
+    hadolint,
+    junit,
+    rdjson,
+    ruff,
+    sarif,
+    shellcheck,
+    yamllint,
+    zizmor,
+)
+
+LINTERS = (ruff.TOOL, shellcheck.TOOL, yamllint.TOOL, hadolint.TOOL)
+SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL)
+TOOLS = (*LINTERS, *SCANNERS)
+
+# The report formats of `agents.<name>.format`, beside `exit-code`.
+FORMATS = {
+    "sarif": sarif.parse,
+    "checkstyle": checkstyle.parse,
+    "rdjson": rdjson.parse,
+    "rdjsonl": rdjson.parse_lines,
+    "junit": junit.parse_findings,
+}
+
+AGENTS: Mapping[str, Callable[[], Agent]] = {
+    "test": lambda: TestAgent(parse_junit=junit.parse, to_finding=junit.to_finding),
+    "lint": lambda: LintAgent(tools=LINTERS),
+    "security": lambda: SecurityAgent(tools=SCANNERS),
+    "review": lambda: ReviewAgent(load_prompt("review")),
+    "command": lambda: CommandAgent(formats=FORMATS),
+}
+
+GROUP = "assay.agents"
+
+
+def agent_for(kind: str, settings: Mapping[str, Any]) -> Agent:
+    """The agent of a plan's kind. For `extension`, the object that the entry point `settings["uses"]` of the group
+    `assay.agents` makes: a class, or a function without arguments.
+
+    Raises Misconfigured for a kind or an entry point that is not installed, or that cannot be loaded.
+    """
+    if kind == "extension":
+        return _extension(str(settings.get("uses", "")))
+    if kind not in AGENTS:
+        raise Misconfigured(f"There is no agent {kind!r}; there are {', '.join(AGENTS)}.")
+    return AGENTS[kind]()
+
+
+def _extension(name: str) -> Agent:
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in installed:
+        names = ", ".join(sorted(installed)) or "none"
+        raise Misconfigured(
+            f"No installed package brings an agent {name!r} (entry point group {GROUP}; installed: {names}). "
+            f"Install it beside Assay, or correct `uses`."
+        )
+    try:
+        agent: Agent = installed[name].load()()
+    except Exception as error:
+        raise Misconfigured(f"The agent {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    return agent
