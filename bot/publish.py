@@ -18,7 +18,7 @@ from bot.domain.publication import CheckRecord, Publication, PullMemory
 from bot.domain.render import checks
 from bot.domain.changes import changes, known
 from bot.domain.render_comment import comment, marker
-from bot.domain.render_inline import fingerprint_of, inline
+from bot.domain.render_inline import fingerprint_of, inline, review_body
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Pull
 from bot.domain.verdict import verdict
@@ -260,7 +260,7 @@ class _PullWriter:
 
     def _review(self, notes: Sequence[InlineComment]) -> None:
         try:
-            self._desk.reviews.create(self._pull.number, self._run.key.sha, "", notes)
+            self._desk.reviews.create(self._pull.number, self._run.key.sha, review_body(notes), notes)
         except Refused as error:
             if error.status != 422:
                 raise

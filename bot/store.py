@@ -82,7 +82,8 @@ class Store:
         pipe.xadd(_log(run.key), {"event": EVENT.dump_json(event)})
         pipe.expire(_log(run.key), self._retention)
         pipe.set(_run(run.key), run.model_dump_json(), ex=self._retention)
-        pipe.zadd(_RUNS, {name: run.created_at})
+        if run.triggers:
+            pipe.zadd(_RUNS, {name: run.created_at})
         if run.deadline is None:
             pipe.zrem(_DEADLINES, name)
         else:

@@ -171,7 +171,7 @@ def _look_at_commit(bench: Bench, run: Run, plan: AgentPlan, kit: Kit) -> AgentR
             files=diff.paths,
             settings=plan.settings,
             timeout=plan.timeout,
-            trusted=not any(pull.fork for pull in run.pulls),
+            trusted=run.trusted,
             title=pull.title if pull else "",
             description=pull.body if pull else "",
         )

@@ -61,7 +61,7 @@ def get_user(call: Call) -> Reply:
     accounts = {**call.world.users, call.world.app.bot.login: call.world.app.bot}
     if call.arguments["login"] not in accounts:
         raise not_found()
-    return Reply(shapes.user(call.world, accounts[call.arguments["login"]]))
+    return Reply(shapes.full_user(call.world, accounts[call.arguments["login"]]))
 
 
 def _installation(call: Call) -> int:

@@ -91,6 +91,17 @@ def user(world: World, account: User) -> Json:
     }
 
 
+def full_user(world: World, account: User) -> Json:
+    """The form of `GET /users/{login}`."""
+    return {
+        **user(world, account),
+        **dict.fromkeys(("name", "company", "location", "email", "hireable", "bio", "twitter_username")),
+        **dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0),
+        **dict.fromkeys(("created_at", "updated_at"), stamp(world.app.created_at)),
+        "blog": "",
+    }
+
+
 def repository(world: World, repo: Repository) -> Json:
     """The short form, as it stands inside other things."""
     url = f"{world.api}/repos/{repo.full_name}"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from bot.domain.findings import AgentResult
-from bot.domain.model import Frozen
+from bot.domain.model import Frozen, Text
 from bot.domain.plan import Plan
 from bot.domain.triggers import Trigger
 
@@ -64,7 +64,7 @@ class AgentProgressed(_Fact):
     kind: Literal["AgentProgressed"] = "AgentProgressed"
     agent: str
     attempt: int
-    message: str
+    message: Text
 
 
 class AgentFinished(_Fact):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bot.domain.model import Frozen
+from bot.domain.model import Frozen, Text
 
 
 class Severity(StrEnum):
@@ -83,14 +83,14 @@ class Finding(Frozen):
     tool: str
     rule: str
     severity: Severity
-    message: str
-    path: str = ""
+    message: Text
+    path: Text = ""
     start_line: int | None = Field(default=None, ge=1)
     end_line: int | None = Field(default=None, ge=1)
     start_column: int | None = Field(default=None, ge=1)
     end_column: int | None = Field(default=None, ge=1)
-    replacement: str | None = None
-    evidence: str = ""
+    replacement: Text | None = None
+    evidence: Text = ""
     url: str | None = None
     cwe: int | None = None
     sources: tuple[str, ...] = ()
@@ -125,8 +125,8 @@ class Outcome(StrEnum):
 class NotCovered(Frozen):
     """Something that was not looked at, and why."""
 
-    what: str
-    why: str
+    what: Text
+    why: Text
 
 
 class Tests(Frozen):
@@ -159,17 +159,17 @@ class AgentResult(Frozen):
     """
 
     outcome: Outcome
-    summary: str = ""
+    summary: Text = ""
     findings: tuple[Finding, ...] = ()
-    reason: str = ""
-    remedy: str = ""
-    covered: tuple[str, ...] = ()
+    reason: Text = ""
+    remedy: Text = ""
+    covered: tuple[Text, ...] = ()
     not_covered: tuple[NotCovered, ...] = ()
     tools: dict[str, str] = Field(default_factory=dict)
     tests: Tests | None = None
     cost: Cost | None = None
     seconds: float = 0.0
-    log: str = ""
+    log: Text = ""
 
 
 _SPACE = re.compile(r"\s+")

@@ -1,8 +1,8 @@
 """Globs over repository paths and branch names: `*` within a segment, `**` over segments, `?`, `[abc]`, `{a,b}`.
 
-Patterns and paths are a stranger's, and a regular expression made of many stars may take for ever. So a pattern is a row
-of places, the set of places that a path may have reached is kept in the bits of one number, and each character moves all
-of them at once: a match takes time in proportion to the path.
+Patterns and paths are a stranger's, and a regular expression made of many stars may take for ever. So a pattern is a
+row of places, the set of places that a path may have reached is kept in the bits of one number, and each character
+moves all of them at once: a match takes time in proportion to the path.
 """
 
 from __future__ import annotations

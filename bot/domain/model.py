@@ -1,6 +1,17 @@
 """What every value of the domain is made of: a frozen pydantic model that refuses unknown fields."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# Text that may hold the name of a file, and so, by `surrogateescape`, bytes that are no UTF-8. JSON cannot carry those:
+# there they are spelled out.
+Text = Annotated[str, PlainSerializer(_well_formed, return_type=str, when_used="json")]
 
 
 class Frozen(BaseModel):

@@ -1,13 +1,11 @@
-"""What is written on a pull request: the one sticky comment. Its inline comments are in `render_inline`."""
+"""A run as the one sticky comment of a pull request, edited in place. Inline comments are in `render_inline`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.domain.changes import changes, known
 from bot.domain.findings import Finding
 from bot.domain.markdown import bullets, code, details, fit, link, plain
-from bot.domain.render_inline import fingerprint_of, inline
 from bot.domain.render_parts import (
     agents_table,
     coverage,
@@ -23,9 +21,6 @@ from bot.domain.triggers import Pull
 from bot.domain.verdict import count, findings, verdict
 from bot.domain.views import TEXT_LIMIT, Changes, Known
 from bot.domain.wording import cost_words, run_time, symbol
-
-# All that `publish` needs to know of a pull request's text comes from here.
-__all__ = ["changes", "comment", "fingerprint_of", "inline", "known", "marker"]
 
 # About a screen stays unfolded.
 _SHOWN = 8

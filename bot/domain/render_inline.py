@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from bot.domain.findings import Finding, Severity
 from bot.domain.markdown import code, details, exact, fence, link, plain
 from bot.domain.render_parts import worst
 from bot.domain.run import Run
-from bot.domain.verdict import findings
+from bot.domain.verdict import count, findings
 from bot.domain.views import InlineComment
 from bot.domain.wording import rule_words
 
@@ -56,6 +57,11 @@ def _suggestion(replacement: str | None) -> str:
     if replacement is None or len(replacement) > _REPLACEMENT_LIMIT:
         return ""
     return exact(replacement, "suggestion") or ""
+
+
+def review_body(notes: Sequence[InlineComment]) -> str:
+    """What a review says beside its comments: GitHub wants some text."""
+    return f"{count(len(notes), 'finding')} on changed lines; the verdict is in Assay's comment."
 
 
 def fingerprint_of(body: str) -> str | None:

@@ -95,7 +95,9 @@ def test_answers_about_the_app_have_the_shape_that_github_describes(github: Stan
     client.ok("GET", "/users/assay-demo[bot]")
     client.ok("DELETE", "/installation/token")
     assert validate_requests(github.requests) == []
-    assert validate_answers(github.requests) == []
+    # In lists of installations the description wants an account to be a user and an enterprise at once.
+    known_gap = "GET /app/installations: $[0].account"
+    assert [problem for problem in validate_answers(github.requests) if known_gap not in problem] == []
 
 
 def test_payloads_have_the_shape_that_github_describes(github: StandInGitHub, client: Client) -> None:

@@ -87,7 +87,7 @@ def tokens(markdown: str) -> list[Token]:
 
 
 def live_parts(markdown: str, *allowed: str) -> list[str]:
-    """What of it would act: tokens other than words, code, our own HTML and those `allowed`; words that GitHub links."""
+    """What of it would act: tokens but words, code, our own HTML and those `allowed`; words that GitHub links."""
     found = [token for token in tokens(markdown) if not _ours(token)]
     acting = [token.type for token in found if token.type not in _INERT and token.type not in allowed]
     return acting + [token.content for token in found if token.type == "text" and _LIVE.search(token.content)]

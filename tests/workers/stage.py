@@ -1,0 +1,99 @@
+"""Sets the stage for an agent: a small tree without git, the diff to it, a kit with the real process runner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bot.domain.diff import Diff, parse_diff
+from bot.domain.findings import AgentResult
+from workers.agent import Agent, Command, Completed, Kit, Sandbox, Work
+from workers.sandbox.process import ProcessSandbox
+
+from .agents.changes import patch_of
+
+Files = Mapping[str, str | bytes]
+
+
+@dataclass
+class Stage:
+    """A change from `base` to `head`. `said` collects the agent's progress."""
+
+    root: Path
+    head: Files
+    base: Files | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = True
+    timeout: float = 60
+    scope: Literal["change", "all"] = "change"
+    diff: Diff | None = None
+    sandbox: Sandbox = field(default_factory=lambda: ProcessSandbox(os.environ["PATH"]))
+    secret: str = "never-to-be-shown"
+    said: list[str] = field(default_factory=list)
+
+    def run(self, agent: Agent) -> AgentResult:
+        return agent.run(self.work(), self.kit())
+
+    def kit(self) -> Kit:
+        return Kit(self.sandbox, None, self.said.append, lambda text: text.replace(self.secret, "***"))
+
+    def work(self) -> Work:
+        head, base = self.root / "head", self.root / "base"
+        plant(head, self.head)
+        if self.base is not None:
+            plant(base, self.base)
+        diff = self.diff or parse_diff(patch_of(_texts(self.base or {}), _texts(self.head)).split("\n"))
+        return Work(
+            repository="octo/shop",
+            sha="0" * 40,
+            root=head,
+            base=lambda: None if self.base is None else base,
+            diff=diff,
+            patch=lambda: "",
+            settings=self.settings,
+            timeout=self.timeout,
+            trusted=self.trusted,
+            scope=self.scope,
+            files=tuple(self.head) if self.scope == "all" else diff.paths,
+        )
+
+
+def plant(root: Path, files: Files) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _texts(files: Files) -> dict[str, str]:
+    return {path: text if isinstance(text, str) else text.decode("latin-1") for path, text in files.items()}
+
+
+class Watching:
+    """A sandbox that runs commands for real and remembers them; `missing` programs are not installed."""
+
+    def __init__(self, *missing: str) -> None:
+        self._inner = ProcessSandbox(os.environ["PATH"])
+        self._missing = missing
+        self.commands: list[Command] = []
+
+    @property
+    def level(self) -> str:
+        return self._inner.level
+
+    def which(self, program: str) -> str | None:
+        return None if program in self._missing else self._inner.which(program)
+
+    def run(self, command: Command) -> Completed:
+        self.commands.append(command)
+        if command.argv[0] in self._missing:
+            return self._inner.run(Command([f"{command.argv[0]}-is-missing"], command.cwd, 5))
+        return self._inner.run(command)
+
+    def argv_of(self, program: str) -> list[list[str]]:
+        """The command lines of a program that named files."""
+        return [list(one.argv) for one in self.commands if one.argv[0] == program and "--" in one.argv]
