@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bot.demo.bare import BareRepository
 
@@ -34,8 +35,9 @@ class Hunk:
     text: str
 
 
-def changed_files(git: BareRepository, base: str, head: str) -> list[ChangedFile]:
-    """The two-dot diff; a caller who wants three dots gives the merge base."""
+@lru_cache(maxsize=256)
+def changed_files(git: BareRepository, base: str, head: str) -> tuple[ChangedFile, ...]:
+    """The two-dot diff between two object ids; a caller who wants three dots gives the merge base."""
     between = ("-M", "--no-color", "--no-ext-diff", base, head)
     raw = _split(git.run("diff", "--raw", "-z", "--no-abbrev", *between))
     counts = _split(git.run("diff", "--numstat", "-z", *between))
@@ -64,7 +66,7 @@ def changed_files(git: BareRepository, base: str, head: str) -> list[ChangedFile
                 patch=_body(patch),
             )
         )
-    return files
+    return tuple(files)
 
 
 def hunks(patch: str | None) -> list[Hunk]:

@@ -34,6 +34,16 @@ def client(github: StandInGitHub) -> Client:
 @pytest.fixture
 def pull(github: StandInGitHub) -> int:
     """A pull request that changes lines 10 and 25 of app.py, in two hunks, while main moves on elsewhere."""
+    return open_pull(github)
+
+
+@pytest.fixture(scope="session")
+def shared_pull(shared: Client) -> int:
+    """The same on the shared GitHub."""
+    return open_pull(shared.github)
+
+
+def open_pull(github: StandInGitHub) -> int:
     lines = FILES["app.py"].splitlines(keepends=True)
     lines[9], lines[24] = "changed 10\n", "changed 25\n"
     github.push(REPO, "topic", {"app.py": "".join(lines)})

@@ -86,8 +86,8 @@ def test_thread_is_resolved_and_opened_again(github: StandInGitHub, client: Clie
         ("{ viewer; }", "Unexpected character"),
     ],
 )
-def test_wrong_query_is_told(client: Client, pull: int, query: str, words: str) -> None:
-    told = ask(client, query, owner="octo", name="demo", number=pull, after=None)
+def test_wrong_query_is_told(shared: Client, shared_pull: int, query: str, words: str) -> None:
+    told = ask(shared, query, owner="octo", name="demo", number=shared_pull, after=None)
     assert told["data"] is None
     assert words in told["errors"][0]["message"]
 

@@ -85,12 +85,12 @@ def test_what_people_wrote_is_not_ours_to_edit(github: StandInGitHub, client: Cl
 
 
 @pytest.mark.parametrize("body", [{}, {"body": ""}, {"body": None}, {"body": "x" * 65_537}, {"text": "x"}], ids=len)
-def test_comment_beyond_the_limits_is_refused(client: Client, pull: int, body: dict[str, Any]) -> None:
-    assert client.post(f"/repos/{REPO}/issues/{pull}/comments", body).status_code == 422
+def test_comment_beyond_the_limits_is_refused(shared: Client, shared_pull: int, body: dict[str, Any]) -> None:
+    assert shared.post(f"/repos/{REPO}/issues/{shared_pull}/comments", body).status_code == 422
 
 
-def test_comment_on_nothing_is_refused(client: Client) -> None:
-    assert client.post(f"/repos/{REPO}/issues/99/comments", {"body": "x"}).status_code == 404
+def test_comment_on_nothing_is_refused(shared: Client) -> None:
+    assert shared.post(f"/repos/{REPO}/issues/99/comments", {"body": "x"}).status_code == 404
 
 
 def test_review_lies_on_lines_of_the_diff(github: StandInGitHub, client: Client, pull: int) -> None:
@@ -131,11 +131,11 @@ def test_review_lies_on_lines_of_the_diff(github: StandInGitHub, client: Client,
     ids=str,
 )
 def test_comment_outside_the_diff_refuses_the_entire_review(
-    github: StandInGitHub, client: Client, pull: int, comment: dict[str, Any]
+    shared: Client, shared_pull: int, comment: dict[str, Any]
 ) -> None:
-    assert client.post(reviews(pull), review(place(), comment)).status_code == 422
-    assert github.reviews(REPO, pull) == []
-    assert github.review_comments(REPO, pull) == []
+    assert shared.post(reviews(shared_pull), review(place(), comment)).status_code == 422
+    assert shared.github.reviews(REPO, shared_pull) == []
+    assert shared.github.review_comments(REPO, shared_pull) == []
 
 
 def test_comment_on_a_removed_line_lies_on_the_left(client: Client, pull: int) -> None:
@@ -143,10 +143,10 @@ def test_comment_on_a_removed_line_lies_on_the_left(client: Client, pull: int) -
     assert client.post(reviews(pull), review(place(side="LEFT", line=20))).status_code == 422
 
 
-def test_review_needs_words_and_a_commit_of_the_pull_request(github: StandInGitHub, client: Client, pull: int) -> None:
-    assert client.post(reviews(pull), review(place(), body="")).status_code == 422
-    assert client.post(reviews(pull), review(place(), commit_id=github.head(REPO, "main"))).status_code == 422
-    assert client.post(reviews(pull), review(place(), event="LIKE")).status_code == 422
+def test_review_needs_words_and_a_commit_of_the_pull_request(shared: Client, shared_pull: int) -> None:
+    main = shared.github.head(REPO, "main")
+    for wrong in ({"body": ""}, {"commit_id": main}, {"event": "LIKE"}):
+        assert shared.post(reviews(shared_pull), review(place(), **wrong)).status_code == 422
 
 
 def test_pending_review_is_not_shown_and_there_is_but_one(github: StandInGitHub, client: Client, pull: int) -> None:

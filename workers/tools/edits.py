@@ -44,7 +44,9 @@ def with_fix(finding: Finding, edits: Sequence[Edit], lines: Sequence[str]) -> F
 
 
 def _last_line(edit: Edit) -> int:
-    return edit.end_line - 1 if edit.end_column == 1 and edit.end_line > edit.line else edit.end_line
+    """The last line that changes. An end at the first column leaves that line alone if a line's end remains before."""
+    whole = edit.text.endswith("\n") or (not edit.text and edit.column == 1)
+    return edit.end_line - 1 if whole and edit.end_column == 1 and edit.end_line > edit.line else edit.end_line
 
 
 def _offsets(lines: Sequence[str]) -> list[int]:

@@ -1,0 +1,149 @@
+"""The scanners' parsers, on recorded output."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from bot.domain.findings import Severity
+from bot.errors import ToolFailed
+from workers.tools import bandit, detect_secrets, zizmor
+
+from .recordings import output, recorded
+
+WORKFLOWS = ("./.github/workflows/w.yml", "./.github/workflows/bad.yml")
+SECRETS = 'key = "…"\ntoken = "…"\ncommit = "…"\npassword = "…"\n'
+
+
+def test_bandit_finding_has_cwe_and_severity() -> None:
+    reading = bandit.parse(output(recorded("bandit.json")))
+    shell = next(f for f in reading.findings if f.rule == "B602")
+    assert (shell.path, shell.start_line, shell.severity, shell.cwe) == ("././b.py", 6, Severity.HIGH, 78)
+    assert shell.url
+    assert shell.url.startswith("https://bandit.readthedocs.io/")
+
+
+def test_bandit_names_files_it_could_not_read() -> None:
+    reading = bandit.parse(output(recorded("bandit.json")))
+    assert [(one.what, one.why) for one in reading.unread] == [
+        ("././broken.py", "bandit: syntax error while parsing AST from file")
+    ]
+
+
+def test_bandit_low_confidence_counts_one_step_less() -> None:
+    report = json.loads(recorded("bandit.json"))
+    for result in report["results"]:
+        result["issue_confidence"] = "LOW"
+    findings = bandit.parse(output(json.dumps(report))).findings
+    assert next(f for f in findings if f.rule == "B602").severity is Severity.MEDIUM
+
+
+@pytest.mark.parametrize(("path", "kept"), [("shop/cart.py", True), ("tests/cart.py", False), ("test_cart.py", False)])
+def test_bandit_assert_is_no_finding_in_tests(path: str, kept: bool) -> None:
+    stdout = recorded("bandit.json").replace("././b.py", f"./{path}")
+    assert ("B101" in {f.rule for f in bandit.parse(output(stdout)).findings}) is kept
+
+
+def test_bandit_crash() -> None:
+    with pytest.raises(ToolFailed, match="bandit failed with exit code 2: Traceback"):
+        bandit.parse(output("", "Traceback: ...", exit_code=2))
+
+
+def test_zizmor_finding_lies_at_its_primary_location() -> None:
+    reading = zizmor.parse(output(recorded("zizmor.json"), recorded("zizmor.stderr"), exit_code=0, files=WORKFLOWS))
+    trigger = next(f for f in reading.findings if f.rule == "dangerous-triggers")
+    assert (trigger.path, trigger.start_line, trigger.severity) == (WORKFLOWS[0], 2, Severity.HIGH)
+    assert "pull_request_target is almost always used insecurely" in trigger.message
+    job = next(f for f in reading.findings if f.rule == "excessive-permissions")
+    assert (job.start_line, job.end_line) == (4, 10)
+
+
+def test_zizmor_workflow_that_it_passed_over_is_not_covered() -> None:
+    reading = zizmor.parse(output(recorded("zizmor.json"), recorded("zizmor.stderr"), exit_code=0, files=WORKFLOWS))
+    assert [one.what for one in reading.unread] == [WORKFLOWS[1]]
+    assert "failed to parse input" in reading.unread[0].why
+
+
+def test_zizmor_with_nothing_it_could_parse_covers_nothing() -> None:
+    reading = zizmor.parse(output("", "fatal: no audit was performed", exit_code=3, files=WORKFLOWS))
+    assert len(reading.unread) == 2
+    assert not reading.findings
+
+
+def test_zizmor_crash() -> None:
+    with pytest.raises(ToolFailed, match="zizmor failed with exit code 1: fatal: no audit"):
+        zizmor.parse(output("", "fatal: no audit was performed", exit_code=1, files=WORKFLOWS))
+
+
+def test_secrets_are_named_by_kind_and_never_by_value_or_hash() -> None:
+    findings = detect_secrets.parse(
+        output(recorded("detect-secrets.json"), exit_code=0, sources={"s.py": SECRETS})
+    ).findings
+    seen = {(f.rule, f.start_line, f.severity) for f in findings}
+    assert seen == {
+        ("secret/aws-access-key", 1, Severity.HIGH),
+        ("secret/hex-high-entropy-string", 2, Severity.MEDIUM),
+        ("secret/secret-keyword", 4, Severity.HIGH),
+    }
+    hashes = re.findall(r"[0-9a-f]{40}", recorded("detect-secrets.json"))
+    assert hashes
+    assert not any(digest in finding.model_dump_json() for digest in hashes for finding in findings)
+
+
+def test_randomness_alone_is_no_secret() -> None:
+    """Line 3 holds a commit's id: as random as a key."""
+    assert "Hex High Entropy String" in recorded("detect-secrets.json")
+    findings = detect_secrets.parse(
+        output(recorded("detect-secrets.json"), exit_code=0, sources={"s.py": SECRETS})
+    ).findings
+    assert 3 not in {f.start_line for f in findings}
+
+
+def test_guesses_weigh_less_in_tests_but_keys_do_not() -> None:
+    stdout = recorded("detect-secrets.json").replace('"s.py"', '"tests/s.py"')
+    findings = detect_secrets.parse(output(stdout, exit_code=0, sources={"tests/s.py": SECRETS})).findings
+    assert {f.rule: f.severity for f in findings} == {
+        "secret/aws-access-key": Severity.HIGH,
+        "secret/hex-high-entropy-string": Severity.LOW,
+        "secret/secret-keyword": Severity.LOW,
+    }
+
+
+def test_secrets_of_an_honoured_baseline_are_known() -> None:
+    stdout = recorded("detect-secrets.json")
+    sources = {"s.py": SECRETS, ".secrets.baseline": stdout}
+    known = detect_secrets.parse(output(stdout, exit_code=0, sources=sources, config=".secrets.baseline"))
+    assert known.findings == []
+    ignored = detect_secrets.parse(output(stdout, exit_code=0, sources=sources))
+    assert ignored.findings
+
+
+@pytest.mark.parametrize(
+    ("value", "placeholder"),
+    [
+        ("changeme", True),
+        ("your-api-key-here", True),
+        ("<your_token>", True),
+        ("password123", True),
+        ("xxxxxxxx", True),
+        ("hunter2hunter2", False),
+        ("correct-horse-battery", False),
+        ("Tr0ub4dor&3", False),
+        ("s3cr3t-Passw0rd", False),
+    ],
+)
+def test_placeholders_are_no_secrets(value: str, placeholder: bool) -> None:
+    [pattern] = [word for word in detect_secrets.argv([], None) if word.startswith("--exclude-secrets=")]
+    assert bool(re.search(pattern.removeprefix("--exclude-secrets="), value)) is placeholder
+
+
+def test_hostile_placeholder_does_not_hang_the_pattern() -> None:
+    [pattern] = [word for word in detect_secrets.argv([], None) if word.startswith("--exclude-secrets=")]
+    assert not re.search(pattern.removeprefix("--exclude-secrets="), "password" * 5000 + "!")
+
+
+def test_lock_files_are_left_to_others() -> None:
+    assert not detect_secrets.TOOL.applies("web/package-lock.json")
+    assert detect_secrets.TOOL.applies("package.json")
