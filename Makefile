@@ -27,13 +27,14 @@ $(BIN)/python:
 	@command -v git >/dev/null || { echo "Assay needs git: install it first"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: install it first"; rm -rf $(VENV); exit 1; }
 
+# A lock file is whole, so nothing is left to resolve.
 $(VENV)/.installed: $(BIN)/python requirements.lock pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
 
 # GitHub's own description of its API and its example payloads. Without npm the tests that need them skip and say so.

@@ -178,11 +178,11 @@ class Simulation:
     def fold(self, event: Event) -> None:
         before = self.run
         step = reduce(before, event, KEY)
-        self.log.append(event)
         self.run = step.run
         if step.run is None:
             assert step.effects == ()
             return
+        self.log.append(event)
         self.check(before, step.run, step.effects)
         assert reduce(step.run, event, KEY).run == step.run, "not idempotent"
         assert reduce(step.run, event, KEY).effects == (), "not idempotent"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bot.domain.diff import Diff, parse_diff
 from bot.domain.findings import AgentResult
@@ -28,7 +28,7 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = True
     timeout: float = 60
-    scope: Literal["change", "all"] = "change"
+    files: tuple[str, ...] | None = None
     diff: Diff | None = None
     sandbox: Sandbox = field(default_factory=lambda: ProcessSandbox(os.environ["PATH"]))
     secret: str = "never-to-be-shown"
@@ -56,8 +56,7 @@ class Stage:
             settings=self.settings,
             timeout=self.timeout,
             trusted=self.trusted,
-            scope=self.scope,
-            files=tuple(self.head) if self.scope == "all" else diff.paths,
+            files=diff.paths if self.files is None else self.files,
         )
 
 

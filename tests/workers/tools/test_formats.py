@@ -27,7 +27,7 @@ def test_sarif_of_ruff() -> None:
 
 def test_sarif_of_zizmor() -> None:
     findings = sarif.parse(recorded("zizmor.sarif"), NONE)
-    assert {f.path for f in findings} == {".github/workflows/w.yml"}
+    assert {f.path for f in findings} == {"./.github/workflows/w.yml"}
     trigger = next(f for f in findings if f.rule == "zizmor/dangerous-triggers")
     assert (trigger.tool, trigger.start_line) == ("zizmor", 2)
 

@@ -15,18 +15,17 @@ from workers.registry import FORMATS, TOOLS
 
 from .recordings import reader
 
+KEYS = [
+    *("runs", "results", "comments", "diagnostics", "location", "locations", "tool", "driver", "rules", "message"),
+    *("physicalLocation", "region", "range", "start", "line", "fix", "edits", "errors", "line_range", "level"),
+    *("artifactLocation", "uri", "symbolic", "concrete", "properties", "tags", "arguments", "replacements"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                (
-                    "runs results comments diagnostics location locations tool driver rules message physicalLocation region range "
-                    "start line fix edits errors line_range level artifactLocation uri symbolic concrete properties tags "
-                    "arguments replacements"
-                ).split()
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
