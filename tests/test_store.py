@@ -170,7 +170,7 @@ def test_sweep_forgets_the_deadline_of_a_run_that_is_gone(store: Store, redis: R
 
 def test_sweep_publishes_again_what_nobody_published(store: Store, redis: Redis) -> None:
     store.update(KEY, received("test"))
-    Queues(redis).queue("publish").empty()
+    redis.delete("rq:queue:publish")
     Sweep(store, lambda: 1030.0).once()
     assert Queues(redis).depths()["publish"] == 0
     Sweep(store, lambda: 1100.0).once()

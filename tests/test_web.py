@@ -142,7 +142,8 @@ def test_streamed_body_over_the_cap_is_413(url: str) -> None:
             yield b" " * 2**20
 
     try:
-        status = httpx.post(f"{url}/webhook", content=chunks(), headers={"Content-Type": "application/json"}).status_code
+        headers = {"Content-Type": "application/json"}
+        status = httpx.post(f"{url}/webhook", content=chunks(), headers=headers).status_code
     except httpx.WriteError:
         # The server has answered and hung up while we were still sending.
         status = 413

@@ -98,10 +98,10 @@ class Tool:
 
     `applies(path)` says which files it reads. `argv(files, config)` is the command line for some of them, given
     relative as `./path`; `config` is the repository's own configuration file to honour, None for the tool's defaults.
-    `configs` are the names such a file may have, each with a text that it must contain (empty: any). `stdin` is what
-    the tool is given to read. `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words
-    when the tool crashed. `version` is the command that prints its version. `executes_code` tells whether it may
-    execute the repository's code.
+    `configs` are the names such a file may have, each with a text that it must contain (empty: any), and `searches`
+    says that the tool itself looks for it beside each file. `stdin` is what the tool is given to read.
+    `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words when the tool crashed. `version`
+    is the command that prints its version. `executes_code` tells whether it may execute the repository's code.
     """
 
     name: str
@@ -112,6 +112,7 @@ class Tool:
     languages: str
     licence: str
     configs: Mapping[str, str] = field(default_factory=dict)
+    searches: bool = False
     stdin: str | None = None
     executes_code: bool = False
 

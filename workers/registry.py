@@ -8,7 +8,6 @@ from typing import Any
 
 from bot.errors import Misconfigured
 from config.prompt_files import load_prompt
-from config.prompt_files import load_prompt
 from workers.agent import Agent
 from workers.agents.command import CommandAgent
 from workers.agents.lint import LintAgent

@@ -15,7 +15,8 @@ from config.settings import Settings, load
 from workers.agent import Agent, Kit, Model
 from workers.checkout import Mirrors
 from workers.registry import agent_for
-from workers.run import Bench, on_agent as _on_agent
+from workers.run import Bench
+from workers.run import on_agent as _on_agent
 from workers.sandbox.process import ProcessSandbox
 
 

@@ -20,7 +20,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Problem(Exception):  # noqa: N818  it is an answer, not a fault
+class Problem(Exception):
     """A refusal: its HTTP status, GitHub's `message` and, for a failed validation, the `errors` list."""
 
     def __init__(

@@ -69,10 +69,6 @@ class Body(BaseModel):
                     raise ValueError(f"'{key}' is null, which is not allowed")
         return data
 
-    @property
-    def sent(self) -> set[str]:
-        return self.model_fields_set
-
 
 BodyT = TypeVar("BodyT", bound=Body)
 

@@ -6,12 +6,14 @@ silence is refused here. Its state lives in memory, its repositories in a tempor
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +46,36 @@ PERMISSIONS: Mapping[str, str] = {
 EVENTS = ("push", "pull_request", "check_run", "check_suite", "merge_group", "issue_comment")
 
 
+@cache
+def _key_pair() -> tuple[str, bytes]:
+    """The App's private and public key (PEM). One pair a process, for making one takes a tenth of a second."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public
+
+
+class _Server(uvicorn.Server):
+    """Stops at once, cutting what is under way: uvicorn's patience would cost every test a fifth of a second."""
+
+    async def main_loop(self) -> None:
+        for tick in count():
+            if await self.on_tick(tick):
+                return
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
 class StandInGitHub(Story):
     """A GitHub of its own, with one App registered. A context manager; or call `start` and `stop`.
 
@@ -64,10 +96,7 @@ class StandInGitHub(Story):
         resolving_needs: Mapping[str, str] | None = None,
         echo: bool = True,
     ) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.private_key = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
+        self.private_key, public_key = _key_pair()
         self._folder = tempfile.TemporaryDirectory(prefix="stand-in-github-")
         ids = count(1_000_001)
         app = AppRecord(
@@ -75,9 +104,7 @@ class StandInGitHub(Story):
             client_id="Iv23stand1n",
             slug="assay-demo",
             name="Assay demo",
-            public_key=key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ),
+            public_key=public_key,
             webhook_secret=webhook_secret,
             permissions=permissions,
             events=events,
@@ -104,7 +131,7 @@ class StandInGitHub(Story):
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         config = uvicorn.Config(self.api, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="error")
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="stand-in-github", daemon=True
         )

@@ -5,11 +5,13 @@ https://docs.github.com/rest/pulls and https://docs.github.com/rest/issues/comme
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.demo import payloads, pull_shapes, shapes
 from bot.demo.answers import Problem, Reply, invalid, not_found
 from bot.demo.bodies import CommentBody, NewReview, NewReviewComment, Place, parse
 from bot.demo.diffs import changed_files, hunks
-from bot.demo.github_state import Comment, Pull, Review, ReviewComment, World
+from bot.demo.github_state import Comment, Pull, Review, ReviewComment, User, World
 from bot.demo.routing import Call, Route, read, write
 
 FILES_LIMIT = 3000
@@ -141,11 +143,7 @@ def reply_to_comment(call: Call) -> Reply:
     body, world, pull, parent = parse(CommentBody, call.body), call.world, call.pull, _review_comment(call)
     if parent.number != pull.number or parent.in_reply_to is not None:
         raise not_found()
-    review = _add_review(world, pull, "COMMENTED", "", parent.original_commit)
-    place = Place(path=parent.path, body=body.body, line=parent.line)
-    comment = _add_comment(world, pull, review, place, parent.original_commit, parent.diff_hunk)
-    comment.in_reply_to = parent.id
-    return Reply(pull_shapes.review_comment(world, comment), 201)
+    return Reply(pull_shapes.review_comment(world, add_reply(world, parent, body.body, world.app.bot)), 201)
 
 
 def get_review_comment(call: Call) -> Reply:
@@ -219,6 +217,25 @@ def _add_comment(world: World, pull: Pull, review: Review, place: Place, commit:
     )
     world.review_comments[comment.id] = comment
     return comment
+
+
+def add_reply(world: World, parent: ReviewComment, body: str, author: User) -> ReviewComment:
+    """An answer in the parent's thread, as a review of its own."""
+    review = _add_review(world, world.pulls[parent.repo, parent.number], "COMMENTED", "", parent.original_commit)
+    now = world.clock()
+    reply = replace(
+        parent,
+        id=next(world.ids),
+        review=review.id,
+        author=author,
+        body=body,
+        created_at=now,
+        updated_at=now,
+        in_reply_to=parent.root,
+    )
+    review.author = author
+    world.review_comments[reply.id] = reply
+    return reply
 
 
 def _reviews(world: World, pull: Pull) -> list[Review]:

@@ -207,7 +207,9 @@ def access_token(world: World, token: Token) -> Json:
         "permissions": dict(token.permissions),
         "repository_selection": "all" if token.repositories is None else "selected",
     }
-    return shape if token.repositories is None else {**shape, "repositories": [full_repository(world, r) for r in chosen]}
+    if token.repositories is not None:
+        shape["repositories"] = [full_repository(world, repo) for repo in chosen]
+    return shape
 
 
 def commit(world: World, repo: Repository, made: Commit) -> Json:

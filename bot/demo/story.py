@@ -13,7 +13,8 @@ from bot.demo import payloads
 from bot.demo.bare import NO_COMMIT, BareRepository, Files
 from bot.demo.check_routes import suite_for
 from bot.demo.deliveries import Delivery, Hook
-from bot.demo.github_state import Comment, Pull, Repository, ReviewComment, User, World
+from bot.demo.github_state import Comment, Pull, Repository, User, World
+from bot.demo.pull_routes import add_reply
 
 Sending = tuple[str, dict[str, Any]]
 
@@ -83,9 +84,11 @@ class Story:
         return repo
 
     def delete_repository(self, full_name: str) -> None:
-        """It is gone for the API and for git; nobody is told."""
+        """It is gone for the API and for git, with its pull requests; nobody is told."""
         with self.world.lock:
             del self.world.repositories[full_name]
+            for pull in self.world.pulls_of(full_name):
+                del self.world.pulls[full_name, pull.number]
 
     def commit(
         self,
@@ -348,11 +351,8 @@ class Story:
     def reply(self, comment: int, body: str, author: str = "alice") -> int:
         """A person's answer in a review thread, without a webhook. Returns its id."""
         with self.world.lock:
-            root, now = self.world.review_comments[comment], self.world.clock()
-            values = {**vars(root), "id": next(self.world.ids), "author": self.world.user(author), "body": body}
-            made = ReviewComment(**{**values, "in_reply_to": root.root, "created_at": now, "updated_at": now})
-            self.world.review_comments[made.id] = made
-            return made.id
+            parent = self.world.review_comments[comment]
+            return add_reply(self.world, parent, body, self.world.user(author)).id
 
     def resolve_thread(self, comment: int, author: str = "alice") -> None:
         """A person resolves the thread that this review comment is in."""

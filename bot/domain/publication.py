@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from bot.domain.model import Frozen
 from bot.domain.views import Known
 
@@ -22,7 +24,7 @@ class CheckRecord(Frozen):
 class Publication(Frozen):
     """A run's checks, by name."""
 
-    checks: dict[str, CheckRecord] = {}
+    checks: dict[str, CheckRecord] = Field(default_factory=dict)
 
 
 class PullMemory(Frozen):

@@ -112,7 +112,9 @@ def to_json(view: CheckView, annotations: Sequence[Annotation] = ()) -> dict[str
 
 
 def _output(view: CheckView, annotations: Sequence[Annotation]) -> dict[str, Any]:
-    output: dict[str, Any] = {"title": fit(view.title or view.name, TITLE), "summary": fit(view.summary, OUTPUT)}
+    # GitHub refuses an empty title or summary.
+    title = view.title or view.name
+    output: dict[str, Any] = {"title": fit(title, TITLE), "summary": fit(view.summary or title, OUTPUT)}
     if view.text:
         output["text"] = fit(view.text, OUTPUT)
     if annotations:
@@ -127,9 +129,10 @@ def _annotation(annotation: Annotation) -> dict[str, Any]:
         "start_line": start,
         "end_line": end,
         "annotation_level": annotation.level,
-        "title": fit(annotation.title, TITLE),
-        "message": fit(annotation.message or annotation.title, MESSAGE),
+        "message": fit(annotation.message or annotation.title or annotation.level, MESSAGE),
     }
+    if annotation.title:
+        body["title"] = fit(annotation.title, TITLE)
     if start == end and annotation.start_column is not None:
         body["start_column"] = annotation.start_column
         body["end_column"] = max(annotation.start_column, annotation.end_column or 0)

@@ -187,6 +187,8 @@ def test_single_comment_may_be_on_a_whole_file(github: StandInGitHub, client: Cl
     body = {"path": "app.py", "body": "hm", "commit_id": github.head(REPO, "topic"), "subject_type": "file"}
     made = client.ok("POST", f"/repos/{REPO}/pulls/{pull}/comments", body)
     assert (made["line"], made["subject_type"]) == (None, "file")
+    told = client.ok("POST", f"/repos/{REPO}/pulls/{pull}/comments/{made['id']}/replies", {"body": "well"})
+    assert (told["line"], told["in_reply_to_id"]) == (None, made["id"])
 
 
 def test_reviews_need_the_permission(github: StandInGitHub, pull: int) -> None:

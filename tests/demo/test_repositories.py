@@ -112,6 +112,7 @@ def test_permission_of_a_collaborator(github: StandInGitHub, client: Client) -> 
 def test_deleted_repository_is_gone(github: StandInGitHub, client: Client) -> None:
     github.delete_repository(REPO)
     assert client.get(BASE).status_code == 404
+    assert client.get(f"{BASE}/pulls/1").status_code == 404
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

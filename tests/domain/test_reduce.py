@@ -80,9 +80,9 @@ def test_news_of_a_run_nobody_started_opens_none(event: Event) -> None:
 
 def test_agent_waits_for_those_in_its_after() -> None:
     plan = plan_of("lint", agent_plan("test", after=("lint",)))
-    run, effects = play(commit_received(plan=plan))
+    _, effects = play(commit_received(plan=plan))
     assert effects == (StartAgent("lint", "lint", 1, 600), Publish())
-    run, effects = play(commit_received(plan=plan), finished("lint", FAILED))
+    _, effects = play(commit_received(plan=plan), finished("lint", FAILED))
     assert effects == (StartAgent("test", "test", 1, 600), Publish())
 
 

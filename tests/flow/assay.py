@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from rq.serializers import JSONSerializer
 
 import bot.wiring
 import workers.wiring
+from bot.deliveries import Admissions, Deliveries
 from bot.demo.github import StandInGitHub
 from bot.demo.github_state import CheckRun
-from bot.deliveries import Admissions
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
 from bot.queues import QUEUES, AllowedJob, Queues
@@ -45,6 +45,16 @@ CLEAN = "def double(number):\n    return number * 2\n"
 DIRTY = "import os\n\n\ndef double(number):\n    return number * 2\n"
 
 
+class _Worker(SimpleWorker):
+    """Hears no commands: the thread that listens for them takes a fifth of a second to end."""
+
+    def subscribe(self) -> None:
+        pass
+
+    def unsubscribe(self) -> None:
+        pass
+
+
 class Assay:
     """The running application, and what GitHub shows of it."""
 
@@ -56,14 +66,14 @@ class Assay:
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
         names = queues or QUEUES
-        while any(Queues(self.redis).queue(name).count for name in names):
-            for name in names:
+        while waiting := [name for name in names if Queues(self.redis).queue(name).count]:
+            for name in waiting:
                 self.work(name)
 
     def work(self, name: str, jobs: int | None = None) -> None:
         """Run the jobs that wait in one queue, at most so many."""
         queue = Queues(self.redis).queue(name)
-        worker = SimpleWorker([queue], connection=self.redis, job_class=AllowedJob, serializer=JSONSerializer)
+        worker = _Worker([queue], connection=self.redis, job_class=AllowedJob, serializer=JSONSerializer)
         worker.work(burst=True, max_jobs=jobs, logging_level="WARNING")
 
     def sweep(self, at: float) -> None:
@@ -88,7 +98,7 @@ class Assay:
 
     def outcomes(self) -> list[str]:
         """What became of the deliveries, the newest first."""
-        return [delivery.outcome for delivery in bot.wiring.Deliveries(self.redis).recent()]
+        return [delivery.outcome for delivery in Deliveries(self.redis).recent()]
 
     def comment(self, number: int) -> str:
         """The one comment on a pull request."""
@@ -96,7 +106,7 @@ class Assay:
         return comment.body
 
 
-def _settings(github: StandInGitHub, redis_url: str, folder: Path) -> Mapping[str, str]:
+def _settings(github: StandInGitHub, redis_url: str, folder: Path) -> dict[str, str]:
     return {
         "ASSAY_GITHUB_APP_ID": str(github.app_id),
         "ASSAY_GITHUB_PRIVATE_KEY": github.private_key,
@@ -116,7 +126,8 @@ def running(
     patch.chdir(folder)
     for name, value in (_settings(github, redis_url, folder) | extra).items():
         patch.setenv(name, value)
-    patch.delenv("OPENAI_API_KEY", raising=False) if "OPENAI_API_KEY" not in extra else None
+    if "OPENAI_API_KEY" not in extra:
+        patch.delenv("OPENAI_API_KEY", raising=False)
     caches = (bot.wiring.settings, bot.wiring.control, workers.wiring.bench)
     for cached in caches:
         cached.cache_clear()

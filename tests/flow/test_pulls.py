@@ -13,10 +13,12 @@ EVERYWHERE = QUICK + 'triggers: {push: ["**"]}\n'
 DRAFTS = QUICK + "triggers: {pull_request: {drafts: true}}\n"
 
 
-def opened(github: StandInGitHub, text: str = DIRTY, branch: str = "feature", **options: bool) -> tuple[int, str]:
+def opened(
+    github: StandInGitHub, text: str = DIRTY, branch: str = "feature", *, draft: bool = False
+) -> tuple[int, str]:
     """A pull request with one changed file: its number and its head."""
     sha = github.commit(REPOSITORY, branch, {"demo.py": text})
-    return github.open_pull(REPOSITORY, branch, **options), sha
+    return github.open_pull(REPOSITORY, branch, draft=draft), sha
 
 
 def test_opened_pull_request_gets_checks_a_comment_and_a_thread(assay: Assay, github: StandInGitHub) -> None:
@@ -118,7 +120,7 @@ def test_every_delivery_twice_changes_nothing(assay: Assay, github: StandInGitHu
         github.deliver(delivery.event, delivery.payload)
     assay.settle()
     again = [(request.method, request.path) for request in github.requests if request.method != "GET"]
-    assert [write for write in again[len(writes) :] if "access_tokens" not in write[1] and "graphql" not in write[1]] == []
+    assert [path for _, path in again[len(writes) :] if "access_tokens" not in path and "graphql" not in path] == []
     assert assay.verdict(sha) is Conclusion.FAILURE
     assert sha[:7] in assay.comment(number)
 

@@ -292,7 +292,8 @@ def test_pages_follow_the_link_header(hub: Hub) -> None:
         assert request.url.params["filter"] == "all"
         query = f"per_page=100&filter=all&page={page + 1}"
         link = f'<https://evil.example/repositories/1/x?{query}>; rel="next", <https://x>; rel="last"'
-        return answer({"total": 3, "items": [page]}, **({"link": link} if page < 3 else {}))
+        data = {"total": 3, "items": [page]}
+        return answer(data, link=link) if page < 3 else answer(data)
 
     hub.plan("GET", f"{PATH}/x", reply)
     assert list(hub.api().pages(f"{PATH}/x", {"filter": "all"}, key="items")) == [1, 2, 3]

@@ -15,6 +15,7 @@ from workers.sandbox.process import ProcessSandbox
 
 from .agents.changes import patch_of
 
+SANDBOX = ProcessSandbox(os.environ["PATH"])
 Files = Mapping[str, str | bytes]
 
 
@@ -30,7 +31,7 @@ class Stage:
     timeout: float = 60
     files: tuple[str, ...] | None = None
     diff: Diff | None = None
-    sandbox: Sandbox = field(default_factory=lambda: ProcessSandbox(os.environ["PATH"]))
+    sandbox: Sandbox = SANDBOX
     secret: str = "never-to-be-shown"
     said: list[str] = field(default_factory=list)
 

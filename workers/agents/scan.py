@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
 from bot.errors import ToolFailed
-from workers.agent import Command, Completed, Kit, Output, Tool
+from workers.agent import Command, Completed, Kit, Output, Sandbox, Tool
 from workers.agents import tree
 
 # One call's share: bytes of names stay well below the kernel's bound (ARG_MAX), and a number of files gives output
@@ -55,8 +55,8 @@ class Selection:
 
     @property
     def missed(self) -> tuple[NotCovered, ...]:
-        """What ought to have been read. Nobody expects that of a binary file."""
-        return tuple(one for one in self.unreadable if one.why != "binary")
+        """What ought to have been read. Nobody expects that of a binary file, and a link has no text of its own."""
+        return tuple(one for one in self.unreadable if one.why not in ("binary", "a link", "a folder"))
 
 
 def choose(tools: Sequence[Tool], wanted: object) -> tuple[Tool, ...] | str:
@@ -107,14 +107,14 @@ def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
     calls = _Calls(tool, find_config(tool, files, target.root) if target.trusted else None, target, kit)
     for chunk in _chunks(files):
         calls.read(chunk)
-    every = len(calls.broken) == len(files)
-    failure = calls.failure or (calls.broken[0].why if every else "")
+    failure = calls.failure or (calls.broken[0].why if len(calls.broken) == len(files) else "")
+    broken = () if failure else calls.broken
     return Scan(
         tool=tool,
         files=files,
         findings=tuple(tree.tidy(finding, target.root, kit.redact) for finding in calls.findings),
-        unread=tuple(_tidy(one, target.root, kit) for one in (*calls.unread, *(() if every else calls.broken))),
-        version=_version(tool, target, kit),
+        unread=tuple(_tidy(one, target.root, kit) for one in (*calls.unread, *broken)),
+        version=_version(tool.version, kit.sandbox),
         failure=kit.redact(failure)[:1000],
     )
 
@@ -187,11 +187,12 @@ def _chunks(files: Sequence[str]) -> Iterator[list[str]]:
 
 
 def find_config(tool: Tool, files: Iterable[str], root: Path) -> str | None:
-    """The repository's own configuration of a tool: in the root, else in a folder on the way to one of the files.
+    """The repository's own configuration of a tool: in the root, else, for a tool that `searches`, in a folder on the
+    way to one of the files.
 
     With none, a tool is run on its defaults and told so: left to itself it would look above the tree, too.
     """
-    folders = {folder for path in files for folder in Path(path).parents}
+    folders = {folder for path in files for folder in Path(path).parents} if tool.searches else set()
     for folder in sorted(folders | {Path()}, key=lambda folder: (len(folder.parts), folder)):
         for name, text in tool.configs.items():
             file = tree.within(root, str(folder / name))
@@ -200,13 +201,20 @@ def find_config(tool: Tool, files: Iterable[str], root: Path) -> str | None:
     return None
 
 
-def _version(tool: Tool, target: Target, kit: Kit) -> str:
-    try:
-        done = kit.sandbox.run(Command(argv=tool.version, cwd=target.root, timeout=_VERSION_PATIENCE))
-    except ToolFailed:
-        return ""
-    words = done.stdout.replace("version:", " ").split()
-    return next((word for word in words if word[0].isdigit() and "." in word), "")[:40]
+# Asked once a process, by the program's path: some tools need as long for it as for their work.
+_VERSIONS: dict[tuple[str | None, ...], str] = {}
+
+
+def _version(argv: Sequence[str], sandbox: Sandbox) -> str:
+    key = (sandbox.which(argv[0]), *argv)
+    if key not in _VERSIONS:
+        try:
+            done = sandbox.run(Command(argv, Path("/"), _VERSION_PATIENCE))
+        except ToolFailed:
+            return ""
+        words = done.stdout.replace("version:", " ").split()
+        _VERSIONS[key] = next((word for word in words if word[0].isdigit() and "." in word), "")[:40]
+    return _VERSIONS[key]
 
 
 def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:

@@ -22,6 +22,8 @@ _PYTEST_CONFIG = {
     "setup.cfg": "[tool:pytest]",
 }
 _TEST_FOLDERS = ("tests", "test")
+# Looked for, not imported: that takes a tenth of a second.
+_HAS_PYTEST = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pytest') is None)"
 _NPM_PLACEHOLDER = "no test specified"
 _MAKE_TEST = re.compile(r"^test\s*:(?!=)", re.MULTILINE)
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -40,7 +42,7 @@ def detect(shell: Shell, junit: Path) -> list[Suite]:
     """The suites of the work's tree. make only where nothing else was found: its `test` is most often one of them."""
     root = shell.work.root
     suites = []
-    if _has_pytest(root):
+    if has_pytest(root):
         suites.append(_pytest(shell, junit))
     if _has_npm(root):
         suites.append(Suite("npm test", ["npm", "test", "--silent"]))
@@ -68,7 +70,8 @@ def _pytest_is_configured(root: Path) -> bool:
     )
 
 
-def _has_pytest(root: Path) -> bool:
+def has_pytest(root: Path) -> bool:
+    """Whether something in the tree is made for pytest."""
     places: Iterable[Path] = [root, *(root / folder for folder in _TEST_FOLDERS)]
     patterns = ("conftest.py", "test_*.py", "*_test.py")
     return _pytest_is_configured(root) or any(
@@ -103,7 +106,7 @@ def _python(shell: Shell) -> str:
     """The repository's own interpreter, else the first that has pytest, else Assay's, which has."""
     for candidate in (".venv/bin/python", "venv/bin/python", "python", "python3"):
         try:
-            if shell.run([candidate, "-c", "import pytest"]).exit_code == 0:
+            if shell.run([candidate, "-c", _HAS_PYTEST]).exit_code == 0:
                 return candidate
         except ToolFailed:
             continue

@@ -14,7 +14,7 @@ from bot.domain.findings import Finding
 # A larger file is not looked at; bytes.
 LARGEST = 10_000_000
 
-Text = Literal["text", "binary", "not UTF-8", "too large", "missing", "a link"]
+Text = Literal["text", "binary", "not UTF-8", "too large", "missing", "a link", "a folder"]
 
 
 def relative(root: Path, path: str) -> str | None:
@@ -49,7 +49,7 @@ def kind(root: Path, path: str) -> Text:
     """What a file is to those who read text."""
     file = within(root, path)
     if file is None:
-        return "a link" if (root / path).exists() else "missing"
+        return _no_file(root / path)
     if file.stat().st_size > LARGEST:
         return "too large"
     data = file.read_bytes()
@@ -60,6 +60,12 @@ def kind(root: Path, path: str) -> Text:
     except UnicodeDecodeError:
         return "not UTF-8"
     return "text"
+
+
+def _no_file(path: Path) -> Text:
+    if path.is_dir() and not path.is_symlink():
+        return "a folder"  # a submodule
+    return "a link" if path.is_symlink() or path.exists() else "missing"
 
 
 def reader(root: Path) -> Callable[[str], Sequence[str]]:

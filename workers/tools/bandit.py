@@ -14,6 +14,7 @@ from workers.tools.output import check_exit, load_json, mapping, mappings, numbe
 _SCALE = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH)
 _STEP = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
 
+_PASSWORDS = ("B105", "B106", "B107")
 _TEST = re.compile(r"(^|/)(tests?/|test_[^/]*$|conftest\.py$|[^/]*_test\.py$)")
 
 
@@ -36,14 +37,15 @@ def parse(output: Output) -> Reading:
 
 
 def _finding(result: Mapping[str, Any]) -> Finding:
+    rule = string(result.get("test_id"))
     step = _STEP.get(string(result.get("issue_severity")), 1) - (result.get("issue_confidence") == "LOW")
     lines = [line for line in result.get("line_range") or [] if number(line)]
     column, end_column = result.get("col_offset"), result.get("end_col_offset")
     return Finding(
         tool="bandit",
-        rule=string(result.get("test_id")),
+        rule=rule,
         severity=_SCALE[max(step, 0)],
-        message=string(result.get("issue_text")),
+        message=_message(string(result.get("issue_text")), rule),
         path=string(result.get("filename")),
         url=string(result.get("more_info")) or None,
         cwe=number(mapping(result.get("issue_cwe")).get("id")),
@@ -54,6 +56,11 @@ def _finding(result: Mapping[str, Any]) -> Finding:
             end_column + 1 if isinstance(end_column, int) else None,
         ),
     )
+
+
+def _message(text: str, rule: str) -> str:
+    """bandit prints the passwords that it finds; we do not."""
+    return text.partition(":")[0] if rule in _PASSWORDS else text
 
 
 def _expected(finding: Finding) -> bool:

@@ -87,15 +87,14 @@ def _finding(path: str, found: Mapping[str, Any], output: Output) -> list[Findin
 
 
 def _severity(kind: str, path: str, line: str) -> Severity:
-    """A key in its issuer's format is one wherever it stands, unless it calls itself an example; a guess from a name or
-    from randomness weighs less in tests and documentation."""
+    """A key in its issuer's format is one wherever it stands, unless it calls itself an example. In tests and
+    documentation a private key is most often made for them, and a guess from a name or randomness weighs little."""
+    guess, rehearsal = kind in _GUESSES, _REHEARSAL.search(path) is not None
     if "EXAMPLE" in line:
         return Severity.LOW
-    if kind not in (*_GUESSES, "Secret Keyword", "Basic Auth Credentials"):
-        return Severity.HIGH
-    if _REHEARSAL.search(path):
-        return Severity.LOW
-    return Severity.MEDIUM if kind in _GUESSES else Severity.HIGH
+    if guess or kind in ("Secret Keyword", "Basic Auth Credentials"):
+        return Severity.LOW if rehearsal else Severity.MEDIUM if guess else Severity.HIGH
+    return Severity.MEDIUM if rehearsal and kind == "Private Key" else Severity.HIGH
 
 
 TOOL = Tool(

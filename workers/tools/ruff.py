@@ -73,4 +73,5 @@ TOOL = Tool(
     languages="Python",
     licence="MIT",
     configs={"ruff.toml": "", ".ruff.toml": "", "pyproject.toml": "[tool.ruff"},
+    searches=True,
 )

@@ -62,4 +62,5 @@ TOOL = Tool(
     languages="sh, bash, ksh",
     licence="GPL-3.0",
     configs={".shellcheckrc": "", "shellcheckrc": ""},
+    searches=True,
 )

@@ -121,6 +121,15 @@ def test_secrets_of_an_honoured_baseline_are_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "severity"), [("deploy/server.key", Severity.HIGH), ("tests/certs/server.key", Severity.MEDIUM)]
+)
+def test_private_keys_made_for_tests_weigh_less(path: str, severity: Severity) -> None:
+    report = {"results": {path: [{"type": "Private Key", "filename": path, "hashed_secret": "x", "line_number": 1}]}}
+    [finding] = detect_secrets.parse(output(json.dumps(report), exit_code=0)).findings
+    assert (finding.rule, finding.severity) == ("secret/private-key", severity)
+
+
+@pytest.mark.parametrize(
     ("value", "placeholder"),
     [
         ("changeme", True),

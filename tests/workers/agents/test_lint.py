@@ -1,0 +1,219 @@
+"""The lint agent, with the real linters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.domain.findings import Outcome
+from bot.errors import ToolFailed
+from workers.agent import Output, Reading
+from workers.agents.lint import LintAgent
+from workers.registry import LINTERS
+from workers.tools import ruff
+
+from ..stage import Stage, Watching
+
+AGENT = LintAgent(tools=LINTERS)
+
+BAD = {
+    "app.py": "import os\n\n\ndef f():\n    return undefined\n",
+    "run.sh": "#!/bin/bash\necho $1\n",
+    "conf.yml": "a: 1\na: 2\n",
+    "Dockerfile": "FROM debian:latest\n",
+}
+
+
+def test_every_linter_says_its_piece(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, BAD)
+    result = stage.run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    seen = {(f.tool, f.rule, f.path, f.start_line) for f in result.findings}
+    assert {
+        ("ruff", "F821", "app.py", 5),
+        ("shellcheck", "SC2086", "run.sh", 2),
+        ("yamllint", "key-duplicates", "conf.yml", 2),
+        ("hadolint", "DL3007", "Dockerfile", 1),
+    } <= seen
+    assert set(result.covered) == set(BAD)
+    assert set(result.tools) == {"ruff", "shellcheck", "yamllint", "hadolint"}
+    assert all(version[0].isdigit() for version in result.tools.values())
+    assert "ruff: 1 file" in stage.said
+
+
+def test_fixes_are_offered(tmp_path: Path) -> None:
+    result = Stage(tmp_path, BAD).run(AGENT)
+    assert {f.replacement for f in result.findings if f.rule in ("F401", "SC2086")} == {"", 'echo "$1"'}
+
+
+def test_good_files_are_clean_and_the_rest_is_named(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": "X = 1\n", "notes.md": "# Notes\n"}).run(AGENT)
+    assert result.outcome is Outcome.CLEAN
+    assert result.covered == ("app.py",)
+    assert [(one.what, one.why) for one in result.not_covered] == [("notes.md", "no linter reads it")]
+
+
+def test_files_that_no_linter_reads_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"notes.md": "x\n", "main.rs": "x\n"}).run(AGENT)
+    assert result.outcome is Outcome.SKIPPED
+    assert result.reason == "no linter reads .rs, .md files" or result.reason == "no linter reads .md, .rs files"
+    assert result.remedy
+
+
+def test_a_change_of_nothing_is_clean(tmp_path: Path) -> None:
+    assert Stage(tmp_path, {}).run(AGENT).outcome is Outcome.CLEAN
+
+
+def test_only_the_named_tools_run(tmp_path: Path) -> None:
+    result = Stage(tmp_path, BAD, settings={"tools": ["yamllint"]}).run(AGENT)
+    assert set(result.tools) == {"yamllint"}
+    assert result.covered == ("conf.yml",)
+
+
+def test_an_unknown_tool_is_an_error_that_names_the_known(tmp_path: Path) -> None:
+    result = Stage(tmp_path, BAD, settings={"tools": ["rufff"]}).run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert "no tool is called rufff; there are ruff, shellcheck, yamllint, hadolint" in result.reason
+    assert "agents.lint.tools" in result.remedy
+
+
+def test_a_missing_tool_makes_it_partial_and_never_clean(tmp_path: Path) -> None:
+    files = {"app.py": "X = 1\n", "run.sh": "#!/bin/sh\necho\n"}
+    result = Stage(tmp_path, files, sandbox=Watching("shellcheck")).run(AGENT)
+    assert result.outcome is Outcome.PARTIAL
+    assert "shellcheck-is-missing cannot be started" in result.reason
+    assert result.covered == ("app.py",)
+
+
+def test_all_tools_missing_is_an_error(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": "X = 1\n"}, sandbox=Watching("ruff")).run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert result.covered == ()
+
+
+def test_findings_of_one_tool_and_the_failure_of_another_are_partial(tmp_path: Path) -> None:
+    result = Stage(tmp_path, BAD, sandbox=Watching("hadolint")).run(AGENT)
+    assert result.outcome is Outcome.PARTIAL
+    assert {f.tool for f in result.findings} == {"ruff", "shellcheck", "yamllint"}
+
+
+def test_a_file_that_is_no_text_makes_it_partial_and_spoils_no_other(tmp_path: Path) -> None:
+    """One such file makes yamllint crash for all."""
+    result = Stage(tmp_path, {"bad.yml": b"a: \xff\n", "dup.yml": "a: 1\na: 2\n"}).run(AGENT)
+    assert result.outcome is Outcome.PARTIAL
+    assert [f.rule for f in result.findings] == ["key-duplicates"]
+    assert "bad.yml (not UTF-8)" in result.reason
+
+
+def test_one_file_that_breaks_a_tool_does_not_hide_the_others(tmp_path: Path) -> None:
+    def picky(output: Output) -> Reading:
+        if any("evil" in file for file in output.files):
+            raise ToolFailed("ruff panicked")
+        return ruff.parse(output)
+
+    files = {f"m{number}.py": "import os\n" for number in range(9)} | {"evil.py": "import os\n"}
+    result = Stage(tmp_path, files).run(LintAgent(tools=[replace(ruff.TOOL, parse=picky)]))
+    assert result.outcome is Outcome.PARTIAL
+    assert len(result.findings) == 9
+    assert [(one.what, one.why) for one in result.not_covered] == [("evil.py", "ruff panicked")]
+
+
+def test_a_tool_that_always_breaks_is_given_up(tmp_path: Path) -> None:
+    def broken(output: Output) -> Reading:
+        raise ToolFailed("ruff panicked")
+
+    sandbox = Watching()
+    files = {f"m{number}.py": "import os\n" for number in range(64)}
+    result = Stage(tmp_path, files, sandbox=sandbox).run(LintAgent(tools=[replace(ruff.TOOL, parse=broken)]))
+    assert result.outcome is Outcome.ERROR
+    assert result.reason == "ruff panicked"
+    assert len(sandbox.argv_of("ruff")) < 20
+
+
+def test_hostile_file_names_are_files_and_nothing_else(tmp_path: Path) -> None:
+    names = ["--config=evil.py", "-x.py", "a b.py", "$(id).py", "ünï.py", "a\nb.py"]
+    result = Stage(tmp_path, dict.fromkeys(names, "import os\n"), files=tuple(names)).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    assert sorted(f.path for f in result.findings) == sorted(names)
+
+
+def test_links_are_not_linted(tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text("import os\n")
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head" / "link.py").symlink_to(tmp_path / "outside.py")
+    result = Stage(tmp_path, {"app.py": "X = 1\n"}, files=("app.py", "link.py")).run(AGENT)
+    assert (result.outcome, result.findings) == (Outcome.CLEAN, ())
+    assert ("link.py", "a link") in {(one.what, one.why) for one in result.not_covered}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_repositorys_own_configuration_counts_for_trusted_authors_only(tmp_path: Path, trusted: bool) -> None:
+    files = {
+        "app.py": "import os\n",
+        "ruff.toml": 'lint.ignore = ["F401"]\n',
+        "run.sh": "#!/bin/bash\necho $1\n",
+        ".shellcheckrc": "disable=SC2086\n",
+        "conf.yml": "a: 1\na: 2\n",
+        ".yamllint": "rules: {}\n",
+        "Dockerfile": "FROM debian:latest\n",
+        ".hadolint.yaml": "ignored: [DL3007]\n",
+    }
+    result = Stage(tmp_path, files, trusted=trusted).run(AGENT)
+    rules = {f.rule for f in result.findings}
+    assert rules == (set() if trusted else {"F401", "SC2086", "key-duplicates", "DL3007"})
+
+
+def test_configuration_above_the_tree_is_not_honoured(tmp_path: Path) -> None:
+    (tmp_path / "ruff.toml").write_text('lint.ignore = ["F401"]\n')
+    (tmp_path / ".shellcheckrc").write_text("disable=SC2086\n")
+    (tmp_path / ".yamllint").write_text("rules: {}\n")
+    files = {"app.py": "import os\n", "run.sh": "#!/bin/bash\necho $1\n", "conf.yml": "a: 1\na: 2\n"}
+    result = Stage(tmp_path, files).run(AGENT)
+    assert {f.rule for f in result.findings} == {"F401", "SC2086", "key-duplicates"}
+
+
+def test_configuration_beside_the_files_is_for_tools_that_search_for_it(tmp_path: Path) -> None:
+    files = {
+        "api/app.py": "import os\n",
+        "api/pyproject.toml": '[tool.ruff]\nlint.ignore = ["F401"]\n',
+        "docs/conf.yml": "a: 1\na: 2\n",
+        "docs/.yamllint": "rules: {}\n",
+    }
+    assert {f.rule for f in Stage(tmp_path, files).run(AGENT).findings} == {"key-duplicates"}
+
+
+def test_excluded_files_stay_excluded(tmp_path: Path) -> None:
+    files = {"gen/app.py": "import os\n", "pyproject.toml": '[tool.ruff]\nextend-exclude = ["gen"]\n'}
+    assert Stage(tmp_path, files).run(AGENT).findings == ()
+
+
+def test_a_linter_that_executes_code_is_none_for_strangers(tmp_path: Path) -> None:
+    tool = replace(ruff.TOOL, executes_code=True)
+    stage = Stage(tmp_path, {"app.py": "import os\n"}, trusted=False, sandbox=(sandbox := Watching()))
+    assert stage.run(LintAgent(tools=[tool])).outcome is Outcome.SKIPPED
+    assert sandbox.commands == []
+
+
+def test_many_files_are_shared_out_over_calls(tmp_path: Path) -> None:
+    files = {f"{'deep/' * 20}m{number}.py": "import os\n" for number in range(1200)}
+    sandbox = Watching()
+    result = Stage(tmp_path, files, sandbox=sandbox, files=tuple(files)).run(LintAgent(tools=[ruff.TOOL]))
+    calls = sandbox.argv_of("ruff")
+    assert len(calls) > 1
+    assert all(sum(len(word) + 1 for word in call) < 128_000 for call in calls)
+    assert len(result.findings) == 1200
+
+
+def test_a_time_that_is_used_up_is_no_success(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": "X = 1\n"}, timeout=0).run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert "time is used up" in result.reason
+
+
+def test_secrets_are_taken_out_of_what_tools_say(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {"app.py": "never_to_be_shown\n"}, secret="never_to_be_shown")
+    result = stage.run(AGENT)
+    assert result.findings
+    assert "never_to_be_shown" not in result.model_dump_json()

@@ -1,0 +1,143 @@
+"""The security agent, with the real scanners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.domain.diff import Diff, FileDiff
+from bot.domain.findings import Outcome, Severity
+from workers.agents.security import SecurityAgent
+from workers.registry import SCANNERS
+
+from ..stage import Stage, Watching
+
+AGENT = SecurityAgent(tools=SCANNERS)
+
+# For tests that are about any scanner.
+BANDIT = {"tools": ["bandit"]}
+
+# Put together here, so that no scanner finds them in this file.
+KEY = "AKIA" + "Z7VRSQ5TJN2XMPLW"
+SHELL = 'import subprocess\n\n\ndef run(name):\n    subprocess.call("ls " + name, shell=True)\n'
+WORKFLOW = """\
+on: pull_request_target
+permissions: {}
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    permissions: {}
+    steps:
+      - run: echo "${{ github.event.pull_request.title }}"
+"""
+
+
+def test_every_scanner_says_its_piece(tmp_path: Path) -> None:
+    head = {"settings.py": f'KEY = "{KEY}"\n', "app.py": SHELL, ".github/workflows/ci.yml": WORKFLOW}
+    result = Stage(tmp_path, head).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    seen = {(f.tool, f.rule, f.path, f.start_line, f.severity) for f in result.findings}
+    assert {
+        ("detect-secrets", "secret/aws-access-key", "settings.py", 1, Severity.HIGH),
+        ("bandit", "B602", "app.py", 5, Severity.HIGH),
+        ("zizmor", "template-injection", ".github/workflows/ci.yml", 8, Severity.HIGH),
+    } <= seen
+    assert set(result.covered) == set(head)
+    assert set(result.tools) == {"detect-secrets", "bandit", "zizmor"}
+    assert all(finding.new for finding in result.findings)
+
+
+def test_a_secret_is_never_printed(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"settings.py": f'KEY = "{KEY}"\npassword = "Tr0ub4dor-and-3"\n'}).run(AGENT)
+    assert len([f for f in result.findings if f.tool == "detect-secrets"]) == 2
+    text = result.model_dump_json()
+    assert KEY not in text
+    assert "Tr0ub4dor" not in text
+
+
+def test_harmless_files_are_clean_and_covered(tmp_path: Path) -> None:
+    files = {"app.py": "X = 1\n", "notes.md": "# Notes\n", "hash.txt": "8f86d081884c7d659a2feaa0c55ad015a3bf4f1b\n"}
+    result = Stage(tmp_path, files).run(AGENT)
+    assert result.outcome is Outcome.CLEAN
+    assert set(result.covered) == set(files)
+
+
+def test_what_the_base_had_is_not_new(tmp_path: Path) -> None:
+    added = SHELL + '\n\ndef also(name):\n    subprocess.call("rm " + name, shell=True)\n'
+    result = Stage(tmp_path, {"app.py": "# moved down\n" + added}, base={"app.py": SHELL}, settings=BANDIT).run(AGENT)
+    new = {f.start_line: f.new for f in result.findings if f.rule == "B602"}
+    assert new == {6: False, 10: True}
+
+
+def test_a_renamed_file_keeps_its_old_findings(tmp_path: Path) -> None:
+    diff = Diff(files={"new.py": FileDiff(path="new.py", old_path="old.py", status="renamed")})
+    result = Stage(tmp_path, {"new.py": SHELL}, base={"old.py": SHELL}, diff=diff, settings=BANDIT).run(AGENT)
+    assert [f.new for f in result.findings if f.rule == "B602"] == [False]
+
+
+def test_a_new_file_in_place_of_a_renamed_one_has_no_base(tmp_path: Path) -> None:
+    diff = Diff(
+        files={
+            "new.py": FileDiff(path="new.py", old_path="old.py", status="renamed"),
+            "old.py": FileDiff(path="old.py", status="added"),
+        }
+    )
+    result = Stage(
+        tmp_path, {"new.py": SHELL, "old.py": SHELL}, base={"old.py": SHELL}, diff=diff, settings=BANDIT
+    ).run(AGENT)
+    assert {f.path: f.new for f in result.findings if f.rule == "B602"} == {"new.py": False, "old.py": True}
+
+
+def test_without_a_base_everything_is_new(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": SHELL}, settings=BANDIT).run(AGENT)
+    assert all(finding.new for finding in result.findings)
+
+
+def test_the_base_is_scanned_only_where_something_was_found(tmp_path: Path) -> None:
+    sandbox = Watching()
+    files = {"good.py": "X = 1\n", "bad.py": SHELL}
+    base = {"good.py": "X = 2\n", "bad.py": "import subprocess\n"}
+    result = Stage(tmp_path, files, base=base, sandbox=sandbox, settings=BANDIT).run(AGENT)
+    at_base = [list(one.argv) for one in sandbox.commands if one.cwd == tmp_path / "base" and "--" in one.argv]
+    assert [argv[0] for argv in at_base] == ["bandit"]
+    assert at_base[0][-1] == "./bad.py"
+    assert set(result.covered) == set(files)
+
+
+def test_a_fork_is_scanned_without_its_own_configuration(tmp_path: Path) -> None:
+    files = {"app.py": SHELL, ".bandit": "[bandit]\nskips: B602\n"}
+    trusted, fork = (
+        Stage(tmp_path / str(trusted), files, trusted=trusted, settings=BANDIT).run(AGENT) for trusted in (True, False)
+    )
+    assert "B602" not in {f.rule for f in trusted.findings}
+    assert "B602" in {f.rule for f in fork.findings}
+
+
+def test_python_that_bandit_cannot_parse_is_not_called_clean(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": "def broken(:\n", "good.py": "X = 1\n"}, settings=BANDIT).run(AGENT)
+    assert result.outcome is Outcome.PARTIAL
+    assert "app.py (bandit: syntax error" in result.reason
+    assert "app.py" not in result.covered
+
+
+def test_binary_files_are_nobodys_business(tmp_path: Path) -> None:
+    png = {"logo.png": b"\x89PNG\r\n\0\0"}
+    assert Stage(tmp_path / "1", png).run(AGENT).outcome is Outcome.SKIPPED
+    result = Stage(tmp_path / "2", {**png, "app.py": "X = 1\n"}).run(AGENT)
+    assert result.outcome is Outcome.CLEAN
+    assert [(one.what, one.why) for one in result.not_covered] == [("logo.png", "binary")]
+
+
+def test_a_missing_scanner_makes_it_partial(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": "X = 1\n"}, sandbox=Watching("bandit")).run(AGENT)
+    assert result.outcome is Outcome.PARTIAL
+    assert "bandit" in result.reason
+
+
+def test_an_unknown_scanner_is_an_error(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"app.py": SHELL}, settings={"tools": ["semgrep"]}).run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert "detect-secrets, bandit, zizmor" in result.reason
+
+
+def test_a_change_of_nothing_is_clean(tmp_path: Path) -> None:
+    assert Stage(tmp_path, {}).run(AGENT).outcome is Outcome.CLEAN
