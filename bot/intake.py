@@ -29,11 +29,10 @@ from bot.github.received import (
     PushReceived,
     SuiteRequested,
 )
-from config.reading import Layer, Reading, read
+from config.reading import CONFIG_FILE, Layer, Reading, read
 
 log = logging.getLogger(__name__)
 
-CONFIG_FILE = ".github/assay.yml"
 
 
 class Source(Protocol):

@@ -21,10 +21,11 @@ from bot.github.client import App
 from bot.github.comments import Comments
 from bot.github.contents import Contents
 from bot.github.reviews import Reviews
-from bot.intake import CONFIG_FILE, Intake
+from bot.intake import Intake
 from bot.publish import Desk, Publisher
 from bot.queues import JobSpec, Queues
 from bot.store import Store
+from config.reading import CONFIG_FILE
 from config.settings import Settings, load
 
 # The least that each job can do with.

@@ -19,6 +19,7 @@ from config.problems import Problem
 from config.repository import RepositoryConfig
 from config.wording import nearest, shown
 
+CONFIG_FILE = ".github/assay.yml"
 MAX_PROBLEMS = 50
 BUILT_IN_SOURCE = "built-in defaults"
 

@@ -19,7 +19,6 @@ from bot.domain.findings import AgentResult, Finding, Outcome, Place, with_finge
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.run import Phase, Run, RunKey
 from bot.errors import AssayError, Gone, Unavailable
-from bot.store import Stored
 from config.repository import Report
 from workers.agent import Agent, Kit, Work
 from workers.checkout import Mirrors, Trees, scratch
@@ -104,6 +103,11 @@ class _Lines:
 
 
 # -- jobs
+
+
+class Stored(Protocol):
+    @property
+    def run(self) -> Run: ...
 
 
 class Runs(Protocol):

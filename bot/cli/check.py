@@ -9,17 +9,17 @@ from pathlib import Path
 
 import click
 
+from bot.cli.orders import orders
+from bot.cli.paint import paint
 from bot.cli.progress import Progress
 from bot.domain.findings import Outcome
-from bot.domain.plan import Plan, plan
+from bot.domain.plan import Plan
 from bot.domain.render_report import to_json, to_markdown, to_sarif, to_text
 from bot.domain.run import Run
-from bot.domain.triggers import Manual
-from bot.domain.verdict import blocking
-from bot.errors import Theirs
-from config.reading import Layer, read
-from workers.local import Desk, check as run_check, open_desk
-from workers.wiring import local_kit, resolve
+from bot.domain.verdict import blocking, count
+from workers.desk import Desk, open_desk
+from workers.kit import local_kit, resolve
+from workers.local import check as run_check
 
 _FORMATS: dict[str, Callable[[Run], str]] = {
     "text": to_text,
@@ -43,41 +43,54 @@ _LOOKED = (Outcome.CLEAN, Outcome.FINDINGS, Outcome.SKIPPED)
 @click.option("--format", "form", type=click.Choice(list(_FORMATS)), default="text", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def check(path: Path, base: str | None, everything: bool, names: tuple[str, ...], form: str, quiet: bool) -> int:
-    """Run the agents on the git repository at PATH, on what changed since the base, uncommitted changes included.
+    """Test, lint, scan and review what changed in the git repository at PATH.
 
-    It reads .github/assay.yml of the working tree, and needs neither GitHub nor Redis. The code of the repository is
-    run as you would run it yourself.
+    What changed: commits since the history parted from the default branch, and whatever is not committed yet, new
+    files included. It needs neither GitHub nor Redis, reads .github/assay.yml of the working tree, and runs the
+    repository's tests in place, as you would yourself. Nothing is staged, committed or changed in git.
 
-    Exit codes: 0 clean, 1 findings at or above an agent's fail_on, 2 something could not be looked at.
+    \b
+    Exit codes:
+      0  clean
+      1  findings at or above the fail_on of a required agent
+      2  something could not be looked at
 
-    As a pre-push hook:  printf '#!/bin/sh\\nexec assay check\\n' > .git/hooks/pre-push && chmod +x .git/hooks/pre-push
+    \b
+    Examples:
+      assay check                        what changed here
+      assay check --base v1.2            what changed since a tag
+      assay check --all --agent lint     every file, one agent
+      assay check --format sarif > assay.sarif
+
+    \b
+    As a pre-push hook:
+      printf '#!/bin/sh\\nexec assay check\\n' > .git/hooks/pre-push
+      chmod +x .git/hooks/pre-push
     """
     if everything and base:
         raise click.UsageError("--all looks at everything: it goes without --base")
-    with open_desk(path, base, everything) as desk:
-        orders = _plan(desk, names)
-        with Progress(enabled=not quiet and sys.stderr.isatty()) as progress:
-            run = run_check(desk, orders, resolve, local_kit(), time.time, progress.on_event)
-    click.echo(_FORMATS[form](run).rstrip("\n"))
+    with open_desk(path, base, everything=everything) as desk:
+        plan, _ = orders(desk, names)
+        run = _run(desk, plan, progress=not quiet and sys.stderr.isatty())
+    click.echo(paint(_to_text(run, desk)) if form == "text" else _FORMATS[form](run).rstrip("\n"))
     return exit_code(run)
 
 
-def _plan(desk: Desk, names: tuple[str, ...]) -> Plan:
-    file = desk.root / ".github" / "assay.yml"
-    text = file.read_text("utf-8", "replace") if file.is_file() else None
-    reading = read([Layer(name="working tree", file=".github/assay.yml", text=text)])
-    if reading.problems:
-        lines = "\n".join(f"  {problem}" for problem in reading.problems)
-        raise Theirs(f"the configuration is not valid:\n{lines}")
-    full = plan(reading.config, Manual(), reading.source)
-    known = [agent.name for agent in full.agents]
-    for name in names:
-        if name not in known:
-            raise Theirs(f"there is no agent {name!r}; there are: {', '.join(known)}")
-    agents = tuple(agent for agent in full.agents if not names or agent.name in names)
-    # Somebody who asks at a desk is asking now: `on` is about GitHub's events.
-    agents = tuple(a.model_copy(update={"skip": "", "required": a.required or a.name in names}) for a in agents)
-    return full.model_copy(update={"agents": agents})
+def _run(desk: Desk, plan: Plan, *, progress: bool) -> Run:
+    if not desk.diff.files:
+        reason = f"nothing has changed since {desk.base.words}"
+        idle = tuple(agent.model_copy(update={"skip": reason}) for agent in plan.agents)
+        plan = plan.model_copy(update={"agents": idle})
+    with Progress(enabled=progress) as shown:
+        return run_check(desk, plan, resolve, local_kit(), time.time, shown.on_run)
+
+
+def _to_text(run: Run, desk: Desk) -> str:
+    if not desk.diff.files:
+        what = f"Nothing has changed since {desk.base.words}" if desk.base.commit else "There is no file to look at"
+        notices = "".join(f"\n{notice}" for notice in run.plan.notices)
+        return f"✓ {what}: nothing to check." + (" --all looks at every file." if desk.base.commit else "") + notices
+    return f"{count(len(desk.diff.files), 'file')} changed since {desk.base.words}\n\n{to_text(run)}".rstrip("\n")
 
 
 def exit_code(run: Run) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import ClassVar
+import traceback
+from collections.abc import Sequence
+from typing import ClassVar, NoReturn
 
 import click
 
@@ -12,6 +15,8 @@ from bot.errors import AssayError
 
 # What a command that could not do its work exits with; `assay check` uses 1 for findings.
 COULD_NOT = 2
+# As a shell reports a process that SIGINT or SIGPIPE ended.
+_INTERRUPTED, _READER_LEFT = 130, 141
 
 
 class _Lazy(click.Group):
@@ -55,22 +60,39 @@ def assay() -> None:
     """
 
 
-def main() -> None:
-    """The entry point. An expected failure is one line on standard error and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point. An expected failure is told on standard error, without a trace; a bug with one."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has left (`assay runs | head`). Python would complain at exit about what is unsaid.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _READER_LEFT
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from config.settings import SettingsError
 
     try:
-        code = assay.main(standalone_mode=False)
+        code = assay.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(COULD_NOT)
-    except (AssayError, SettingsError) as error:
+    except SettingsError as error:
+        click.echo("assay: settings have to be mended:", err=True)
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+    except AssayError as error:
         click.echo(f"assay: {error}", err=True)
-        sys.exit(COULD_NOT)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        click.echo("assay: interrupted", err=True)
+        return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has left (`assay runs | head`).
-        sys.stderr.close()
-        sys.exit(141)
-    sys.exit(code if isinstance(code, int) else 0)
+        raise
+    except Exception:  # noqa: BLE001 - the boundary of the process: whatever this is, exit code 1 means something else
+        click.echo("assay: this is a bug in Assay; please report it with the lines below", err=True)
+        traceback.print_exc()
+    else:
+        return code if isinstance(code, int) else 0
+    return COULD_NOT

@@ -58,7 +58,7 @@ class _Glob:
         self.exact: dict[str, int] = {}
         self.any = self.name = 0
         self.classes: list[tuple[int, _Class]] = []
-        # Places that may be stayed at, left without a character, and left together with the `/` behind them.
+        # Places that may be stayed at, left without a character, and where all of a `**/` may be left out.
         self.repeats = self.empty = self.folders = 0
         pattern = pattern + "**" if pattern.endswith("/") else pattern
         pattern = re.sub(r"\*{3,}", "**", pattern)
@@ -69,6 +69,11 @@ class _Glob:
 
     def _add(self, pattern: str, index: int) -> int:
         """Add the place for what stands at this index of the pattern; how much of the pattern that is."""
+        if pattern.startswith("**/", index):
+            # A place of its own: once `**` has taken something, its `/` has to come.
+            self.folders |= self.end
+            self.empty |= self.end
+            self.end <<= 1
         place, char = self.end, pattern[index]
         if char == "*":
             self.repeats |= place
@@ -77,8 +82,6 @@ class _Glob:
                 self.name |= place
                 return 1
             self.any |= place
-            if pattern.startswith("**/", index):
-                self.folders |= place
             return 2
         if char == "?":
             self.name |= place
@@ -108,7 +111,7 @@ class _Glob:
         return takers | self.name
 
     def _skip(self, places: int) -> int:
-        while (more := places | (places & self.empty) << 1 | (places & self.folders) << 2) != places:
+        while (more := places | (places & self.empty) << 1 | (places & self.folders) << 3) != places:
             places = more
         return places
 

@@ -14,7 +14,7 @@ The rules:
 6. A result beats an assumed one (a deadline, a cancellation), and of two results of one attempt the one that is worse
    for the commit counts, so that every order of the same events ends the same way.
 7. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
-8. An event that changes nothing has no effects.
+8. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
-    return Step(run) if after == run else _advance(run, after, event.at)
+    if after == run or isinstance(event, AgentProgressed):
+        return Step(after)
+    return _advance(run, after, event.at)
 
 
 def _fold(run: Run, event: Event) -> Run:

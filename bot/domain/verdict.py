@@ -89,11 +89,11 @@ def verdict(run: Run) -> Verdict:
         done = len(run.agents) - len(left)
         return Verdict(conclusion=None, title=f"{done} of {len(run.agents)} agents done")
     required = [agent for agent in run.agents if agent.plan.required]
-    conclusions = {agent.plan.name: agent_conclusion(agent) for agent in required}
-    because = tuple(reason for agent in required if (reason := _reason(agent)))
-    if not required:
+    conclusions = {conclusion for agent in required if (conclusion := agent_conclusion(agent))}
+    if not conclusions:
         return Verdict(conclusion=Conclusion.NEUTRAL, title="No agent is required, so nothing was decided")
-    worst = _worst({conclusion for conclusion in conclusions.values() if conclusion})
+    worst = _worst(conclusions)
+    because = tuple(reason for agent in required if (reason := _reason(agent)))
     return Verdict(conclusion=worst, title=_title(worst, run), because=because)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import unidiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unidiff.patch import PatchSet
 
 from bot.domain.diff import Diff, FileDiff, parse_diff
 
@@ -196,7 +196,7 @@ def test_agrees_with_unidiff_about_every_line(
 ) -> None:
     trees = (repository.tree({"f": "\n".join(lines).encode()}) for lines in (old, new))
     text = repository.diff(*trees, f"--unified={context}")
-    theirs = {file.path: file for file in unidiff.PatchSet(text)}
+    theirs = {file.path: file for file in PatchSet(text)}
     ours = parse(text).files
     assert set(ours) == set(theirs)
     for path, file in ours.items():
@@ -255,7 +255,7 @@ def test_combined_diff_is_passed_over() -> None:
 
 
 def test_hunk_that_ends_early_ends_there() -> None:
-    text = HEAD + "@@ -1,9 +1,9 @@\n one\n+two\n" + HEAD.replace("f", "g") + "@@ -1 +1,2 @@\n one\n+two\n"
+    text = HEAD + "@@ -1,9 +1,9 @@\n one\n+two\n" + HEAD.replace("/f", "/g") + "@@ -1 +1,2 @@\n one\n+two\n"
     assert {path: file.added for path, file in parse(text).files.items()} == {"f": ((2, 2),), "g": ((2, 2),)}
 
 
@@ -279,7 +279,7 @@ def test_copy_is_a_new_file() -> None:
                     "@@ -1,2 +0,3 @@",
                     f"@@ -{'9' * 5000} +1 @@",
                     "@@ -1,999999999 +999999999,999999999 @@",
-                    "@@ -١ +١ @@",
+                    "@@ -\u0661 +\u0661 @@",
                     "+x",
                     "-x",
                     " x",

@@ -39,7 +39,8 @@ FAILED = result(Outcome.FINDINGS, finding(severity=Severity.HIGH))
 
 def play(*events: Event) -> tuple[Run, tuple[Effect, ...]]:
     """Fold a history that opens a run; the run, and the effects of the last event."""
-    run, effects = None, ()
+    run: Run | None = None
+    effects: tuple[Effect, ...] = ()
     for event in events:
         step = reduce(run, event, KEY)
         run, effects = step.run, step.effects

@@ -1,0 +1,206 @@
+"""Findings: their order, their identity, and one problem seen twice."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bot.domain.findings import Finding, Severity, merge, parse_severity, with_fingerprints
+from tests.builders import finding
+
+# -- severity
+
+
+def test_severities_are_ordered_by_weight_not_by_letter() -> None:
+    assert sorted(Severity, reverse=True) == [
+        Severity.CRITICAL,
+        Severity.HIGH,
+        Severity.MEDIUM,
+        Severity.LOW,
+        Severity.INFO,
+    ]
+    assert max(Severity) is Severity.CRITICAL
+
+
+@given(st.sampled_from(Severity), st.sampled_from(Severity))
+def test_comparisons_agree(one: Severity, other: Severity) -> None:
+    assert (one < other, one <= other, one > other, one >= other) == (
+        one.rank < other.rank,
+        one.rank <= other.rank,
+        one.rank > other.rank,
+        one.rank >= other.rank,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "severity"),
+    [
+        ("HIGH", Severity.HIGH),
+        (" Error ", Severity.HIGH),
+        ("warning", Severity.MEDIUM),
+        ("note", Severity.INFO),
+        ("style", Severity.LOW),
+        ("BLOCKER", Severity.CRITICAL),
+        ("sometimes", Severity.MEDIUM),
+        ("", Severity.MEDIUM),
+    ],
+)
+def test_words_of_tools(word: str, severity: Severity) -> None:
+    assert parse_severity(word) is severity
+
+
+def test_unknown_word_is_the_default() -> None:
+    assert parse_severity("sometimes", Severity.LOW) is Severity.LOW
+
+
+@pytest.mark.parametrize("field", ["start_line", "end_line", "start_column", "end_column"])
+def test_lines_and_columns_count_from_one(field: str) -> None:
+    with pytest.raises(ValidationError):
+        finding(**{field: 0})
+
+
+# -- identity
+
+
+def name(source: str, *findings: Finding) -> list[str]:
+    lines = source.split("\n")
+    return [one.fingerprint for one in with_fingerprints(findings, lambda _, number: lines[number - 1])]
+
+
+def test_fingerprint_survives_moved_and_indented_lines() -> None:
+    before = name("import os", finding(start_line=1))
+    after = name("# new\n\n\timport   os ", finding(start_line=3, message="said otherwise"))
+    assert before == after
+
+
+def test_fingerprint_changes_with_content_tool_rule_and_path() -> None:
+    same = finding(start_line=1)
+    others = [finding(start_line=1, **{field: "other"}) for field in ("tool", "rule", "path")]
+    prints = [*name("import os", same), *name("import sys", same), *(name("import os", other)[0] for other in others)]
+    assert len(set(prints)) == 5
+
+
+def test_repeated_lines_have_fingerprints_of_their_own_that_survive_moving() -> None:
+    lines = (finding(start_line=1), finding(start_line=2))
+    first = name("x = 1\nx = 1", *lines)
+    assert len(set(first)) == 2
+    assert name("\nx = 1\nx = 1", *(finding(start_line=line) for line in (2, 3))) == first
+
+
+def test_finding_without_a_line_goes_by_its_message_without_numbers() -> None:
+    one, other, third = (
+        finding(start_line=None, message=message)
+        for message in ("coverage fell to 81.5%", "coverage fell to 79.2%", "no tests")
+    )
+    assert name("", one) == name("", other) != name("", third)
+
+
+def test_finding_on_a_blank_line_goes_by_its_message() -> None:
+    assert name("\n", finding(start_line=1, message="a")) != name("\n", finding(start_line=1, message="b"))
+
+
+@given(st.text(), st.text(), st.text(st.characters(), max_size=20))
+def test_fingerprint_of_any_text_is_short_and_stable(rule: str, path: str, line: str) -> None:
+    made = [
+        with_fingerprints([finding(rule=rule, path=path)], lambda *_: line + "\udcff")[0].fingerprint for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    assert len(made[0]) == 20
+
+
+# -- one problem seen twice
+
+
+def seen_by(source: str, **fields: object) -> Finding:
+    return finding(tool=source.partition("/")[2], sources=(source,), **fields)
+
+
+SECRETS = (
+    seen_by("lint/ruff", rule="S105", message="Possible hardcoded password"),
+    seen_by("security/bandit", rule="B105", message="hunter2", severity=Severity.LOW, cwe=259, url="https://b105"),
+    seen_by("security/detect-secrets", rule="secret/secret-keyword", message="Secret Keyword", severity=Severity.HIGH),
+)
+
+
+def test_one_secret_seen_by_three_tools_is_one_finding() -> None:
+    (one,) = merge(SECRETS)
+    assert one.sources == ("lint/ruff", "security/bandit", "security/detect-secrets")
+    assert (one.severity, one.rule) == (Severity.HIGH, "secret/secret-keyword")
+    assert (one.cwe, one.url) == (259, "https://b105")
+
+
+@given(st.permutations(SECRETS))
+def test_order_does_not_change_who_speaks(secrets: list[Finding]) -> None:
+    (one,) = merge(secrets)
+    assert one.severity is Severity.HIGH
+    assert set(one.sources) == {secret.sources[0] for secret in SECRETS}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"rule": "S602"}, {"rule": "B602"}),
+        ({"rule": "F401"}, {"rule": "F401"}),
+        ({"rule": "a", "cwe": 89, "message": "x"}, {"rule": "b", "cwe": 89, "message": "y"}),
+        ({"rule": "a", "message": "Use of assert detected"}, {"rule": "b", "message": "use of `assert` detected."}),
+    ],
+    ids=["ruff's and bandit's number", "rule", "weakness", "words"],
+)
+def test_same_problem(one: dict[str, object], other: dict[str, object]) -> None:
+    assert len(merge((seen_by("a/one", **one), seen_by("b/two", **other)))) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rule": "E501", "message": "Line too long"},
+        {"start_line": 4},
+        {"path": "other.py"},
+        {"start_line": None},
+        {"rule": "E501", "message": "!", "cwe": None},
+    ],
+    ids=["rule", "line", "file", "no line", "no words"],
+)
+def test_different_problems_stay_two(other: dict[str, object]) -> None:
+    assert len(merge((seen_by("a/one"), seen_by("b/two", **other)))) == 2
+
+
+def test_two_findings_of_one_source_are_kept() -> None:
+    assert len(merge((seen_by("lint/ruff"), seen_by("lint/ruff")))) == 2
+    assert len(merge((finding(), finding()))) == 2
+
+
+def test_two_findings_each_of_two_sources_pair_up() -> None:
+    merged = merge((seen_by("a/one"), seen_by("a/one"), seen_by("b/two"), seen_by("b/two")))
+    assert [one.sources for one in merged] == [("a/one", "b/two")] * 2
+
+
+def test_what_only_the_quieter_one_knows_is_kept() -> None:
+    loud = seen_by("a/one", severity=Severity.HIGH, new=False)
+    quiet = seen_by("b/two", severity=Severity.LOW, replacement="", evidence="proof")
+    for order in ((loud, quiet), (quiet, loud)):
+        (one,) = merge(order)
+        assert (one.tool, one.replacement, one.evidence, one.new) == ("one", "", "proof", True)
+
+
+def test_findings_of_the_whole_run_are_never_merged() -> None:
+    assert len(merge((seen_by("a/one", start_line=None), seen_by("b/two", start_line=None)))) == 2
+
+
+def letters(number: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in f"{number:05}")
+
+
+def test_thousands_of_findings_on_one_line_take_no_time_to_speak_of() -> None:
+    begun = time.process_time()
+    many = [
+        seen_by(f"{source}/tool", rule=f"{source}{number}", message=f"{source}{letters(number)} " * 20)
+        for source in "ab"
+        for number in range(5_000)
+    ]
+    assert len(merge(many)) == 10_000
+    assert time.process_time() - begun < 10.0

@@ -1,0 +1,53 @@
+"""What agents are given, made of the settings: for jobs and for `assay check` alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from bot.domain.plan import AgentPlan
+from bot.domain.redact import Redactor
+from config.settings import Settings, load
+from workers.agent import Agent, Kit, Model
+from workers.registry import agent_for
+from workers.sandbox.process import ProcessSandbox
+
+
+def resolve(plan: AgentPlan) -> Agent:
+    """The agent that a plan asks for. Raises Misconfigured for an extension that is not installed."""
+    return agent_for(plan.kind, plan.settings)
+
+
+def make_model(chosen: Settings) -> Model | None:
+    """The language model, None without a key."""
+    if chosen.openai_api_key is None:
+        return None
+    # Late: it takes as long to load as all the rest of `assay check`.
+    from workers.llm.client import OpenAIModel
+
+    return OpenAIModel(
+        chosen.openai_api_key.get_secret_value(), chosen.openai_base_url, chosen.llm_model, chosen.llm_timeout
+    )
+
+
+def make_redactor(chosen: Settings) -> Redactor:
+    """Knows the operator's own secrets."""
+    values = (getattr(chosen, name) for name in type(chosen).model_fields)
+    return Redactor([value.get_secret_value() for value in values if hasattr(value, "get_secret_value")])
+
+
+def make_kit(chosen: Settings, sandbox: ProcessSandbox) -> Callable[[Callable[[str], None]], Kit]:
+    """Makes the kit of one agent, given what hears its progress."""
+    return partial(_kit, sandbox, make_model(chosen), make_redactor(chosen))
+
+
+def _kit(sandbox: ProcessSandbox, model: Model | None, redactor: Redactor, progress: Callable[[str], None]) -> Kit:
+    return Kit(sandbox=sandbox, model=model, progress=progress, redact=redactor)
+
+
+def local_kit() -> Callable[[Callable[[str], None]], Kit]:
+    """For `assay check`: the developer's own environment, on the developer's own repository."""
+    # Tests run in place, and what they compile is not the developer's to find afterwards.
+    environ = {"PYTHONDONTWRITEBYTECODE": "1", **os.environ}
+    return make_kit(load(os.environ, None), ProcessSandbox(environ=environ))
