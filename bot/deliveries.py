@@ -60,6 +60,7 @@ class Admissions:
     """The receiving side, for the web process."""
 
     def __init__(self, connection: redis.asyncio.Redis, queues: Queues, limit: int) -> None:
+        self._connection = connection
         self._script = connection.register_script(_ADMIT)
         self._queues = queues
         self._limit = limit
@@ -87,6 +88,11 @@ class Admissions:
             ],
         )
         return Admission(answer.decode())
+
+    async def has_room(self) -> bool:
+        """Whether the next delivery would be taken."""
+        waiting = await self._connection.llen(self._queues.queue(INTAKE).key)
+        return int(waiting) < self._limit
 
 
 class Deliveries:

@@ -101,7 +101,3 @@ class Queues:
     def enqueue(self, spec: JobSpec, pipeline: Pipeline | None = None) -> None:
         """Send a job; with a pipeline that is in MULTI, as part of its transaction."""
         self._queues[spec.queue].enqueue_job(self.job(spec), pipeline=pipeline)
-
-    def depths(self) -> dict[str, int]:
-        """Waiting jobs by queue."""
-        return {name: queue.count for name, queue in self._queues.items()}

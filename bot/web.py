@@ -17,7 +17,7 @@ import redis.asyncio
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic_core import from_json
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -36,7 +36,7 @@ _GUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _EVENT = re.compile(r"[a-z_]{1,64}")
 
 
-class Rejected(Exception):  # noqa: N818 (an answer on its way out, not a fault)
+class Rejected(Exception):
     """An answer other than success. Raised and caught within this module."""
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
@@ -128,6 +128,15 @@ def _check(body: bytes) -> None:
         raise Rejected(400, "the payload is not a JSON object")
 
 
+async def _durable(connection: redis.asyncio.Redis) -> str:
+    """How often Redis writes to disk, in its own word; hosted ones may not tell."""
+    try:
+        found = await connection.config_get("append*")
+    except ResponseError:
+        return "unknown"
+    return str(found.get("appendfsync", "unknown")) if found.get("appendonly") == "yes" else "no"
+
+
 def create_app(
     redis_url: str, make_admissions: Callable[[redis.asyncio.Redis], Admissions], secrets: Sequence[str]
 ) -> FastAPI:
@@ -139,8 +148,9 @@ def create_app(
         yield
         await connection.aclose()
 
+    admissions = make_admissions(connection)
     app = FastAPI(title="Assay", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.router.routes.append(Route("/webhook", Webhook(secrets, make_admissions(connection)), methods=None))
+    app.router.routes.append(Route("/webhook", Webhook(secrets, admissions), methods=None))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -149,11 +159,12 @@ def create_app(
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Ready: Redis answers and takes writes."""
+        """Ready: Redis answers, and the queue has room. Says as well whether Redis is durable."""
         try:
-            await connection.set("assay:ready", "1", ex=60)
+            room, durable = await admissions.has_room(), await _durable(connection)
         except (RedisError, OSError) as error:
             return JSONResponse({"status": "unavailable", "redis": type(error).__name__}, 503)
-        return JSONResponse({"status": "ok", "redis": "ok"})
+        state = {"status": "ok" if room else "busy", "redis": "ok", "durable": durable, "queue": "open"}
+        return JSONResponse(state if room else state | {"queue": "full"}, 200 if room else 503)
 
     return app

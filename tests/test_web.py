@@ -162,7 +162,14 @@ def test_full_queue_is_503_with_retry_after_and_takes_more_when_it_has_room(url:
 
 def test_health_and_readiness(url: str) -> None:
     assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{url}/readyz").json() == {"status": "ok", "redis": "ok"}
+    assert httpx.get(f"{url}/readyz").json() == {"status": "ok", "redis": "ok", "durable": "always", "queue": "open"}
+
+
+def test_full_queue_is_not_ready(url: str) -> None:
+    for _ in range(LIMIT):
+        post(url, b"{}")
+    answer = httpx.get(f"{url}/readyz")
+    assert (answer.status_code, answer.json()["queue"]) == (503, "full")
 
 
 def test_without_redis_deliveries_are_503_and_the_process_is_alive_but_not_ready(redis: Redis) -> None:

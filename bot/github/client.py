@@ -50,10 +50,6 @@ class _App(Seen):
     events: tuple[str, ...]
 
 
-class _Installation(Seen):
-    id: int
-
-
 class _Token(Seen):
     token: str = Field(repr=False)
     expires_at: AwareDatetime
@@ -118,10 +114,6 @@ class App:
     def bot_login(self) -> str:
         """The login under which the App writes, by REST's spelling: `slug[bot]`."""
         return f"{self.info.slug}[bot]"
-
-    def installation_for(self, repository: str) -> int:
-        """The id of the installation that covers the repository. Raises Gone where the App is not installed."""
-        return read(_Installation, self._request(Call("GET", to_path(repository, "installation")))).id
 
     def api(self, installation: int, repository: str, permissions: Mapping[str, str]) -> Api:
         """The API as one job on one repository may use it; `permissions` such as `{"checks": "write"}`."""

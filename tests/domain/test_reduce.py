@@ -123,8 +123,9 @@ def test_plan_with_problems_runs_nothing_and_fails_at_once() -> None:
 def test_agent_goes_from_queued_over_running_to_done() -> None:
     run, _ = play(commit_received("lint"), started())
     assert (lint_of(run).phase, lint_of(run).deadline) == (Phase.RUNNING, 110.0 + 600 + GRACE)
-    run, _ = play(commit_received("lint"), started(), AgentProgressed(at=120.0, agent="lint", attempt=1, message="2/9"))
-    assert lint_of(run).progress == "2/9"
+    progressed = AgentProgressed(at=120.0, agent="lint", attempt=1, message="2/9")
+    run, effects = play(commit_received("lint"), started(), progressed)
+    assert (lint_of(run).progress, effects) == ("2/9", ())
     run, effects = play(commit_received("lint"), started(), finished())
     assert (lint_of(run).phase, lint_of(run).outcome, run.deadline) == (Phase.DONE, Outcome.CLEAN, None)
     assert effects == (Publish(),)

@@ -35,13 +35,6 @@ def test_info_is_asked_once_and_names_the_bot(hub: Hub) -> None:
     assert len(hub.requests) == 1
 
 
-def test_installation_for(hub: Hub) -> None:
-    hub.plan("GET", f"{PATH}/installation", answer({"id": 7}))
-    assert hub.app().installation_for(REPOSITORY) == 7
-    with pytest.raises(Gone):
-        hub.app().installation_for("octo/other")
-
-
 def test_rejected_credentials_are_the_operators_to_mend(hub: Hub) -> None:
     hub.plan("GET", "/app", answer({"message": "A JSON web token could not be decoded"}, 401))
     with pytest.raises(Misconfigured, match="private key"):
