@@ -20,6 +20,7 @@ from workers.git import Git
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
+_EVERY_HEAD = ("+refs/heads/*:refs/assay/heads/*", "+refs/pull/*/head:refs/assay/pull/*")
 PATCH_LIMIT = 20_000_000
 
 
@@ -80,12 +81,18 @@ class Mirrors:
                 git.run("init", "--quiet", "--bare", "--template=")
             missing = [sha for sha in commits if not _has(git, sha)]
             if missing:
-                url = f"{self._git_url}/{repository}.git"
-                git.run(
-                    "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-                    "--end-of-options", url, *missing,
-                )  # fmt: skip
+                self._fetch(git, f"{self._git_url}/{repository}.git", missing)
         return Trees(git)
+
+    def _fetch(self, git: Git, url: str, commits: list[str]) -> None:
+        options = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+        try:
+            git.run(*options, "--depth=1", "--end-of-options", url, *commits)
+        except Gone:
+            # A server that gives commits only by the names of branches and pull requests: GitHub is none.
+            git.run(*options, "--end-of-options", url, *_EVERY_HEAD)
+            if not all(_has(git, sha) for sha in commits):
+                raise
 
 
 def _has(git: Git, sha: str) -> bool:

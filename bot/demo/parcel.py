@@ -95,6 +95,6 @@ UNSEEN_BUG = Planted(
     title="The first parcel of every batch is free",
     explanation="The loop starts at index 1, so `weights[0]` is never priced.",
     scenario="`total([12.0])` returns 0.0 instead of 15.0.",
-    replacement=r"    for index in range(len(weights)):",
+    replacement=r"range(len(weights))",
 )
 REVIEW_SUMMARY = "Adds batch prices and a label printer, and raises the price of heavy parcels."
