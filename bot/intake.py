@@ -7,7 +7,9 @@ out of order. Handling a delivery twice leads to the same end.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, assert_never
 
 from bot.deliveries import Deliveries
@@ -15,7 +17,7 @@ from bot.domain.events import CommitReceived, Event, PullChanged, RerunRequested
 from bot.domain.plan import Plan, plan, why_not
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
-from bot.errors import Gone, Theirs
+from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
 from bot.github.contents import Contents, PullSeen
 from bot.github.received import (
@@ -29,10 +31,14 @@ from bot.github.received import (
     PushReceived,
     SuiteRequested,
 )
+from bot.patience import pause
+from bot.queues import JobSpec
+from bot.store import Stored
+from config.problems import Problem
 from config.reading import CONFIG_FILE, Layer, Reading, read
+from config.repository import RepositoryConfig
 
 log = logging.getLogger(__name__)
-
 
 
 class Source(Protocol):
@@ -47,9 +53,10 @@ class Source(Protocol):
 class Runs(Protocol):
     """Where runs are kept."""
 
+    def load(self, key: RunKey) -> Stored | None: ...
     def update(self, key: RunKey, event: Event) -> Run | None: ...
-
     def move_head(self, repository: str, number: int, sha: str) -> str | None: ...
+    def later(self, spec: JobSpec, at: float) -> None: ...
 
 
 class Intake:
@@ -72,10 +79,8 @@ class Intake:
         self._clock = clock
 
     def on_delivery(self, guid: str) -> None:
-        """Read one delivery and record what became of it.
-
-        Raises Unavailable when GitHub or Redis is away: the delivery stays and is tried again.
-        """
+        """Read one delivery and record what became of it. While GitHub is away, or the App's settings are wrong, the
+        delivery stays and is tried again."""
         delivery = self._deliveries.load(guid)
         if delivery is None or not delivery.body:
             return
@@ -83,8 +88,29 @@ class Intake:
             outcome = self._read(delivery.event, delivery.body, guid)
         except (Theirs, Gone) as error:
             outcome = f"ignored: {error}"
+        except Refused as error:
+            self.give_up(guid, error)
+            return
+        except (Unavailable, Misconfigured, Conflict) as error:
+            self._put_off(guid, delivery.received_at, error)
+            return
         log.info("delivery %s %s: %s", guid, delivery.event, outcome)
         self._deliveries.settle(guid, outcome)
+
+    def give_up(self, guid: str, error: Exception) -> None:
+        """Record that a delivery could not be read, and why."""
+        log.error("delivery %s: %s: %s", guid, type(error).__name__, error)
+        words = str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
+        self._deliveries.settle(guid, f"failed: {words}")
+
+    def _put_off(self, guid: str, received_at: float, error: AssayError) -> None:
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        wait = pause(self._clock() - received_at, asked)
+        if wait is None:
+            self.give_up(guid, error)
+            return
+        log.warning("delivery %s waits %.0f s: %s", guid, wait, error)
+        self._runs.later(JobSpec.intake(guid), self._clock() + wait)
 
     def _read(self, event: str, body: bytes, guid: str) -> str:
         received = payloads.parse(event, body, self._app_id, self._bot_login())
@@ -114,10 +140,16 @@ class Intake:
         """A push; `check_suite.requested` is GitHub's second word on the same, and backs up the first."""
         if not push.branch:
             return "ignored: GitHub names no branch for this commit; a pull request says what it is"
-        contents = self._source.contents(push.installation, push.repository)
         sha = push.after if isinstance(push, PushReceived) else push.sha
+        if isinstance(push, SuiteRequested) and self._knows(push, Push(branch=push.branch)):
+            return f"accepted: {push.repository}@{sha} (known already)"
+        contents = self._source.contents(push.installation, push.repository)
         trigger = Push(branch=push.branch, base_sha=_pushed_base(contents, push, sha))
         return self._start(push, sha, trigger, sha, guid)
+
+    def _knows(self, suite: SuiteRequested, trigger: Trigger) -> bool:
+        stored = self._runs.load(RunKey(repository=suite.repository, sha=suite.sha))
+        return stored is not None and trigger.id in stored.run.requests
 
     def _on_pull(self, received: FromRepository, pull: PullSeen, contents: Contents, guid: str) -> str:
         key = RunKey(repository=received.repository, sha=pull.head_sha)
@@ -139,7 +171,7 @@ class Intake:
             updated_at=pull.updated_at,
         )
         # A stranger's branch must not choose how it is checked.
-        config_ref = pull.base_sha if pull.fork else pull.head_sha
+        config_ref = pull.base_ref if pull.fork else pull.head_sha
         outcome = self._start(received, pull.head_sha, trigger, config_ref, guid)
         if pull.draft and outcome.startswith("ignored"):
             self._leave(key, pull, "the pull request became a draft", received.sender, guid)
@@ -174,16 +206,25 @@ class Intake:
             at=self._clock(), delivery=guid, actor=rerun.sender, agents=agents, failed_only=rerun.failed_only
         )
         run = self._runs.update(key, asked)
-        if run is not None and not run.plan.problems:
+        if run is not None and run.triggers and not run.plan.problems:
             return f"accepted: {key}"
         return self._find(rerun, guid)
 
     def _find(self, rerun: CheckRerun, guid: str) -> str:
         """Start a run nobody remembers (or whose configuration was bad) from what GitHub knows of the commit."""
         contents = self._source.contents(rerun.installation, rerun.repository)
+        outcome = ""
         for number in contents.pulls_for_commit(rerun.sha) or rerun.pulls:
-            return self._on_pull(rerun, contents.pull(number), contents, guid)
-        trigger = Push(branch=rerun.default_branch, base_sha=contents.parent(rerun.sha))
+            outcome = self._on_pull(rerun, contents.pull(number), contents, guid)
+        if outcome:
+            return outcome
+        # On a branch of this repository it is its writers'. Anything else may be a stranger's, from a fork.
+        branch = rerun.branch
+        if not branch and contents.merge_base(rerun.default_branch, rerun.sha) == rerun.sha:
+            branch = rerun.default_branch
+        if not branch:
+            return "ignored: neither a branch of this repository nor an open pull request has this commit"
+        trigger = Push(branch=branch, base_sha=contents.parent(rerun.sha))
         return self._start(rerun, rerun.sha, trigger, rerun.sha, guid)
 
     # -- starting
@@ -216,21 +257,39 @@ class Intake:
     def _reading(self, received: FromRepository, ref: str) -> Reading:
         owner = received.repository.partition("/")[0]
         contents = self._source.contents(received.installation, received.repository)
-        shared = self._source.organisation_config(received.installation, owner)
-        own = contents.file(CONFIG_FILE, ref)
-        return read(
-            (
-                Layer(name=f"organisation {owner}", file=f"{owner}/.github:{CONFIG_FILE}", text=shared),
-                Layer(name=f"{CONFIG_FILE} at {ref[:7]}", file=CONFIG_FILE, text=own),
-            )
+        shared = Layer(name=f"organisation {owner}", file=f"{owner}/.github:{CONFIG_FILE}", text=None)
+        own = Layer(name=f"{CONFIG_FILE} at {_short(ref)}", file=CONFIG_FILE, text=None)
+        layers = (
+            _filled(shared, lambda: self._source.organisation_config(received.installation, owner)),
+            _filled(own, lambda: contents.file(CONFIG_FILE, ref)),
         )
+        problems = tuple(layer for layer in layers if isinstance(layer, Problem))
+        if problems:
+            return Reading(RepositoryConfig(), own.name, problems)
+        return read([layer for layer in layers if isinstance(layer, Layer)])
+
+
+def _filled(layer: Layer, text: Callable[[], str | None]) -> Layer | Problem:
+    """The layer with its text; or, for a file that is not even read, what is wrong with it."""
+    try:
+        return replace(layer, text=text())
+    except Theirs as error:
+        return Problem(file=layer.file, line=1, column=1, key="", message=str(error))
+
+
+def _short(ref: str) -> str:
+    return ref[:7] if _SHA.fullmatch(ref) else ref
+
+
+_SHA = re.compile(r"[0-9a-f]{40,64}")
 
 
 def _pushed_base(contents: Contents, push: PushReceived | SuiteRequested, sha: str) -> str | None:
     """What a push is compared with: what the branch held before (where the histories parted, if it was forced), for a
     new branch the default branch, and nothing for the first push of all."""
-    if push.before:
-        return contents.merge_base(push.before, sha)
-    if push.branch == push.default_branch:
-        return None
-    return contents.merge_base(push.default_branch, sha)
+    if push.before and (base := contents.merge_base(push.before, sha)):
+        return base
+    if push.branch != push.default_branch:
+        return contents.merge_base(push.default_branch, sha)
+    # What was there before is gone, or has nothing in common with this.
+    return contents.parent(sha) if push.before else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from rq import Queue
+from rq import Queue, get_current_job
 from rq.job import Job, Retry
 from rq.serializers import JSONSerializer
 
@@ -71,6 +71,12 @@ class AllowedJob(Job):
             )
         function: Callable[..., Any] = super().func
         return function
+
+
+def is_last_try() -> bool:
+    """Whether the job in hand is not run again when it raises."""
+    job = get_current_job()
+    return job is None or not job.should_retry
 
 
 class Queues:

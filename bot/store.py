@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
 from uuid import uuid4
@@ -33,8 +33,9 @@ _RUNS = "assay:runs"
 _DEADLINES = "assay:deadlines"
 _UNPUBLISHED = "assay:unpublished"
 
-# Frees a lock only for the one who holds it.
+# A lock is freed and prolonged only for the one who holds it.
 _UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+_KEEP = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0"
 
 
 class Stored(Frozen):
@@ -210,15 +211,17 @@ class Store:
         return raw.decode() if raw else None
 
     @contextmanager
-    def lock(self, name: str, ttl: float) -> Iterator[bool]:
-        """Hold a lock for at most `ttl` seconds; yields whether it was free."""
-        key, token = f"assay:lock:{name}", uuid4().hex
-        held = bool(self.redis.set(key, token, nx=True, px=int(ttl * 1000)))
+    def lock(self, name: str, ttl: float) -> Iterator[Callable[[], bool] | None]:
+        """Hold a lock for `ttl` seconds at a time. Yields what prolongs it by as much and says whether it is still
+        held; None where somebody else holds it."""
+        key, token, milliseconds = f"assay:lock:{name}", uuid4().hex, str(int(ttl * 1000))
+        if not self.redis.set(key, token, nx=True, px=int(milliseconds)):
+            yield None
+            return
         try:
-            yield held
+            yield lambda: bool(self.redis.eval(_KEEP, 1, key, token, milliseconds))
         finally:
-            if held:
-                self.redis.eval(_UNLOCK, 1, key, token)
+            self.redis.eval(_UNLOCK, 1, key, token)
 
 
 def _run(key: RunKey) -> str:

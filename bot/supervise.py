@@ -2,11 +2,11 @@
 
 Children are forked from one process that has loaded everything, so that they share its memory. Each has a session of
 its own: Ctrl-C in a terminal reaches only the supervisor, which then asks each child, and never a work-horse, to end.
+A second Ctrl-C cuts the draining short: what was in hand is done again after the next start.
 """
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -19,15 +19,22 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from types import FrameType
 
+import psutil
+
+from bot.errors import AssayError
+from bot.parent import die_with_parent
+
 log = logging.getLogger(__name__)
 
 _FORK = multiprocessing.get_context("fork")
-_PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Seconds: the pause before a dead child is started again doubles from the first to the last; a child that lived for
 # `_STEADY` starts from the first again.
 _FIRST_PAUSE = 0.5
 _LAST_PAUSE = 30.0
 _STEADY = 60.0
+# A signal that comes within this time of the last is the same one, sent twice (by the terminal and by `make`, say).
+_SAME_SIGNAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,93 +54,148 @@ class _Child:
     due: float = 0.0
 
 
-class Supervisor:
-    """Keeps roles running until `stop` or a signal. `drain` is how long children may take to end, in seconds."""
+def _nothing() -> None:
+    pass
 
-    def __init__(self, roles: Sequence[Role], *, drain: float = 60.0, tick: Callable[[], None] = lambda: None) -> None:
+
+class Supervisor:
+    """Keeps roles running until `stop` or a signal. `drain` is how long children may take to end, in seconds; `tick` is
+    called about every second, and `stopping` once, before draining. Both are called in the supervisor's process."""
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        *,
+        drain: float = 60.0,
+        tick: Callable[[], None] = _nothing,
+        stopping: Callable[[], None] = _nothing,
+    ) -> None:
         self._children = [_Child(role) for role in roles]
         self._drain = drain
         self._tick = tick
-        self._stopping = False
+        self._on_stop = stopping
+        self._stopping = self._hurried = False
+        self._signalled = 0.0
+        # A signal handler writes into it what a wait shall wake up for.
+        self._awake, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._awake, False)
 
     def run(self) -> None:
-        """Block until stopped, then drain. `tick` is called about every second in between."""
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Block until stopped, then drain."""
+        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             while not self._stopping:
                 self._start_due()
                 self._tick()
-                self._wait(1.0)
+                self._wait(min(1.0, self._until_due()))
                 self._collect()
         finally:
+            self._on_stop()
             self._drain_all()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            os.close(self._awake)
+            os.close(self._wake)
 
     def stop(self) -> None:
+        """Have `run` drain and return. May be called from a signal handler."""
         self._stopping = True
+        os.write(self._wake, b".")
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._stopping:
-            log.warning("still draining: jobs in hand are being finished")
-        else:
-            log.info("%s: draining", signal.Signals(number).name)
-        self._stopping = True
+        again = self._stopping and time.monotonic() - self._signalled > _SAME_SIGNAL
+        self._signalled = time.monotonic()
+        if again:
+            self._hurried = True
+        elif not self._stopping:
+            log.info("%s: draining, jobs in hand are finished; a second one ends them", signal.Signals(number).name)
+        self.stop()
 
     def _start_due(self) -> None:
         now = time.monotonic()
         for child in self._children:
             if child.process is None and child.due <= now:
                 child.process = _FORK.Process(target=_child_main, args=(child.role, os.getpid()), name=child.role.name)
-                child.process.start()
                 child.started = now
+                # A signal must not reach a child that still has our handlers.
+                signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+                try:
+                    child.process.start()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _until_due(self) -> float:
+        due = (child.due for child in self._children if child.process is None)
+        return max(0.0, min(due, default=float("inf")) - time.monotonic())
 
     def _wait(self, seconds: float) -> None:
         sentinels = [child.process.sentinel for child in self._children if child.process is not None]
-        wait(sentinels, timeout=seconds)
+        if self._awake in wait([*sentinels, self._awake], timeout=seconds):
+            os.read(self._awake, 4096)
 
     def _collect(self) -> None:
         now = time.monotonic()
         for child in self._children:
             if child.process is None or child.process.is_alive():
                 continue
-            steady = now - child.started >= _STEADY
-            child.pause = _FIRST_PAUSE if steady else min(child.pause * 2, _LAST_PAUSE)
-            child.due = now + child.pause
+            if now - child.started >= _STEADY:
+                child.pause = _FIRST_PAUSE
             if not self._stopping:
-                log.error(
-                    "%s died (%s), starting it again in %.1f s", child.role.name, child.process.exitcode, child.pause
-                )
+                how = _how_it_ended(child.process.exitcode or 0)
+                log.error("%s %s, starting it again in %g s", child.role.name, how, child.pause)
+            child.due = now + child.pause
+            child.pause = min(child.pause * 2, _LAST_PAUSE)
             child.process.close()
             child.process = None
 
     def _drain_all(self) -> None:
-        """Ask every child to end and wait; one that does not by the end of `drain` is killed."""
-        running = [child.process for child in self._children if child.process is not None]
-        for process in running:
-            process.terminate()
+        """Ask every child to end and wait; those that do not in time are killed, with all below them."""
+        for child in self._children:
+            if child.process is not None:
+                child.process.terminate()
         deadline = time.monotonic() + self._drain
-        for process in running:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                log.error("%s did not end within %g s and is killed", process.name, self._drain)
-                process.kill()
-                process.join()
+        while not self._hurried and (left := deadline - time.monotonic()) > 0:
+            if not any(child.process for child in self._children):
+                return
+            self._wait(left)
+            self._collect()
+        for child in self._children:
+            if child.process is not None and child.process.is_alive():
+                log.error("%s is killed: what it had in hand is done again after the next start", child.role.name)
+                _kill_tree(child.process)
+
+
+def _kill_tree(process: ForkProcess) -> None:
+    try:
+        tree = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        tree = []
+    process.kill()
+    process.join()
+    for one in tree:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            # It went with its parent.
+            continue
+    psutil.wait_procs(tree, timeout=5)
+
+
+def _how_it_ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _child_main(role: Role, parent: int) -> None:
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     die_with_parent(parent)
-    role.main()
+    try:
+        role.main()
+    except AssayError as error:
+        log.error("%s: %s", role.name, error)
+        sys.exit(1)
     sys.stdout.flush()
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, however that happens (Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)

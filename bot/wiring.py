@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from redis import Redis
@@ -15,15 +15,16 @@ from redis.exceptions import RedisError
 from bot.deliveries import Deliveries
 from bot.domain.run import RunKey
 from bot.embedded import EmbeddedRedis
-from bot.errors import Gone, Misconfigured, Refused, Unavailable
+from bot.errors import Gone, Misconfigured, Refused
 from bot.github.checks import Checks
 from bot.github.client import App
 from bot.github.comments import Comments
 from bot.github.contents import Contents
 from bot.github.reviews import Reviews
 from bot.intake import Intake
-from bot.publish import Desk, Publisher
-from bot.queues import JobSpec, Queues
+from bot.publish import Publisher
+from bot.pull_writer import Desk
+from bot.queues import Queues, is_last_try
 from bot.store import Store
 from config.reading import CONFIG_FILE
 from config.settings import Settings, load
@@ -34,7 +35,6 @@ CLONE = {"contents": "read"}
 WRITE = {"checks": "write", "pull_requests": "write"}
 CONFIG = {"contents": "read"}
 
-_INTAKE_RETRY = 30
 _ORGANISATION_TTL = 60
 
 
@@ -134,6 +134,7 @@ class Control:
                 comments=Comments(api, repository),
                 reviews=Reviews(api, repository),
                 bot_login=app.bot_login,
+                web=chosen.github_url,
             )
 
         self.publisher = Publisher(self.store, self.store.lock, desk, time.time)
@@ -145,14 +146,25 @@ def control() -> Control:
 
 
 def on_delivery(guid: str) -> None:
-    """The job of an admitted delivery. One that GitHub's absence stops is tried again later."""
-    try:
-        control().intake.on_delivery(guid)
-    except Unavailable as error:
-        at = time.time() + (error.retry_after or _INTAKE_RETRY)
-        control().store.later(JobSpec.intake(guid), at)
+    """The job of an admitted delivery."""
+    intake = control().intake
+    with _stated_end(partial(intake.give_up, guid)):
+        intake.on_delivery(guid)
 
 
 def on_publish(key: str) -> None:
     """The job that brings GitHub up to date with a run."""
-    control().publisher.on_publish(RunKey.parse(key))
+    publisher, run = control().publisher, RunKey.parse(key)
+    with _stated_end(partial(publisher.give_up, run)):
+        publisher.on_publish(run)
+
+
+@contextmanager
+def _stated_end(give_up: Callable[[Exception], None]) -> Iterator[None]:
+    """A bug fails the job, which is then tried again; after the last try it is also told of."""
+    try:
+        yield
+    except Exception as error:
+        if is_last_try():
+            give_up(error)
+        raise

@@ -100,6 +100,8 @@ class Tool:
     relative as `./path`; `config` is the repository's own configuration file to honour, None for the tool's defaults.
     `configs` are the names such a file may have, each with a text that it must contain (empty: any), and `searches`
     says that the tool itself looks for it beside each file. `stdin` is what the tool is given to read.
+    `interpreters` says of those that a script's first line may name (without digits: `python` for `python3.11`)
+    whether the tool reads their scripts: for a yes a script without an ending is read, for a no any file is left out.
     `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words when the tool crashed. `version`
     is the command that prints its version. `executes_code` tells whether it may execute the repository's code.
     """
@@ -115,6 +117,7 @@ class Tool:
     searches: bool = False
     stdin: str | None = None
     executes_code: bool = False
+    interpreters: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot.domain.diff import Diff, parse_diff
@@ -79,6 +79,9 @@ class Mirrors:
                 shutil.rmtree(mirror, ignore_errors=True)
                 mirror.mkdir(parents=True)
                 git.run("init", "--quiet", "--bare", "--template=")
+            # Whoever held them died: we have the mirror to ourselves.
+            for stale in mirror.glob("*.lock"):
+                stale.unlink()
             missing = [sha for sha in commits if not _has(git, sha)]
             if missing:
                 self._fetch(git, f"{self._git_url}/{repository}.git", missing)
@@ -125,9 +128,13 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a tree in which a stranger's code may have changed the permissions."""
+    with suppress(OSError):
+        path.chmod(0o700)
     for parent, folders, _ in os.walk(path):
         for name in folders:
             child = Path(parent) / name
-            if not child.is_symlink():
-                child.chmod(0o700)
+            # What cannot be changed or is gone by now does not keep the rest from going.
+            with suppress(OSError):
+                if not child.is_symlink():
+                    child.chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)

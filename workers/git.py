@@ -10,12 +10,16 @@ from __future__ import annotations
 import base64
 import io
 import os
+import signal
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from bot.errors import Gone, ToolFailed, Unavailable
+from bot.errors import Gone, Refused, ToolFailed, Unavailable
 
 _HARDENED = {
     "safe.bareRepository": "explicit",
@@ -35,7 +39,11 @@ _HARDENED = {
     "gc.auto": "0",
     "maintenance.auto": "false",
     "credential.helper": "",
-    "diff.renameLimit": "5000",
+    # Work grows with its square: at git's own default no commit takes more than a few seconds to compare.
+    "diff.renameLimit": "1000",
+    # A server that sends less than this, in bytes a second, for so many seconds is taken for dead.
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
 }
 _WORDS = 800
 
@@ -43,8 +51,8 @@ _WORDS = 800
 class Git:
     """One git directory. `token` authenticates HTTP; `timeout` is a command's wall clock, in seconds.
 
-    Every call raises ToolFailed with git's own words, Gone for a repository or commit that is not there, and
-    Unavailable when the server cannot be reached.
+    Every call raises ToolFailed with git's own words, Gone for a repository or commit that is not there, Refused where
+    the token is not enough, and Unavailable when the server cannot be reached or the time is up.
     """
 
     def __init__(self, git_dir: Path, *, token: str | None = None, timeout: float = 300.0) -> None:
@@ -57,42 +65,62 @@ class Git:
         return self._run(args, env, cwd).decode("utf-8", "surrogateescape")
 
     def _run(self, args: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> bytes:
-        try:
-            done = subprocess.run(
-                ["git", f"--git-dir={self.git_dir}", *args],
-                env=self._environment() | dict(env or {}),
-                cwd=cwd or self.git_dir,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._timeout,
-            )
-        except FileNotFoundError:
-            raise ToolFailed("git is not installed") from None
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s") from None
-        if done.returncode != 0:
-            raise _error(args[0], done.stderr.decode("utf-8", "replace"))
-        return done.stdout
+        with self._started(args, env, cwd, subprocess.PIPE) as process:
+            try:
+                output, words = process.communicate(timeout=self._timeout)
+            except subprocess.TimeoutExpired:
+                raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s") from None
+        if process.returncode != 0:
+            raise _error(args[0], words.decode("utf-8", "replace"))
+        return output
 
     @contextmanager
     def lines(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
         """The command's output line by line, for outputs too large to hold. Lines end at a newline only."""
-        with subprocess.Popen(
-            ["git", f"--git-dir={self.git_dir}", *args],
-            env=self._environment() | dict(env or {}),
-            cwd=self.git_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            # Text mode of Popen would take a lone carriage return for the end of a line.
-            text = io.TextIOWrapper(process.stdout, "utf-8", "surrogateescape", newline="\n")
-            yield (line.removesuffix("\n") for line in text)
-            words = process.stderr.read(_WORDS)
+        # Not a pipe, which nobody empties while the output is read.
+        with tempfile.TemporaryFile() as errors:
+            with self._started(args, env, None, errors) as process:
+                assert process.stdout is not None
+                watchdog = threading.Timer(self._timeout, _kill, [process])
+                watchdog.start()
+                try:
+                    # Text mode of Popen would take a lone carriage return for the end of a line.
+                    text = io.TextIOWrapper(process.stdout, "utf-8", "surrogateescape", newline="\n")
+                    yield (line.removesuffix("\n") for line in text)
+                    text.close()
+                    process.wait()
+                finally:
+                    watchdog.cancel()
+            errors.seek(0)
+            words = errors.read(_WORDS)
+        if process.returncode == -signal.SIGKILL:
+            raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s")
         if process.returncode != 0:
             raise _error(args[0], words.decode("utf-8", "replace"))
+
+    @contextmanager
+    def _started(
+        self, args: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, stderr: IO[bytes] | int
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The command, in a process group of its own: its helpers, which speak HTTP, end with it."""
+        try:
+            process = subprocess.Popen(
+                ["git", f"--git-dir={self.git_dir}", *args],  # noqa: S607 - the one on PATH is meant
+                env=self._environment() | dict(env or {}),
+                cwd=cwd or self.git_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise ToolFailed("git is not installed") from None
+        with process:
+            try:
+                yield process
+            except BaseException:
+                _kill(process)
+                raise
 
     def _environment(self) -> dict[str, str]:
         config = dict(_HARDENED)
@@ -117,13 +145,32 @@ class Git:
         return env
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+# What git says, in lower case, and what it means. The first that fits counts.
+_GONE = ("not our ref", "not found", "unadvertised object", "bad object", "unknown revision")
+_REFUSED = ("returned error: 403", "returned error: 401", "could not read username", "authentication failed")
+_AWAY = (
+    "could not resolve",
+    "unable to access",
+    "timed out",
+    "hung up",
+    "early eof",
+    "rpc failed",
+    "unexpected disconnect",
+)
+
+
 def _error(verb: str, stderr: str) -> Exception:
     words = stderr.strip()[-_WORDS:]
     lower = words.lower()
-    if any(
-        sign in lower for sign in ("not our ref", "not found", "unadvertised object", "bad object", "unknown revision")
-    ):
+    if any(sign in lower for sign in _GONE):
         return Gone(f"git {verb}: {words}")
-    if any(sign in lower for sign in ("could not resolve", "unable to access", "timed out", "hung up", "early eof")):
+    if any(sign in lower for sign in _REFUSED):
+        return Refused(f"git {verb}: {words}", 403)
+    if any(sign in lower for sign in _AWAY):
         return Unavailable(f"git {verb}: {words}")
     return ToolFailed(f"git {verb}: {words}")

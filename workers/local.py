@@ -25,7 +25,7 @@ from workers.desk import Desk
 from workers.run import base_files, look
 
 # How long an interrupted check waits for its tools to end and its scratch folders to go; seconds.
-_PATIENCE = 5.0
+_PATIENCE = 3.0
 
 
 def check(
@@ -59,7 +59,7 @@ class _Check:
         self._watch = watch
         self._key = RunKey(repository=f"local/{desk.root.name}", sha=desk.sha)
         # Agents' threads put into it: events, and exceptions that are our fault.
-        self._news: SimpleQueue[Event | BaseException] = SimpleQueue()
+        self._news: SimpleQueue[Event | Exception] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
         self._base_lock = threading.Lock()
@@ -69,14 +69,17 @@ class _Check:
         try:
             run = self._fold(None, CommitReceived(at=self._clock(), installation=0, trigger=trigger, plan=plan))
             while not run.complete:
-                news = self._news.get()
-                if isinstance(news, BaseException):
-                    raise news
-                run = self._fold(run, news)
+                run = self._fold(run, self._next())
         except BaseException:
             self._stop()
             raise
         return run
+
+    def _next(self) -> Event:
+        news = self._news.get()
+        if isinstance(news, Exception):
+            raise news
+        return news
 
     def _fold(self, run: Run | None, event: Event) -> Run:
         step = reduce(run, event, self._key)
@@ -103,7 +106,7 @@ class _Check:
             kit = self._kit(progress)
             kit = replace(kit, sandbox=_Stoppable(kit.sandbox, self._stopped))
             result = look(agent.plan, self._work(agent.plan), kit, self._agent_for)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that joins
             self._news.put(error)
         else:
             self._news.put(AgentFinished(at=self._clock(), agent=name, attempt=attempt, result=result))

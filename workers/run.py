@@ -6,35 +6,30 @@ The same code serves a job from the queue and `assay check` on somebody's desk.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
-from bot.domain.findings import AgentResult, Finding, Outcome, Place, with_fingerprints
+from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
-from bot.domain.run import Phase, Run, RunKey
+from bot.domain.run import AgentState, Phase, Run, RunKey
 from bot.errors import AssayError, Gone, Unavailable
-from config.repository import Report
 from workers.agent import Agent, Kit, Work
 from workers.checkout import Mirrors, Trees, scratch
+from workers.results import WORDS_LIMIT, settle
 
 log = logging.getLogger(__name__)
 
-_MESSAGE_LIMIT = 4_000
-_FINDINGS_LIMIT = 100_000
 # Seconds between tries to fetch from a server that is away.
 _PAUSES = (1, 5, 15)
-_PLACES: dict[Report, tuple[Place, ...]] = {
-    "added": ("added",),
-    "context": ("added", "context"),
-    "file": ("added", "context", "file"),
-    "all": ("added", "context", "file", "elsewhere"),
-}
+# Seconds between two looks whether anybody still waits.
+_WATCH = 1.0
 
 
 def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan], Agent]) -> AgentResult:
@@ -43,63 +38,14 @@ def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan],
     if reason := skipped_by_paths(plan, tuple(work.diff.files)):
         return AgentResult(outcome=Outcome.SKIPPED, reason=reason)
     try:
-        result = agent_for(plan).run(work, kit)
+        result = settle(agent_for(plan).run(work, kit), plan, work.diff, work.root, kit.redact)
     except AssayError as error:
-        result = AgentResult(outcome=Outcome.ERROR, reason=kit.redact(str(error))[:_MESSAGE_LIMIT])
+        result = AgentResult(outcome=Outcome.ERROR, reason=kit.redact(str(error))[:WORDS_LIMIT])
     except Exception as error:
         log.exception("agent %s failed", plan.name)
-        words = kit.redact(f"{type(error).__name__}: {error}")[:_MESSAGE_LIMIT]
+        words = kit.redact(f"{type(error).__name__}: {error}")[:WORDS_LIMIT]
         result = AgentResult(outcome=Outcome.ERROR, reason=f"a fault in the agent: {words}")
-    settled = settle(result, plan, work.diff, work.root)
-    return settled.model_copy(update={"seconds": round(time.monotonic() - begun, 3)})
-
-
-def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path) -> AgentResult:
-    """Place each finding in the diff, drop those that `report` leaves out, and give the rest their identity.
-
-    `clean` and `findings` follow from what is left; the other outcomes stand.
-    """
-    kept = _PLACES[plan.report]
-    placed = [_placed(finding, plan.name, diff) for finding in result.findings[:_FINDINGS_LIMIT]]
-    lines = _Lines(root)
-    findings = with_fingerprints((f for f in placed if f.place in kept or not f.path), lines.line)
-    outcome = result.outcome
-    if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
-        outcome = Outcome.FINDINGS if any(finding.new for finding in findings) else Outcome.CLEAN
-    return result.model_copy(update={"findings": findings, "outcome": outcome})
-
-
-def _placed(finding: Finding, agent: str, diff: Diff) -> Finding:
-    update: dict[str, object] = {
-        "place": diff.place(finding.path, finding.start_line, finding.last_line),
-        "sources": (f"{agent}/{finding.tool}",),
-        "message": finding.message[:_MESSAGE_LIMIT],
-        "evidence": finding.evidence[: 4 * _MESSAGE_LIMIT],
-    }
-    first, last = finding.start_line, finding.last_line
-    if finding.replacement is not None and not (first and last and diff.commentable(finding.path, first, last)):
-        update["replacement"] = None
-    return finding.model_copy(update=update)
-
-
-class _Lines:
-    """The text of single lines, each file read once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
-        self._files: dict[str, list[str]] = {}
-
-    def line(self, path: str, number: int) -> str:
-        if path not in self._files:
-            self._files[path] = self.lines(path)
-        lines = self._files[path]
-        return lines[number - 1] if 0 < number <= len(lines) else ""
-
-    def lines(self, path: str) -> list[str]:
-        file = (self._root / path).resolve()
-        if not file.is_relative_to(self._root) or not file.is_file():
-            return []
-        return file.read_text("utf-8", "replace").split("\n")
+    return result.model_copy(update={"seconds": round(time.monotonic() - begun, 3)})
 
 
 # -- jobs
@@ -115,20 +61,22 @@ class Runs(Protocol):
 
     def load(self, key: RunKey) -> Stored | None: ...
     def update(self, key: RunKey, event: Event) -> Run | None: ...
+    def stopped(self, key: RunKey, agent: str, attempt: int) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
-    `kit(progress)` makes an agent's tools."""
+    `kit(progress, cancelled)` makes an agent's tools, which come to an end when the event is set."""
 
     runs: Runs
     mirrors: Mirrors
     work_dir: Path
     read_token: Callable[[int, str], str | None]
     agent_for: Callable[[AgentPlan], Agent]
-    kit: Callable[[Callable[[str], None]], Kit]
+    kit: Callable[[Callable[[str], None], threading.Event], Kit]
     clock: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
 
 
 def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> None:
@@ -140,12 +88,40 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> None:
         log.info("%s: %s attempt %d is no longer wanted", key, name, attempt)
         return
     bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt))
+    with _watched(bench, key, agent) as cancelled:
 
-    def progress(message: str) -> None:
-        bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=message))
+        def progress(message: str) -> None:
+            said = kit.redact(message)[:WORDS_LIMIT]
+            bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=said))
 
-    result = _look_at_commit(bench, run, agent.plan, bench.kit(progress))
+        kit = bench.kit(progress, cancelled)
+        result = _look_at_commit(bench, run, agent.plan, kit)
+    if cancelled.is_set():
+        result = AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more")
     bench.runs.update(key, AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=result))
+
+
+@contextmanager
+def _watched(bench: Bench, key: RunKey, agent: AgentState) -> Iterator[threading.Event]:
+    """Yields an event that is set as soon as nobody waits for this attempt any more."""
+    cancelled, done = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_WATCH):
+            try:
+                if bench.runs.stopped(key, agent.plan.name, agent.attempt):
+                    cancelled.set()
+                    return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go better
+                log.warning("%s: cannot tell whether %s is still wanted: %s", key, agent.plan.name, error)
+
+    thread = threading.Thread(target=watch, name=f"watch-{agent.plan.name}", daemon=True)
+    thread.start()
+    try:
+        yield cancelled
+    finally:
+        done.set()
+        thread.join()
 
 
 def _look_at_commit(bench: Bench, run: Run, plan: AgentPlan, kit: Kit) -> AgentResult:
@@ -159,27 +135,33 @@ def _look_at_commit(bench: Bench, run: Run, plan: AgentPlan, kit: Kit) -> AgentR
             reason=f"the repository could not be fetched: {kit.redact(str(error))}",
             remedy="run it again when GitHub can be reached",
         )
+    try:
+        with scratch(bench.work_dir / "runs") as folder:
+            return look(plan, _prepare(trees, run, plan, folder), kit, bench.agent_for)
+    except (AssayError, OSError) as error:
+        words = kit.redact(str(error))[:WORDS_LIMIT]
+        return AgentResult(outcome=Outcome.ERROR, reason=f"the commit's files could not be written: {words}")
+
+
+def _prepare(trees: Trees, run: Run, plan: AgentPlan, folder: Path) -> Work:
     sha, base_sha = run.key.sha, run.base_sha
-    with scratch(bench.work_dir / "runs") as folder:
-        root = folder / "head"
-        trees.write(sha, root)
-        diff = trees.diff(base_sha, sha)
-        pull = next((pull for pull in run.pulls if pull.live), None)
-        work = Work(
-            repository=run.key.repository,
-            sha=sha,
-            root=root,
-            base=partial(base_files, trees, base_sha, folder / "base"),
-            diff=diff,
-            patch=partial(trees.patch, base_sha, sha),
-            files=diff.paths,
-            settings=plan.settings,
-            timeout=plan.timeout,
-            trusted=run.trusted,
-            title=pull.title if pull else "",
-            description=pull.body if pull else "",
-        )
-        return look(plan, work, kit, bench.agent_for)
+    trees.write(sha, folder / "head")
+    diff = trees.diff(base_sha, sha)
+    pull = next((pull for pull in run.pulls if pull.live), None)
+    return Work(
+        repository=run.key.repository,
+        sha=sha,
+        root=folder / "head",
+        base=partial(base_files, trees, base_sha, folder / "base"),
+        diff=diff,
+        patch=partial(trees.patch, base_sha, sha),
+        files=diff.paths,
+        settings=plan.settings,
+        timeout=plan.timeout,
+        trusted=run.trusted,
+        title=pull.title if pull else "",
+        description=pull.body if pull else "",
+    )
 
 
 def base_files(trees: Trees, base: str | None, folder: Path) -> Path | None:
@@ -201,5 +183,5 @@ def _fetch(bench: Bench, run: Run) -> Trees:
             if pause is None:
                 raise
             log.info("%s: fetching again in %d s: %s", run.key, pause, error)
-            time.sleep(pause)
+            bench.sleep(pause)
     raise AssertionError("unreachable")

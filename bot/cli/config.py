@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
-from bot.domain.plan import AgentPlan, plan, skipped_by_paths
-from bot.domain.triggers import Manual
-from bot.intake import CONFIG_FILE
-from config.reading import Layer, Reading, read
+from bot.cli.forecast import Forecast, forecast
+from bot.cli.orders import orders, read_file
+from bot.domain.verdict import count
+from bot.domain.wording import duration
+from config.document import MAX_BYTES
+from config.reading import CONFIG_FILE, Layer, read
 from config.schema import json_schema
-from workers.local import Desk, open_desk
+from workers.desk import Desk, open_desk
+
+_NOT_VALID = 1
 
 
 @click.group()
 def config() -> None:
-    """Validate and explain .github/assay.yml."""
+    """Validate and explain .github/assay.yml.
+
+    \b
+    Examples:
+      assay config validate                        the file of this repository
+      git show main:.github/assay.yml | assay config validate -
+      assay config explain                         what would run here, and why
+      assay config schema > assay.schema.json      for your editor
+    """
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path), default=Path(CONFIG_FILE))
-def validate(file: Path) -> int:
-    """Check FILE (by default .github/assay.yml; - is standard input). Exit code 1 when it is not valid."""
-    reading = _read(str(file), sys.stdin.read() if str(file) == "-" else _text(file))
+@click.argument("file", default=CONFIG_FILE)
+def validate(file: str) -> int:
+    """Check FILE, by default .github/assay.yml; - is standard input.
+
+    Exit codes: 0 valid, 1 not valid, 2 cannot be read.
+    """
+    # One byte beyond the limit, so that the reading sees that it is too large.
+    text = sys.stdin.buffer.read(MAX_BYTES + 1).decode("utf-8", "replace") if file == "-" else read_file(Path(file))
+    name = "standard input" if file == "-" else file
+    reading = read([Layer(name="this file", file=name, text=text)])
     for problem in reading.problems:
         click.echo(str(problem), err=True)
     if reading.problems:
-        return 1
-    click.echo(f"{file}: valid")
+        return _NOT_VALID
+    click.echo(f"{name}: valid")
     for key in reading.config.not_acted_on():
         click.echo(f"note: this version of Assay does not act on `{key}`")
     return 0
@@ -47,59 +66,41 @@ def schema() -> None:
 
 @config.command()
 @click.argument("path", default=".", type=click.Path(path_type=Path))
-@click.option("--base", metavar="REV", help="Compare with this commit, branch or tag.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--base", metavar="REV", help="Compare with this commit, branch or tag, as `assay check` does.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 def explain(path: Path, base: str | None, as_json: bool) -> int:
-    """Say what would run for the repository at PATH as it stands, and why."""
-    with open_desk(path, base, everything=False) as desk:
-        file = desk.root / CONFIG_FILE
-        reading = _read(CONFIG_FILE, _text(file) if file.is_file() else None)
-        if reading.problems:
-            for problem in reading.problems:
-                click.echo(str(problem), err=True)
-            return 1
-        orders = plan(reading.config, Manual(), reading.source)
-        rows = [(agent, _why(agent, desk)) for agent in orders.agents]
-    disabled = [name for name, agent in reading.config.agents.by_name().items() if not agent.enabled]
+    """Say what `assay check` would run for the repository at PATH as it stands, and why. Runs no agent."""
+    with open_desk(path, base) as desk:
+        plan, reading = orders(desk)
+        rows = [forecast(agent, desk) for agent in plan.agents]
+    off = [name for name, agent in reading.config.agents.by_name().items() if not agent.enabled]
+    rows += [Forecast(name, (f"agents.{name}.enabled is false",), runs=False) for name in off]
     if as_json:
-        agents = [agent.model_dump(mode="json") | {"will": why} for agent, why in rows]
-        click.echo(json.dumps({"source": orders.source, "agents": agents, "disabled": disabled}, indent=2))
+        agents = [asdict(row) for row in rows]
+        click.echo(json.dumps({"source": plan.source, "base": desk.base.commit, "agents": agents}, indent=2))
         return 0
     console = Console(highlight=False)
-    base_name = desk.base[:12] if desk.base else "nothing"
-    console.print(f"Configuration: {escape(orders.source)}")
-    console.print(f"Compared with {base_name}: {len(desk.diff.files)} changed files", end="\n\n")
-    table = Table("agent", "will", "required", "fails on", "reports", "at most", box=None, pad_edge=False)
-    for agent, why in rows:
-        limit = agent.fail_on.value if agent.fail_on else "never"
-        required = "yes" if agent.required else "no"
-        table.add_row(agent.name, escape(why), required, limit, agent.report, f"{agent.timeout} s")
-    for name in disabled:
-        table.add_row(name, "not run: enabled is false", "", "", "", "")
-    console.print(table)
-    for notice in orders.notices:
-        console.print(escape(f"\nnote: {notice}"))
+    _introduce(console, desk, plan.source)
+    for row in rows:
+        _show(console, row)
+    for notice in plan.notices:
+        console.print(Text(f"\nnote: {notice}"), soft_wrap=True)
     return 0
 
 
-def _why(agent: AgentPlan, desk: Desk) -> str:
-    if reason := agent.skip or skipped_by_paths(agent, tuple(desk.diff.files)):
-        return f"be skipped: {reason}"
-    command = agent.settings.get("run")
-    if command:
-        return f"run: {command}"
-    if agent.kind in ("lint", "security"):
-        tools = agent.settings.get("tools")
-        return "run: tools by the changed files" if tools == "auto" else f"run: {', '.join(tools or ())}"
-    return "run: the test suite that is found" if agent.kind == "test" else "run"
+def _introduce(console: Console, desk: Desk, source: str) -> None:
+    console.print(Text(f"Configuration: {source}"), soft_wrap=True)
+    console.print(Text(f"{count(len(desk.diff.files), 'file')} changed since {desk.base.words}"), soft_wrap=True)
 
 
-def _read(name: str, text: str | None) -> Reading:
-    return read([Layer(name="this file", file=name, text=text)])
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError as error:
-        raise click.ClickException(f"{file} cannot be read: {error.strerror}") from None
+def _show(console: Console, row: Forecast) -> None:
+    sign = Text("▸ ", "green") if row.runs else Text("– ", "yellow")
+    console.print()
+    console.print(sign + Text(row.agent, "bold") + Text("" if row.runs else "  does not run", "dim"))
+    lines = [Text(reason) for reason in row.why]
+    if row.runs:
+        part = "required" if row.required else "optional: it never fails the verdict"
+        limit = duration(row.timeout).removesuffix(" 0 s").removesuffix(" 0 min")
+        lines.append(Text(f"{part}; fails on {row.fail_on}; reports {row.report}; at most {limit}", "dim"))
+    for line in lines:
+        console.print(Padding(line, (0, 0, 0, 2)))

@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader of our output has left (`assay runs | head`). Python would complain at exit about what is unsaid.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _READER_LEFT
+    if code == _INTERRUPTED:
+        # At once: Python would wait for threads, and one of them perhaps for a model's answer.
+        os._exit(code)
     sys.exit(code)
 
 

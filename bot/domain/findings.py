@@ -172,21 +172,22 @@ class AgentResult(Frozen):
     log: Text = ""
 
 
-_SPACE = re.compile(r"\s+")
+# What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.
+_FORM = re.compile(r"[\s'\"`(),;]+")
 _NUMBER = re.compile(r"\d+")
 
 
 def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
     """Give each finding an identity that survives moved lines.
 
-    It is made of tool, rule, path and the text of its first line (`line_of(path, line)`, white space folded), counted
-    where that repeats; a finding without a line uses its message with the numbers left out.
+    It is made of tool, rule, path and the text of its first line (`line_of(path, line)`, without what a formatter may
+    change of it), counted where that repeats; a finding without a line uses its message with the numbers left out.
     """
     seen: Counter[str] = Counter()
     named = []
     for finding in findings:
         text = line_of(finding.path, finding.start_line) if finding.start_line else ""
-        text = _SPACE.sub(" ", text).strip() or _NUMBER.sub("0", finding.message)
+        text = _FORM.sub(" ", text).strip() or _NUMBER.sub("0", finding.message)
         identity = f"{finding.tool}\0{finding.rule}\0{finding.path}\0{text}"
         seen[identity] += 1
         digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[:20]

@@ -5,19 +5,22 @@ from __future__ import annotations
 from pydantic import Field
 
 from bot.domain.model import Frozen
-from bot.domain.views import Known
+from bot.domain.views import Known, Status
 
 
 class CheckRecord(Frozen):
     """One check run as last written. `id` is None until GitHub has given one, `digest` is of the view without its
-    annotations, `annotations` how many went out. `doubtful` is set before a write and cleared after it: where it is
-    still set, nobody knows whether the write arrived."""
+    annotations, `annotations` how many went out and `noted` the digest of the list they are the beginning of.
+    `written_at` is in seconds since the epoch. `doubtful` is set before a write and cleared after it: where it is still
+    set, nobody knows whether the write arrived."""
 
     external_id: str
     id: int | None = None
+    status: Status = "queued"
     digest: str = ""
     annotations: int = 0
-    completed: bool = False
+    noted: str = ""
+    written_at: float = 0.0
     doubtful: bool = False
 
 

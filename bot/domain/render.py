@@ -9,7 +9,7 @@ from bot.domain.markdown import bullets, clip, details, fence, fit, plain, table
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, verdict
-from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView
+from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView, Status
 from bot.domain.wording import (
     agent_time,
     cost_words,
@@ -40,6 +40,19 @@ def checks(run: Run) -> tuple[CheckView, ...]:
     return (*first, _joined(run))
 
 
+def set_aside(name: str, external_id: str) -> CheckView:
+    """The end of a check that the run does not have any more: of an agent left out by now, of an attempt that another
+    one replaced, of a configuration that has been mended. Only the last lets a merge pass."""
+    return CheckView(
+        name=name,
+        external_id=external_id,
+        status="completed",
+        conclusion=Conclusion.NEUTRAL if name == CONFIG else Conclusion.CANCELLED,
+        title="No longer part of this run",
+        summary=f"The check `{JOINED}` has the verdict.",
+    )
+
+
 def check_name(agent: str) -> str:
     return f"{JOINED} / {agent}"
 
@@ -56,10 +69,7 @@ def _title(text: str) -> str:
 
 
 def _agent(run: Run, agent: AgentState) -> CheckView:
-    statuses: dict[Phase, Literal["queued", "in_progress", "completed"]] = {
-        Phase.RUNNING: "in_progress",
-        Phase.DONE: "completed",
-    }
+    statuses: dict[Phase, Status] = {Phase.RUNNING: "in_progress", Phase.DONE: "completed"}
     noted = _noted(agent)
     return CheckView(
         name=check_name(agent.plan.name),

@@ -14,6 +14,8 @@ from bot.domain.verdict import Conclusion
 TEXT_LIMIT = 60_000
 ANNOTATIONS_A_CALL = 50
 
+Status = Literal["queued", "in_progress", "completed"]
+
 
 class Annotation(Frozen):
     """A note on lines of a file. Columns count only where both lines are the same."""
@@ -41,7 +43,7 @@ class CheckView(Frozen):
 
     name: str
     external_id: str
-    status: Literal["queued", "in_progress", "completed"]
+    status: Status
     conclusion: Conclusion | None = None
     title: str
     summary: str

@@ -126,10 +126,15 @@ class _PullOfCheck(_Part):
     base: _Base | None = None
 
 
+class _SuiteOfRun(_Part):
+    head_branch: _Text | None = None
+
+
 class _Run(_Part):
     name: _Text
     head_sha: _Sha
     external_id: _Text | None = None
+    check_suite: _SuiteOfRun | None = None
     app: _HasId | None
     pull_requests: tuple[_PullOfCheck, ...] = ()
 
@@ -306,6 +311,7 @@ def _check_run(delivery: _Delivery) -> Received | Ignored:
     return CheckRerun(
         **delivery.origin(payload.repository),
         sha=run.head_sha,
+        branch=(run.check_suite and run.check_suite.head_branch) or "",
         check_name=run.name,
         external_id=run.external_id or "",
         pulls=_numbers(run.pull_requests, payload.repository),
@@ -322,10 +328,10 @@ def _check_suite(delivery: _Delivery) -> Received | Ignored:
         return Ignored(reason=reason)
     origin = delivery.origin(payload.repository)
     pulls = _numbers(suite.pull_requests, payload.repository)
+    about = {**origin, "sha": suite.head_sha, "branch": suite.head_branch or "", "pulls": pulls}
     if delivery.action == "rerequested":
-        return CheckRerun(**origin, sha=suite.head_sha, check_name=None, external_id="", pulls=pulls, failed_only=False)
-    branch, before = suite.head_branch or "", _real(suite.before)
-    return SuiteRequested(**origin, sha=suite.head_sha, branch=branch, before=before, pulls=pulls)
+        return CheckRerun(**about, check_name=None, external_id="", failed_only=False)
+    return SuiteRequested(**about, before=_real(suite.before))
 
 
 def _not_ours(delivery: _Delivery, app: _HasId | None) -> str:

@@ -44,10 +44,12 @@ class CheckRerun(FromRepository):
     """A person asks for checks to run again: the one of this name, or (`check_name` None) all of the commit.
 
     `external_id` is the one Assay gave the check, `pulls` the numbers of pull requests with this head, as far as
-    GitHub knows (never those from forks). `failed_only` leaves out what passed.
+    GitHub knows (never those from forks). `branch` is the branch of this repository that was pushed with the commit,
+    empty where GitHub knows none, as for a fork's. `failed_only` leaves out what passed.
     """
 
     sha: str
+    branch: str
     check_name: str | None
     external_id: str
     pulls: tuple[int, ...]

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,12 @@ from bot.demo.github import StandInGitHub
 from bot.demo.github_state import CheckRun
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
+from bot.github.client import App
 from bot.queues import QUEUES, AllowedJob, Queues
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.web import create_app
+from config.settings import Settings
 
 REPOSITORY = "octo/demo"
 CONFIG = ".github/assay.yml"
@@ -58,10 +61,12 @@ class _Worker(SimpleWorker):
 class Assay:
     """The running application, and what GitHub shows of it."""
 
-    def __init__(self, github: StandInGitHub, store: Store) -> None:
+    def __init__(self, github: StandInGitHub, store: Store, waits: list[float]) -> None:
         self.github = github
         self.store = store
         self.redis = store.redis
+        # The pauses that Assay would have made, in seconds: nobody waits in a test.
+        self.waits = waits
 
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
@@ -131,6 +136,18 @@ def running(
     caches = (bot.wiring.settings, bot.wiring.control, workers.wiring.bench)
     for cached in caches:
         cached.cache_clear()
+    apps, waits = list[App](), list[float]()
+
+    def make_app(chosen: Settings) -> App:
+        app = chosen.require_app()
+        key = app.private_key.get_secret_value()
+        apps.append(App(int(app.app_id), key, api_url=chosen.github_api_url, sleep=waits.append))
+        return apps[-1]
+
+    bench = workers.wiring.bench
+    patch.setattr(bot.wiring, "make_app", make_app)
+    patch.setattr(workers.wiring, "make_app", make_app)
+    patch.setattr(workers.wiring, "bench", lambda: replace(bench(), sleep=waits.append))
     chosen = bot.wiring.settings()
     store = bot.wiring.make_store(chosen)
     queues = Queues(redis)
@@ -142,10 +159,12 @@ def running(
     thread.start()
     github.webhook_url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook"
     try:
-        yield Assay(github, store)
+        yield Assay(github, store, waits)
     finally:
         server.should_exit = True
         thread.join(10)
+        for made in apps:
+            made.close()
         store.redis.close()
         for cached in caches:
             cached.cache_clear()

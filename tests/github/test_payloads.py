@@ -65,7 +65,9 @@ def pull(action: str, /, pull_request: dict[str, Any] | None = None, **changes: 
 
 def check_run(action: str, app: int | None = APP, **changes: Any) -> dict[str, Any]:
     pulls = [{"number": 5, "base": {"repo": {"id": 99}}}, {"number": 800, "base": {"repo": {"id": 1}}}]
-    run = {"name": "assay / test", "head_sha": NEW, "external_id": "octo/spoon:1", "pull_requests": pulls}
+    suite = {"id": 1, "head_branch": "main"}
+    run: dict[str, Any] = {"name": "assay / test", "head_sha": NEW, "external_id": "octo/spoon:1"}
+    run |= {"check_suite": suite, "pull_requests": pulls}
     return COMMON | {"action": action, "check_run": run | {"app": {"id": app} if app else None}} | changes
 
 
@@ -162,6 +164,7 @@ def test_rerun_of_one_check() -> None:
         repository="octo/spoon",
         default_branch="main",
         sha=NEW,
+        branch="main",
         check_name="assay / test",
         external_id="octo/spoon:1",
         pulls=(5,),

@@ -158,9 +158,7 @@ def test_file_that_cannot_be_read_is_not_passed_over(repository: Repository) -> 
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_developer_s_git_settings_change_nothing(
-    repository: Repository, settings: dict[str, str]
-) -> None:
+def test_developer_s_git_settings_change_nothing(repository: Repository, settings: dict[str, str]) -> None:
     repository.write("kept.py", "A = 1\n\n\nA = 2\n")
     repository.write("sub/ünï.py", "X = 1\n")
     (repository.root / "old name.py").rename(repository.root / "sub/name.py")
@@ -196,9 +194,7 @@ def test_environment_of_a_hook_leads_nowhere_else(
 # -- which repository
 
 
-def test_folder_inside_stands_for_the_whole_repository(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_inside_stands_for_the_whole_repository(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.write("sub/x.py", "X = 1\n")
     repository.write("kept.py", "A = 2\n")
     with open_desk(repository.root / "sub") as desk:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
 from bot.errors import ToolFailed
@@ -77,7 +77,7 @@ def misnamed(agent: str, words: str) -> AgentResult:
 
 def select(tools: Sequence[Tool], target: Target) -> Selection:
     """Share the files out. A file that some tool would read, but that is no text, is `unreadable`."""
-    claimed = {path: [tool for tool in tools if tool.applies(path)] for path in target.files}
+    claimed = {path: _readers(tools, path, tree.interpreter(target.root, path)) for path in target.files}
     kinds = {path: tree.kind(target.root, path) for path, claims in claimed.items() if claims}
     readable = {path for path, kind in kinds.items() if kind == "text"}
     return Selection(
@@ -89,6 +89,15 @@ def select(tools: Sequence[Tool], target: Target) -> Selection:
         unreadable=tuple(NotCovered(what=path, why=kind) for path, kind in kinds.items() if kind != "text"),
         nobodys=tuple(path for path, claims in claimed.items() if not claims),
     )
+
+
+def _readers(tools: Sequence[Tool], path: str, interpreter: str) -> list[Tool]:
+    bare = not PurePosixPath(path).suffix
+    return [
+        tool
+        for tool in tools
+        if (said := tool.interpreters.get(interpreter)) is not False and (tool.applies(path) or (bare and said))
+    ]
 
 
 def run_all(selection: Selection, target: Target, kit: Kit, note: str = "") -> tuple[Scan, ...]:

@@ -37,14 +37,30 @@ class SecurityAgent:
 
 
 def _mark_old(scans: tuple[scan.Scan, ...], target: scan.Target, work: Work, kit: Kit) -> tuple[scan.Scan, ...]:
-    """Findings that the base has too are not new. Where the base cannot be scanned, all count as new."""
-    found = {finding.path for one in scans for finding in one.findings if finding.path}
-    old_paths = {path: old for path in found if (old := _old_path(path, work))}
-    if not old_paths or (base := work.base()) is None:
-        return scans
-    known = _at_base(scans, old_paths, replace(target, root=base), kit)
+    """Findings that the base has too are not new. Where the base cannot be scanned, all count as new.
+
+    It is scanned only for what lies at a change; in a file that the base has, the rest was there before.
+    """
+    found = [finding for one in scans for finding in one.findings if finding.path]
+    touched = {finding.path for finding in found if _touched(finding, work)}
+    old_paths = {path: old for path in {finding.path for finding in found} if (old := _old_path(path, work))}
+    asked = {path: old for path, old in old_paths.items() if path in touched}
+    known: set[str] = set()
+    if asked:
+        if (base := work.base()) is None:
+            return scans
+        known = _at_base(scans, asked, replace(target, root=base), kit)
     line_of = _line_of(target.root)
-    return tuple(replace(one, findings=_compare(one.findings, known, line_of)) for one in scans)
+
+    def is_new(finding: Finding) -> bool:
+        return finding.fingerprint not in known if finding.path in asked else finding.path not in old_paths
+
+    return tuple(replace(one, findings=_compare(one.findings, is_new, line_of)) for one in scans)
+
+
+def _touched(finding: Finding, work: Work) -> bool:
+    place = work.diff.place(finding.path, finding.start_line, finding.last_line)
+    return finding.start_line is None or place in ("added", "context")
 
 
 def _old_path(path: str, work: Work) -> str | None:
@@ -72,9 +88,11 @@ def _at_base(scans: Sequence[scan.Scan], old_paths: Mapping[str, str], target: s
     return known
 
 
-def _compare(findings: Sequence[Finding], known: set[str], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
+def _compare(
+    findings: Sequence[Finding], is_new: Callable[[Finding], bool], line_of: Callable[[str, int], str]
+) -> tuple[Finding, ...]:
     named = with_fingerprints(findings, line_of)
-    return tuple(finding.model_copy(update={"new": finding.fingerprint not in known}) for finding in named)
+    return tuple(finding.model_copy(update={"new": is_new(finding)}) for finding in named)
 
 
 def _line_of(root: Path) -> Callable[[str, int], str]:

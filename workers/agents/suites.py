@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from bot.errors import ToolFailed
@@ -21,7 +23,15 @@ _PYTEST_CONFIG = {
     "tox.ini": "[pytest]",
     "setup.cfg": "[tool:pytest]",
 }
-_TEST_FOLDERS = ("tests", "test")
+_TEST_FILE = re.compile(r"^(test_.*|.*_test)\.py$")
+# A script may be called test_something, too.
+_TEST = re.compile(
+    r"^\s*(async )?def test|^class Test|^class \w+\(.*TestCase|^\s*(import|from) (pytest|unittest)\b", re.MULTILINE
+)
+# Where other people's tests lie, and how much of a tree is looked at.
+_NOT_OURS = {"node_modules", "site-packages", "venv", "vendor", "third_party", "build", "dist"}
+_MOST_FOLDERS = 10_000
+_MOST_CANDIDATES = 200
 # Looked for, not imported: that takes a tenth of a second.
 _HAS_PYTEST = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pytest') is None)"
 _NPM_PLACEHOLDER = "no test specified"
@@ -71,16 +81,18 @@ def _pytest_is_configured(root: Path) -> bool:
 
 
 def has_pytest(root: Path) -> bool:
-    """Whether something in the tree is made for pytest."""
-    places: Iterable[Path] = [root, *(root / folder for folder in _TEST_FOLDERS)]
-    patterns = ("conftest.py", "test_*.py", "*_test.py")
+    """Whether something in the tree is made for pytest, wherever it lies: in a folder of its own or beside the code."""
     return _pytest_is_configured(root) or any(
-        True for place in places if place.is_dir() for pattern in patterns for _ in _python_tests(place, pattern)
+        path.name == "conftest.py" or _TEST.search(_text(root, str(path)))
+        for path in islice(_test_files(root), _MOST_CANDIDATES)
     )
 
 
-def _python_tests(place: Path, pattern: str) -> Iterable[Path]:
-    return place.glob(pattern) if place.name not in _TEST_FOLDERS else place.glob(f"**/{pattern}")
+def _test_files(root: Path) -> Iterator[Path]:
+    for folder, folders, files in islice(os.walk(root), _MOST_FOLDERS):
+        folders[:] = sorted(name for name in folders if name not in _NOT_OURS and not name.startswith("."))
+        place = Path(folder).relative_to(root)
+        yield from (place / name for name in sorted(files) if name == "conftest.py" or _TEST_FILE.match(name))
 
 
 def _has_npm(root: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,14 +11,14 @@ from pathlib import Path
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Severity, Tests
 from bot.errors import Theirs, ToolFailed
 from workers.agent import Case, Completed, Kit, Reader, Work
-from workers.agents import tree
+from workers.agents import missing, tree
 from workers.agents.shell import Reports, Shell, cut_short, last_words, untrusted
 from workers.agents.suites import Suite, configured, detect
 
 # pytest's exit code for a run that collected nothing.
 _NOTHING_COLLECTED = 5
-_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _MOST_FINDINGS = 500
+_UNFINISHED = (Outcome.TIMED_OUT, Outcome.PARTIAL)
 
 # The worst first: how the outcomes of several suites join.
 _WORST = (Outcome.TIMED_OUT, Outcome.ERROR, Outcome.PARTIAL, Outcome.FINDINGS, Outcome.NOT_RUN, Outcome.SKIPPED)
@@ -96,7 +95,8 @@ class TestAgent:
     def _judge(self, ran: Ran, shell: Shell) -> AgentResult:
         """What a suite's end means. Failed tests speak for themselves; without any, a bad end needs another reason."""
         log = shell.tail(ran.completed)
-        failed = [case for case in ran.cases if case.status in ("failed", "error")]
+        bad = {case: missing.needs(case, shell.work.root) for case in ran.cases if case.status in ("failed", "error")}
+        failed, lacking = [case for case in bad if not bad[case]], [name for name in bad.values() if name]
         read = tree.reader(shell.work.root)
         findings = tuple(
             tree.tidy(self._to_finding(case, ran.suite.name, read), shell.work.root, shell.kit.redact)
@@ -104,7 +104,7 @@ class TestAgent:
         )
         result = (
             cut_short(ran.completed, "test", ran.suite.name, log)
-            or _not_installed(ran, failed, shell.work.root)
+            or missing.not_installed(lacking, [case for case in ran.cases if not bad.get(case)])
             or _nothing_ran(ran)
             or (_failed(findings, failed) if findings else None)
             or (_broke(ran, log) if ran.completed.exit_code else None)
@@ -112,9 +112,9 @@ class TestAgent:
         )
         return result.model_copy(
             update={
-                "findings": result.findings or (findings if result.outcome is Outcome.TIMED_OUT else ()),
+                "findings": result.findings or (findings if result.outcome in _UNFINISHED else ()),
                 "tests": _count(ran.cases),
-                "not_covered": tuple(ran.missed),
+                "not_covered": (*result.not_covered, *ran.missed),
                 "seconds": ran.completed.seconds,
                 "remedy": result.remedy or _hint(log),
                 "log": log,
@@ -133,29 +133,9 @@ def _count(cases: Sequence[Case]) -> Tests | None:
     return Tests(passed=by["passed"], failed=by["failed"], errors=by["error"], skipped=by["skipped"])
 
 
-def _not_installed(ran: Ran, failed: Sequence[Case], root: Path) -> AgentResult | None:
-    """Tests that could not even be imported, because the project's dependencies are not there, were not run: that
-    says nothing against the commit. A module of the repository's own that is missing does."""
-    missing = {match[1].split(".")[0] for case in failed if (match := _MISSING_MODULE.search(case.trace))}
-    own = {name for name in missing for folder in (root, root / "src") if _is_module(folder, name)}
-    every = failed and all(case.status == "error" and _MISSING_MODULE.search(case.trace) for case in failed)
-    if not every or own or any(case.status == "passed" for case in ran.cases):
-        return None
-    reason = f"the tests need modules that are not installed: {', '.join(sorted(missing))}"
-    return AgentResult(outcome=Outcome.ERROR, reason=reason[:500], remedy=_install(min(missing)))
-
-
-def _is_module(folder: Path, name: str) -> bool:
-    return (folder / name).is_dir() or (folder / f"{name}.py").is_file()
-
-
-def _install(module: str) -> str:
-    return f"No module named {module}: install the project in agents.test.setup in .github/assay.yml."
-
-
 def _hint(log: str) -> str:
-    match = _MISSING_MODULE.search(log)
-    return _install(match[1]) if match else ""
+    module = missing.module_in(log)
+    return missing.remedy(module) if module else ""
 
 
 def _nothing_ran(ran: Ran) -> AgentResult | None:

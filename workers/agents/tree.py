@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -66,6 +67,20 @@ def _no_file(path: Path) -> Text:
     if path.is_dir() and not path.is_symlink():
         return "a folder"  # a submodule
     return "a link" if path.is_symlink() or path.exists() else "missing"
+
+
+# `#!/usr/bin/env -S FOO=1 python3 -u`: env's options and variables come before the program.
+_SHEBANG = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*(?:\S*/)?)?([A-Za-z][\w+-]*)")
+
+
+def interpreter(root: Path, path: str) -> str:
+    """The program that a script's first line names, without the digits of its version; empty where it names none."""
+    file = within(root, path)
+    if file is None:
+        return ""
+    with file.open("rb") as script:
+        match = _SHEBANG.match(script.readline(256))
+    return match[1].decode("ascii").rstrip("0123456789") if match else ""
 
 
 def reader(root: Path) -> Callable[[str], Sequence[str]]:

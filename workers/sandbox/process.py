@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _OWN_BIN = str(Path(sys.executable).parent)
 _ABSURD = 200_000_000
 # What the launcher may take to clear away the command's processes, beyond its own patience; seconds.
 _CLEARING = 8.0
+# Seconds between two looks whether the work was called off.
+_GLANCE = 0.5
 
 # Git sets these for its hooks; a command that runs git in another folder would be led astray by them.
 _GIT_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"}
@@ -63,14 +66,20 @@ class ProcessSandbox:
 
     `path` is where programs are looked for, beside Assay's own. `environ` is what commands inherit instead of a clean
     environment: for a person's own repository on a person's own machine. Assay's own secrets are left out of it.
+    Once `cancelled` is set, what runs is ended and nothing else begins.
     """
 
     def __init__(
-        self, path: str = os.defpath, environ: Mapping[str, str] | None = None, limits: Limits | None = None
+        self,
+        path: str = os.defpath,
+        environ: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self._environ = None if environ is None else _without_ours(environ)
         self._path = path if environ is None else environ.get("PATH", path)
         self._limits = limits or Limits()
+        self._cancelled = cancelled or threading.Event()
 
     @property
     def level(self) -> str:
@@ -80,10 +89,12 @@ class ProcessSandbox:
         return shutil.which(program, path=self._search(executes_code=False))
 
     def run(self, command: Command) -> Completed:
+        if self._cancelled.is_set():
+            raise ToolFailed(f"{command.argv[0]} was not started: the work was called off")
         program = self._program(command)
         # A home that is gone afterwards, so that no command finds what another one left there.
         with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as scratch:
-            return _Process(command, program, self._env(command, scratch), self._limits).run()
+            return _Process(command, program, self._env(command, scratch), self._limits, self._cancelled).run()
 
     def _search(self, *, executes_code: bool) -> str:
         """Tools are Assay's own; a repository's code gets the operator's python, node and so on before Assay's."""
@@ -125,11 +136,14 @@ def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
 class _Process:
     """One command on its way."""
 
-    def __init__(self, command: Command, program: str, env: Mapping[str, str], limits: Limits) -> None:
+    def __init__(
+        self, command: Command, program: str, env: Mapping[str, str], limits: Limits, cancelled: threading.Event
+    ) -> None:
         self._command = command
         self._argv = [program, *command.argv[1:]]
         self._env = env
         self._limits = limits
+        self._cancelled = cancelled
         self._out = {"stdout": _Bounded(), "stderr": _Bounded(), "status": _Bounded()}
         self._timed_out = False
 
@@ -173,11 +187,13 @@ class _Process:
             for name, stream in (("stdout", launcher.stdout), ("stderr", launcher.stderr), ("status", status)):
                 selector.register(stream or status, selectors.EVENT_READ, name)
             while selector.get_map():
-                for key, _ in selector.select(timeout=max(0.0, deadline - time.monotonic())):
+                for key, _ in selector.select(timeout=min(_GLANCE, max(0.0, deadline - time.monotonic()))):
                     chunk = os.read(key.fd, 1 << 16)
                     self._out[key.data].add(chunk)
                     if not chunk:
                         selector.unregister(key.fileobj)
+                if self._cancelled.is_set():
+                    return
                 absurd = any(out.size > _ABSURD for out in self._out.values())
                 if absurd or time.monotonic() >= deadline:
                     self._timed_out = not absurd

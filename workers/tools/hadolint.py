@@ -1,7 +1,12 @@
-"""hadolint: Dockerfiles. https://github.com/hadolint/hadolint"""
+"""hadolint: Dockerfiles. https://github.com/hadolint/hadolint
+
+Without a configuration of the repository, packages without a version are advice only: distributions drop old versions,
+and a pinned one breaks the build.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +16,21 @@ from workers.tools.output import check_exit, load_json, mappings, span, string
 
 _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.INFO}
 
+# apt, apk, pip, npm, gem, yum, dnf, zypper.
+_UNPINNED = ("DL3008", "DL3013", "DL3016", "DL3018", "DL3028", "DL3033", "DL3037", "DL3041")
+
+# `Dockerfile.dev` is one; these endings say that it is about one, or becomes one.
+_ABOUT = re.compile(
+    r"\.(dockerignore|md|rst|txt|orig|rej|bak|j2|jinja2?|tmpl|tpl|template|mustache|erb|in|m4|py|go|js|ts|rb|rs|java|kt|"
+    r"sh|ya?ml|json|toml)$"
+)
+
 
 def applies(path: str) -> bool:
     name = path.rpartition("/")[2].lower()
-    return name in ("dockerfile", "containerfile") or name.startswith("dockerfile.") or name.endswith(".dockerfile")
+    if name.startswith(("dockerfile.", "containerfile.")):
+        return not _ABOUT.search(name)
+    return name in ("dockerfile", "containerfile") or name.endswith((".dockerfile", ".containerfile"))
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:
@@ -25,16 +41,17 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:
 def parse(output: Output) -> Reading:
     check_exit("hadolint", output.completed, (0, 1))
     results = load_json("hadolint", output.completed.stdout)
-    return Reading(findings=[_finding(result) for result in mappings(results)])
+    return Reading(findings=[_finding(result, chosen=bool(output.config)) for result in mappings(results)])
 
 
-def _finding(result: Mapping[str, Any]) -> Finding:
+def _finding(result: Mapping[str, Any], *, chosen: bool) -> Finding:
     code = string(result.get("code"))
+    severity = _SEVERITY.get(string(result.get("level")), Severity.MEDIUM)
     wiki = "https://www.shellcheck.net/wiki/" if code.startswith("SC") else "https://github.com/hadolint/hadolint/wiki/"
     return Finding(
         tool="hadolint",
         rule=code,
-        severity=_SEVERITY.get(string(result.get("level")), Severity.MEDIUM),
+        severity=Severity.LOW if code in _UNPINNED and not chosen else severity,
         message=string(result.get("message")),
         path=string(result.get("file")),
         url=wiki + code,

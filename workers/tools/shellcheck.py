@@ -1,4 +1,9 @@
-"""ShellCheck: sh and bash scripts. https://www.shellcheck.net/"""
+"""ShellCheck: sh and bash scripts. https://www.shellcheck.net/
+
+Scripts are known by their ending, or by their first line where they have none. Without a `.shellcheckrc` some warnings
+count as no more than advice: that a variable is never used or never set cannot be known of files that are sourced, a
+file without a shebang is most often one of those, and `local x="$(…)"` is what most scripts do.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,9 @@ from workers.tools.output import check_exit, load_json, mapping, mappings, numbe
 
 _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.INFO}
 
-# A sourced file that was not given to it, and a shell (zsh) that it does not know: both say nothing about the script.
+_ADVICE = ("SC2034", "SC2148", "SC2154", "SC2155")
+
+# A sourced file that was not given to it, and a shell that it does not know: both say nothing about the script.
 _BESIDE_THE_POINT = "SC1090,SC1091,SC1071"
 
 
@@ -29,10 +36,11 @@ def parse(output: Output) -> Reading:
 
 def _finding(comment: Mapping[str, Any], output: Output) -> Finding:
     path, code = string(comment.get("file")), f"SC{comment.get('code')}"
+    advice = code in _ADVICE and output.config is None
     finding = Finding(
         tool="shellcheck",
         rule=code,
-        severity=_SEVERITY.get(string(comment.get("level")), Severity.MEDIUM),
+        severity=Severity.LOW if advice else _SEVERITY.get(string(comment.get("level")), Severity.MEDIUM),
         message=string(comment.get("message")),
         path=path,
         url=f"https://www.shellcheck.net/wiki/{code}",
@@ -63,4 +71,6 @@ TOOL = Tool(
     licence="GPL-3.0",
     configs={".shellcheckrc": "", "shellcheckrc": ""},
     searches=True,
+    interpreters=dict.fromkeys(("sh", "bash", "dash", "ash", "ksh", "bats"), True)
+    | dict.fromkeys(("zsh", "fish", "csh", "tcsh", "elvish", "nu", "pwsh", "python", "perl", "ruby", "node"), False),
 )

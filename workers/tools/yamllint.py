@@ -1,4 +1,9 @@
-"""yamllint: YAML. https://yamllint.readthedocs.io/"""
+"""yamllint: YAML. https://yamllint.readthedocs.io/
+
+Without a configuration of the repository only two rules are more than advice: what is no YAML, and keys that stand
+twice. Of the rest, yamllint's `relaxed` set is kept without the rules on which good files differ: the length of lines
+and how lists are indented. `document-start`, `truthy` (`on:` in workflows) and `comments` are not in it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,9 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools.output import check_exit, span, words
 
-# Without a configuration of the repository, what is a matter of taste is no more than a warning.
 _DEFAULT = (
-    "{extends: relaxed, rules: {line-length: disable, trailing-spaces: {level: warning}, "
-    "new-line-at-end-of-file: {level: warning}, new-lines: {level: warning}, indentation: {level: warning, "
-    "indent-sequences: consistent}}}"
+    "{extends: relaxed, rules: {line-length: disable, indentation: disable, trailing-spaces: {level: warning}, "
+    "new-line-at-end-of-file: {level: warning}, new-lines: {level: warning}}}"
 )
 _LINE = re.compile(
     r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): \[(?P<level>\w+)\] (?P<message>.*?)(?: \((?P<rule>[\w-]+)\))?$"

@@ -1,4 +1,8 @@
-"""zizmor: GitHub Actions workflows. https://docs.zizmor.sh/"""
+"""zizmor: GitHub Actions workflows. https://docs.zizmor.sh/
+
+What it is not sure of counts one step less. Without a configuration of the repository, an action named by a tag is
+advice, the more so one of GitHub's own: most workflows do, and every update of a version would bring it up anew.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from workers.agent import Completed, Output, Reading, Tool
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string
 
 _SEVERITY = {"High": Severity.HIGH, "Medium": Severity.MEDIUM, "Low": Severity.LOW, "Informational": Severity.INFO}
+_STEPS = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH)
+_GITHUBS = re.compile(r"""\buses:\s*["']?(actions|github)/""")
 _WORKFLOW = re.compile(r"^\.github/workflows/[^/]+\.ya?ml$|(^|/)action\.ya?ml$")
 _COMPLETED = re.compile(r" completed (.+)$", re.MULTILINE)
 _NO_INPUTS = 3
@@ -33,7 +39,7 @@ def parse(output: Output) -> Reading:
         if file not in audited
     ]
     results = load_json("zizmor", completed.stdout) if completed.exit_code == 0 else []
-    findings = [_finding(result) for result in mappings(results) if not result.get("ignored")]
+    findings = [_finding(result, output) for result in mappings(results) if not result.get("ignored")]
     return Reading(findings=findings, unread=unread)
 
 
@@ -42,7 +48,7 @@ def _why(completed: Completed) -> str:
     return "; ".join(filter(None, warnings))[:300] or "no reason given"
 
 
-def _finding(result: Mapping[str, Any]) -> Finding:
+def _finding(result: Mapping[str, Any], output: Output) -> Finding:
     determinations = mapping(result.get("determinations"))
     locations = list(mappings(result.get("locations")))
     primary = next((one for one in locations if mapping(one.get("symbolic")).get("kind") == "Primary"), None)
@@ -50,10 +56,10 @@ def _finding(result: Mapping[str, Any]) -> Finding:
     concrete = mapping(mapping((primary or {}).get("concrete")).get("location"))
     start, end = mapping(concrete.get("start_point")), mapping(concrete.get("end_point"))
     annotation = string(symbolic.get("annotation"))
-    return Finding(
+    finding = Finding(
         tool="zizmor",
         rule=string(result.get("ident")),
-        severity=_SEVERITY.get(string(determinations.get("severity")), Severity.MEDIUM),
+        severity=_severity(determinations),
         message=": ".join(filter(None, (string(result.get("desc")), annotation))),
         path=string(mapping(mapping(symbolic.get("key")).get("Local")).get("verbatim_path")),
         url=string(result.get("url")) or None,
@@ -64,6 +70,16 @@ def _finding(result: Mapping[str, Any]) -> Finding:
             _from_zero(end.get("column")),
         ),
     )
+    if finding.rule != "unpinned-uses" or output.config:
+        return finding
+    line = "".join(output.read(finding.path)[(finding.start_line or 1) - 1 : finding.start_line])
+    return finding.model_copy(update={"severity": Severity.LOW if _GITHUBS.search(line) else Severity.MEDIUM})
+
+
+def _severity(determinations: Mapping[str, Any]) -> Severity:
+    severity = _SEVERITY.get(string(determinations.get("severity")), Severity.MEDIUM)
+    unsure = determinations.get("confidence") == "Low"
+    return _STEPS[max(_STEPS.index(severity) - unsure, 0)]
 
 
 def _from_zero(value: Any) -> int | None:

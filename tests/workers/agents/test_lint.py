@@ -139,6 +139,47 @@ def test_hostile_file_names_are_files_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(f.path for f in result.findings) == sorted(names)
 
 
+def test_scripts_without_an_ending_are_known_by_their_first_line(tmp_path: Path) -> None:
+    files = {
+        "bin/run": "#!/usr/bin/env bash\necho $1\n",
+        "libexec/shop---version": "#!/bin/sh -e\necho $1\n",
+        "bin/tool": "#!/usr/bin/env -S PYTHONUTF8=1 python3.11 -u\nimport os\n",
+        "bin/serve": "#!/usr/bin/env node\n",
+        "LICENSE": "echo $1\n",
+    }
+    result = Stage(tmp_path, files).run(AGENT)
+    assert {(f.tool, f.rule, f.path) for f in result.findings} == {
+        ("shellcheck", "SC2086", "bin/run"),
+        ("shellcheck", "SC2086", "libexec/shop---version"),
+        ("ruff", "F401", "bin/tool"),
+    }
+    assert {one.what for one in result.not_covered} == {"bin/serve", "LICENSE"}
+
+
+def test_shells_that_shellcheck_does_not_know_are_said_to_be_unread(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"a.sh": "#!/bin/zsh\necho ${(q)1}\n", "b.sh": "#!/bin/sh\n"}).run(AGENT)
+    assert (result.outcome, result.covered) == (Outcome.CLEAN, ("b.sh",))
+    assert [(one.what, one.why) for one in result.not_covered] == [("a.sh", "no linter reads it")]
+
+
+def test_the_ending_decides_where_the_first_line_names_nobody(tmp_path: Path) -> None:
+    files = {"a.py": "#!/usr/bin/env -S uv run --script\nimport os\n", "t.py": "#!/bin/sh\nimport os\n"}
+    assert {(f.tool, f.path) for f in Stage(tmp_path, files).run(AGENT).findings} == {
+        ("ruff", "a.py"),
+        ("ruff", "t.py"),
+    }
+
+
+def test_without_configuration_taste_is_left_out(tmp_path: Path) -> None:
+    files = {
+        "app.py": 'import sys\nimport os\n\nprint("%s" % dict(a=os.name), sys.argv)\n',
+        "shop/__init__.py": "from shop.cart import *\nfrom shop.cart import Cart\n",
+        "new.py": "type Pair[T] = tuple[T, T]\n",
+        ".github/workflows/ci.yml": f"on: push\njobs:\n  test:\n    steps:\n    - run: {'x' * 100} # long\n",
+    }
+    assert Stage(tmp_path, files).run(AGENT).findings == ()
+
+
 def test_links_are_not_linted(tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text("import os\n")
     (tmp_path / "head").mkdir()

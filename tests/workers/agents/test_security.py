@@ -103,6 +103,22 @@ def test_the_base_is_scanned_only_where_something_was_found(tmp_path: Path) -> N
     assert set(result.covered) == set(files)
 
 
+def test_what_stands_far_from_the_change_was_there_before(tmp_path: Path) -> None:
+    """Nor is the base scanned for it, or even written."""
+    sandbox = Watching()
+    base = SHELL + "\n" * 20 + "X = 1\n"
+    stage = Stage(tmp_path, {"app.py": base + "Y = 1\n"}, base={"app.py": base}, sandbox=sandbox, settings=BANDIT)
+    assert [f.new for f in stage.run(AGENT).findings if f.rule == "B602"] == [False]
+    assert not [one for one in sandbox.commands if one.cwd == tmp_path / "base"]
+
+
+def test_a_formatter_makes_no_finding_new(tmp_path: Path) -> None:
+    base = "import hashlib\n\nH = (hashlib.sha1(b'x').hexdigest())\n"
+    head = 'import hashlib\n\nH = hashlib.sha1(b"x").hexdigest()\n'
+    result = Stage(tmp_path, {"app.py": head}, base={"app.py": base}, settings=BANDIT).run(AGENT)
+    assert [(f.rule, f.new) for f in result.findings] == [("B324", False)]
+
+
 def test_a_fork_is_scanned_without_its_own_configuration(tmp_path: Path) -> None:
     files = {"app.py": SHELL, ".bandit": "[bandit]\nskips: B602\n"}
     trusted, fork = (

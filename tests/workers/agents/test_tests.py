@@ -85,6 +85,9 @@ def test_passing_tests_are_clean(tmp_path: Path) -> None:
         ("tox.ini", "[pytest]\n"),
         ("conftest.py", ""),
         ("tests/unit/test_b.py", PASSING),
+        ("src/shop/tests/test_b.py", PASSING),
+        ("shop/cart_test.py", "import unittest\n\n\nclass Cart(unittest.TestCase):\n    pass\n"),
+        ("src/shop/conftest.py", ""),
     ],
 )
 def test_signs_of_pytest(tmp_path: Path, name: str, text: str) -> None:
@@ -95,6 +98,17 @@ def test_signs_of_pytest(tmp_path: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize("name", ["pyproject.toml", "tests/helpers.py", "setup.cfg", "app/test.py"])
 def test_no_signs_of_pytest(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {name: "[tool.other]\n"})
+    assert not suites.has_pytest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["node_modules/gyp/test_a.py", "venv/lib/test_a.py", ".tox/py311/test_a.py"])
+def test_other_peoples_tests_are_no_sign(tmp_path: Path, name: str) -> None:
+    plant(tmp_path, {name: PASSING})
+    assert not suites.has_pytest(tmp_path)
+
+
+def test_a_script_that_is_called_like_a_test_is_none(tmp_path: Path) -> None:
+    plant(tmp_path, {"scripts/test_connection.py": "import sys\n\nprint(sys.argv)\n"})
     assert not suites.has_pytest(tmp_path)
 
 
@@ -126,6 +140,34 @@ def test_modules_that_are_not_installed_are_no_findings_but_a_missing_setup(tmp_
     assert result.outcome is Outcome.ERROR
     assert "not installed: not_to_be_found" in result.reason
     assert "agents.test.setup" in result.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "plugin"),
+    [
+        ("def test_x(httpbin):\n    pass\n", "pytest-httpbin"),
+        (
+            "import pytest\n\n\n@pytest.fixture\ndef httpbin(httpbin):\n    return httpbin\n\n\ndef test_x(httpbin):\n    pass\n",
+            "pytest-httpbin",
+        ),
+        (
+            "import pytest\n\n\n@pytest.fixture\ndef odd(odd):\n    return odd\n\n\ndef test_x(odd):\n    pass\n",
+            "the plugin with the fixture odd",
+        ),
+    ],
+)
+def test_plugins_that_are_not_installed_make_it_partial_and_no_findings(tmp_path: Path, text: str, plugin: str) -> None:
+    result = look(tmp_path, {"test_a.py": text, "test_b.py": FAILING})
+    assert result.outcome is Outcome.PARTIAL
+    assert [f.path for f in result.findings] == ["test_b.py"]
+    assert result.reason == f"1 test did not run, for want of what is not installed: {plugin}"
+    assert "agents.test.setup" in result.remedy
+    assert [(one.what, one.why) for one in result.not_covered] == [("1 test", f"not installed: {plugin}")]
+
+
+def test_a_fixture_that_is_gone_is_the_repositorys_own_fault(tmp_path: Path) -> None:
+    result = look(tmp_path, {"test_a.py": "def test_x(cart):\n    pass\n"})
+    assert (result.outcome, len(result.findings)) == (Outcome.FINDINGS, 1)
 
 
 def test_a_missing_module_of_the_repository_is_its_own_fault(tmp_path: Path) -> None:

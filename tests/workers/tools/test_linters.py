@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bot.domain.findings import Severity
@@ -30,11 +32,34 @@ def test_ruff_safe_fix_becomes_a_replacement_of_whole_lines() -> None:
     assert next(f for f in findings if f.rule == "F821").replacement is None
 
 
-def test_ruff_taste_counts_less_where_the_repository_never_chose_ruff() -> None:
+@pytest.mark.parametrize("choice", ['[lint]\nselect = ["ALL"]\n', 'lint.extend-select=["UP"]', 'extend = "base.toml"'])
+def test_ruff_taste_counts_less_where_the_repository_never_chose_rules(choice: str) -> None:
     stdout = '[{"code": "UP035", "filename": "a.py", "message": "m", "location": {"row": 1, "column": 1}}]'
     [by_default] = ruff.parse(output(stdout)).findings
-    [chosen] = ruff.parse(output(stdout, config="ruff.toml")).findings
+    [chosen] = ruff.parse(output(stdout, config="ruff.toml", sources={"ruff.toml": choice})).findings
     assert (by_default.severity, chosen.severity) == (Severity.LOW, Severity.MEDIUM)
+
+
+def test_ruff_configuration_that_chooses_no_rules_makes_taste_no_duty() -> None:
+    """ruff's own defaults grow with every version."""
+    stdout = '[{"code": "UP035", "filename": "a.py", "message": "m", "location": {"row": 1, "column": 1}}]'
+    sources = {"pyproject.toml": "[tool.ruff]\nline-length = 100\n"}
+    [finding] = ruff.parse(output(stdout, config="pyproject.toml", sources=sources)).findings
+    assert finding.severity is Severity.LOW
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("requests/compat.py", "`io` imported but unused"),
+        ("shop/__init__.py", "`.cart` imported but unused"),
+        ("a.py", "`ssl` imported but unused; consider using `importlib.util.find_spec` to test for availability"),
+    ],
+)
+def test_ruff_import_that_is_there_for_others_is_no_mistake(path: str, message: str) -> None:
+    results = [{"code": "F401", "filename": path, "message": message, "location": {"row": 1, "column": 1}}]
+    [finding] = ruff.parse(output(json.dumps(results))).findings
+    assert finding.severity is Severity.LOW
 
 
 def test_ruff_crash_is_told_in_its_own_words() -> None:
@@ -46,9 +71,14 @@ def test_shellcheck_levels_and_wiki_links() -> None:
     findings = shellcheck.parse(output(recorded("shellcheck.json"))).findings
     seen = {(f.rule, f.path, f.start_line, f.severity) for f in findings}
     assert ("SC2086", "./t.sh", 2, Severity.LOW) in seen
-    assert ("SC2034", "./t.sh", 4, Severity.MEDIUM) in seen
+    assert ("SC2034", "./t.sh", 4, Severity.LOW) in seen
     assert ("SC1073", "./s.sh", 4, Severity.HIGH) in seen
     assert findings[0].url == f"https://www.shellcheck.net/wiki/{findings[0].rule}"
+
+
+def test_shellcheck_advice_is_a_warning_where_the_repository_configures_it() -> None:
+    findings = shellcheck.parse(output(recorded("shellcheck.json"), config=".shellcheckrc")).findings
+    assert ("SC2034", Severity.MEDIUM) in {(f.rule, f.severity) for f in findings}
 
 
 def test_shellcheck_fix_of_two_insertions_is_one_replacement() -> None:
@@ -88,6 +118,13 @@ def test_hadolint_levels() -> None:
     assert ("DL3004", "./Dockerfile", 2, Severity.HIGH) in seen
 
 
+@pytest.mark.parametrize(("config", "severity"), [(None, Severity.LOW), (".hadolint.yaml", Severity.MEDIUM)])
+def test_hadolint_packages_without_a_version_are_advice(config: str | None, severity: Severity) -> None:
+    stdout = '[{"code": "DL3008", "file": "./Dockerfile", "line": 2, "level": "warning", "message": "Pin versions"}]'
+    [finding] = hadolint.parse(output(stdout, config=config)).findings
+    assert finding.severity is severity
+
+
 @pytest.mark.parametrize(
     ("path", "tools"),
     [
@@ -100,7 +137,11 @@ def test_hadolint_levels() -> None:
         ("Dockerfile", {"hadolint"}),
         ("docker/Dockerfile.dev", {"hadolint"}),
         ("api.Dockerfile", {"hadolint"}),
+        ("Containerfile.prod", {"hadolint"}),
         ("Dockerfiles/readme.md", set()),
+        ("Dockerfile.dockerignore", set()),
+        ("Dockerfile.j2", set()),
+        ("parser/dockerfile.go", set()),
     ],
 )
 def test_each_file_goes_to_those_who_read_it(path: str, tools: set[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
+from workers.agent import Output
 from workers.tools import bandit, detect_secrets, zizmor
 
 from .recordings import output, recorded
@@ -40,10 +41,23 @@ def test_bandit_low_confidence_counts_one_step_less() -> None:
     assert next(f for f in findings if f.rule == "B602").severity is Severity.MEDIUM
 
 
-@pytest.mark.parametrize(("path", "kept"), [("shop/cart.py", True), ("tests/cart.py", False), ("test_cart.py", False)])
-def test_bandit_assert_is_no_finding_in_tests(path: str, kept: bool) -> None:
+def test_bandit_leaves_out_what_every_program_does() -> None:
+    findings = bandit.parse(output(recorded("bandit.json"))).findings
+    assert {"B101", "B403"} <= set(re.findall(r"B\d{3}", recorded("bandit.json")))
+    assert not {"B101", "B403"} & {f.rule for f in findings}
+
+
+def test_bandit_says_all_where_the_repository_configures_it() -> None:
+    findings = bandit.parse(output(recorded("bandit.json"), config="pyproject.toml")).findings
+    assert {"B101", "B403", "B602"} <= {f.rule for f in findings}
+
+
+@pytest.mark.parametrize("path", ["tests/cart.py", "test_cart.py", "shop/cart_test.py"])
+def test_bandit_findings_in_tests_count_one_step_less(path: str) -> None:
     stdout = recorded("bandit.json").replace("././b.py", f"./{path}")
-    assert ("B101" in {f.rule for f in bandit.parse(output(stdout)).findings}) is kept
+    findings = {f.rule: f.severity for f in bandit.parse(output(stdout)).findings}
+    assert findings["B602"] is Severity.MEDIUM
+    assert Severity.INFO not in findings.values()
 
 
 def test_bandit_crash() -> None:
@@ -58,6 +72,38 @@ def test_zizmor_finding_lies_at_its_primary_location() -> None:
     assert "pull_request_target is almost always used insecurely" in trigger.message
     job = next(f for f in reading.findings if f.rule == "excessive-permissions")
     assert (job.start_line, job.end_line) == (4, 10)
+
+
+@pytest.mark.parametrize(
+    ("uses", "config", "severity"),
+    [
+        ("actions/checkout@v5", None, Severity.LOW),
+        ('"github/codeql-action/init@v3"', None, Severity.LOW),
+        ("octo/deploy@v1", None, Severity.MEDIUM),
+        ("actions/checkout@v5", "zizmor.yml", Severity.HIGH),
+    ],
+)
+def test_zizmor_action_named_by_a_tag_is_advice(uses: str, config: str | None, severity: Severity) -> None:
+    reading = zizmor.parse(_zizmor("unpinned-uses", "High", f"      - uses: {uses}", config))
+    assert [f.severity for f in reading.findings] == [severity]
+
+
+def test_zizmor_guess_counts_one_step_less() -> None:
+    assert zizmor.parse(_zizmor("cache-poisoning", "Low", "")).findings[0].severity is Severity.MEDIUM
+
+
+def _zizmor(ident: str, confidence: str, line: str, config: str | None = None) -> Output:
+    """What zizmor says of the first line of a workflow: something of high severity."""
+    place = {"start_point": {"row": 0, "column": 0}, "end_point": {"row": 0, "column": 9}}
+    location = {
+        "symbolic": {"kind": "Primary", "key": {"Local": {"verbatim_path": WORKFLOWS[0]}}},
+        "concrete": {"location": place},
+    }
+    determinations = {"severity": "High", "confidence": confidence}
+    results = [{"ident": ident, "determinations": determinations, "locations": [location]}]
+    sources = {WORKFLOWS[0].removeprefix("./"): line + "\n"}
+    said = f" INFO audit: completed {WORKFLOWS[0]}\n"
+    return output(json.dumps(results), said, exit_code=0, files=WORKFLOWS[:1], sources=sources, config=config)
 
 
 def test_zizmor_workflow_that_it_passed_over_is_not_covered() -> None:

@@ -1,0 +1,137 @@
+"""What an agent would do in a repository, and why, found out by the agents' own means of detection."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.domain.plan import AgentPlan, skipped_by_paths
+from bot.domain.verdict import count
+from workers.agent import Tool, Work
+from workers.agents import scan
+from workers.agents.shell import Shell
+from workers.agents.suites import configured, detect
+from workers.desk import Desk
+from workers.kit import local_kit
+from workers.registry import LINTERS, SCANNERS
+
+# Detection looks at files only; looking for a Python that has pytest is the longest of it. Seconds.
+_PATIENCE = 30.0
+_TOOLS = {"lint": LINTERS, "security": SCANNERS}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Whether an agent would run, and `why` or what it would do: lines for people."""
+
+    agent: str
+    why: tuple[str, ...]
+    runs: bool = True
+    required: bool = False
+    fail_on: str = "never"
+    report: str = ""
+    timeout: int = 0
+
+
+def forecast(agent: AgentPlan, desk: Desk) -> Forecast:
+    """What that agent would do with the change at hand. Starts no tool on the repository's files."""
+    if reason := skipped_by_paths(agent, tuple(desk.diff.files)):
+        return Forecast(agent.name, (reason,), runs=False, required=agent.required)
+    why, runs = _why(agent, desk)
+    return Forecast(
+        agent=agent.name,
+        why=why,
+        runs=runs,
+        required=agent.required,
+        fail_on=f"{agent.fail_on} and above" if agent.fail_on else "never",
+        report=_REPORTS[agent.report],
+        timeout=agent.timeout,
+    )
+
+
+_REPORTS = {
+    "added": "added lines",
+    "context": "lines of the diff's hunks",
+    "file": "changed files",
+    "all": "all that it finds",
+}
+
+
+def _why(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
+    match agent.kind:
+        case "test":
+            return _tests(agent, desk)
+        case "lint" | "security":
+            return _tools(agent, desk)
+        case "review":
+            return _review(agent, desk)
+        case "command":
+            return (*_setup(agent), f"runs: {agent.settings['run']}"), True
+        case _:
+            return (f"runs the installed agent {agent.settings.get('uses', agent.kind)}",), True
+
+
+def _tests(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        junit = Path(folder, "junit.xml")
+        shell = Shell.begin(_work(agent, desk), local_kit()(lambda _: None), Path(folder))
+        if command := agent.settings.get("run"):
+            suites = [configured(str(command), junit)]
+            lines = [f"runs: {command}"]
+        else:
+            suites = detect(shell, junit)
+            lines = [f"found {suite.name}: runs {_shown(suite.argv, junit)}" for suite in suites]
+    if not suites:
+        return ("no test suite was found (pytest, npm test, make test): set agents.test.run",), False
+    return (*_setup(agent), *lines), True
+
+
+def _setup(agent: AgentPlan) -> tuple[str, ...]:
+    command = agent.settings.get("setup")
+    return (f"sets up with: {command}",) if command else ()
+
+
+def _shown(argv: Sequence[str], junit: Path) -> str:
+    return shlex.join(word for word in argv if str(junit) not in word)
+
+
+def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
+    tools: Sequence[Tool] | str = scan.choose(_TOOLS[agent.kind], agent.settings.get("tools"))
+    if isinstance(tools, str):
+        return (tools,), False
+    selection = scan.select(tools, scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0))
+    lines = [_tool(tool, files, desk) for tool, files in selection.work]
+    idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]
+    if idle:
+        lines.append(f"nothing that changed is for {', '.join(idle)}")
+    return tuple(lines), bool(selection.work)
+
+
+def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:
+    own = scan.find_config(tool, files, desk.root)
+    return f"{tool.name} on {count(len(files), 'file')}" + (f", by {own}" if own else "")
+
+
+def _review(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
+    model = local_kit()(lambda _: None).model
+    if model is None:
+        return ("no model is configured: set OPENAI_API_KEY",), False
+    name = agent.settings.get("model") or model.name
+    return (f"asks {name} about {count(len(desk.diff.paths), 'file')}",), True
+
+
+def _work(agent: AgentPlan, desk: Desk) -> Work:
+    return Work(
+        repository=desk.root.name,
+        sha=desk.sha,
+        root=desk.root,
+        base=lambda: None,
+        diff=desk.diff,
+        patch=str,
+        settings=agent.settings,
+        timeout=_PATIENCE,
+        files=desk.diff.paths,
+    )

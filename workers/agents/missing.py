@@ -1,0 +1,85 @@
+"""What tests need that is not installed: modules, and pytest's plugins by the fixtures that they bring.
+
+A test that could not even begin for want of them says nothing against the commit. It was not run, and that is never
+green.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bot.domain.findings import AgentResult, NotCovered, Outcome
+from workers.agent import Case
+
+_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_FIXTURE = re.compile(r"fixture '(\w+)' not found")
+# A fixture that asks for its own name extends one of a plugin.
+_EXTENDED = re.compile(r"recursive dependency involving fixture '(\w+)' detected")
+
+# A fixture of any other name may be one that the commit took away.
+_PLUGINS = {
+    "pytest-asyncio": "event_loop unused_tcp_port unused_tcp_port_factory",
+    "pytest-aiohttp": "aiohttp_client aiohttp_server",
+    "pytest-benchmark": "benchmark",
+    "pytest-datadir": "datadir shared_datadir",
+    "pytest-django": "admin_client client db django_assert_num_queries django_user_model live_server rf settings",
+    "pytest-flask": "client_class live_server",
+    "pytest-freezer": "freezer",
+    "pytest-httpbin": "httpbin httpbin_both httpbin_ca_bundle httpbin_secure",
+    "pytest-httpserver": "httpserver",
+    "pytest-httpx": "httpx_mock",
+    "pytest-mock": "mocker class_mocker module_mocker package_mocker session_mocker",
+    "pytest-qt": "qtbot",
+    "pytest-regressions": "data_regression file_regression",
+    "pytest-subtests": "subtests",
+    "pytest-xprocess": "xprocess",
+    "requests-mock": "requests_mock",
+    "respx": "respx_mock",
+    "syrupy": "snapshot",
+}
+_PLUGIN_OF = {fixture: plugin for plugin, fixtures in _PLUGINS.items() for fixture in fixtures.split()}
+
+
+def needs(case: Case, root: Path) -> str:
+    """What a test that could not begin lacks: a module not of the repository's own, or a plugin; else empty."""
+    if case.status != "error":
+        return ""
+    if module := module_in(case.trace):
+        return "" if _is_own(root, module) else module
+    if match := _EXTENDED.search(case.trace):
+        return _PLUGIN_OF.get(match[1], f"the plugin with the fixture {match[1]}")
+    match = _FIXTURE.search(case.trace)
+    return _PLUGIN_OF.get(match[1], "") if match else ""
+
+
+def module_in(text: str) -> str:
+    """The top-level module that an import error names; empty where there is none."""
+    match = _MODULE.search(text)
+    return match[1].split(".")[0] if match else ""
+
+
+def _is_own(root: Path, module: str) -> bool:
+    return any((top / module).is_dir() or (top / f"{module}.py").is_file() for top in (root, root / "src"))
+
+
+def remedy(name: str) -> str:
+    return f"{name} is not installed: install what the tests need in agents.test.setup in .github/assay.yml."
+
+
+def not_installed(lacking: Sequence[str], others: Iterable[Case]) -> AgentResult | None:
+    """The result of a run in which some tests lacked something; None where none did. `others` are the other tests."""
+    if not lacking:
+        return None
+    names = ", ".join(sorted(set(lacking)))[:400]
+    tests = f"{len(lacking)} test{'' if len(lacking) == 1 else 's'}"
+    if not any(case.status != "skipped" for case in others):
+        reason = f"the tests need what is not installed: {names}"
+        return AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=remedy(min(lacking)))
+    return AgentResult(
+        outcome=Outcome.PARTIAL,
+        reason=f"{tests} did not run, for want of what is not installed: {names}",
+        remedy=remedy(min(lacking)),
+        not_covered=(NotCovered(what=tests, why=f"not installed: {names}"),),
+    )

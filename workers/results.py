@@ -1,0 +1,220 @@
+"""From what an agent says to what is kept of it: bounded, without secrets, each finding in its place in the diff.
+
+Nothing here trusts an agent: it may be another package's, and what it says may be a stranger's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from bot.domain.diff import Diff
+from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Place, with_fingerprints
+from bot.domain.plan import AgentPlan
+from config.repository import Report
+
+Redact = Callable[[str], str]
+
+# Characters, but for the last three.
+WORDS_LIMIT = 4_000
+_EVIDENCE_LIMIT = 16_000
+_LOG_LIMIT = 64_000
+_NAME_LIMIT = 200
+_FINDINGS_LIMIT = 100_000
+_FILES_LIMIT = 100_000
+_LARGEST_LINE = 2**31 - 1
+# Text is cut after it was redacted, for half a secret is not recognised; and somewhat before, for it may be endless.
+_MARGIN = 8_000
+_LARGEST_SOURCE = 20_000_000
+
+_KEPT: dict[Report, tuple[Place, ...]] = {
+    "added": ("added",),
+    "context": ("added", "context"),
+    "file": ("added", "context", "file"),
+    "all": ("added", "context", "file", "elsewhere"),
+}
+
+
+def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact: Redact) -> AgentResult:
+    """Place each finding in the diff, drop those that `report` leaves out, and give the rest their identity.
+
+    `clean` and `findings` follow from what is left; the other outcomes stand. Every text goes through `redact`.
+    """
+    placed = (_placed(finding, diff) for finding in result.findings[:_FINDINGS_LIMIT])
+    kept = [finding for finding in placed if finding.place in _KEPT[plan.report] or not finding.path]
+    masked = _Masked(redact, _texts(result, kept))
+    told = (_told(finding, plan.name, diff, masked) for finding in kept)
+    findings = with_fingerprints(told, _Lines(root).line)
+    outcome = result.outcome
+    if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
+        outcome = Outcome.FINDINGS if any(finding.new for finding in findings) else Outcome.CLEAN
+    return result.model_copy(update={"findings": findings, "outcome": outcome, **_words(result, masked)})
+
+
+# -- places
+
+
+def _placed(finding: Finding, diff: Diff) -> Finding:
+    path = _relative(finding.path)
+    first, last = finding.start_line, finding.last_line
+    if not path or first is None or first > _LARGEST_LINE:
+        first = last = None
+    elif last is not None:
+        last = min(max(first, last), _LARGEST_LINE)
+    place: dict[str, object] = {
+        "path": path,
+        "start_line": first,
+        "end_line": last,
+        "place": diff.place(path, first, last),
+    }
+    if first is None or max(finding.start_column or 1, finding.end_column or 1) > _LARGEST_LINE:
+        place |= {"start_column": None, "end_column": None}
+    return finding.model_copy(update=place)
+
+
+def _relative(path: str) -> str:
+    """A path as the diff has it; empty for one that leads out of the repository."""
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\0" in path:
+        return ""
+    return "/".join(parts)
+
+
+def _commentable(finding: Finding, diff: Diff) -> dict[str, object]:
+    """What to change in a finding on added lines so that GitHub takes a comment on it: all lines within one hunk."""
+    first, last = finding.start_line, finding.last_line
+    if finding.place != "added" or first is None or last is None or diff.commentable(finding.path, first, last):
+        return {}
+    if diff.commentable(finding.path, first, first):
+        return {"end_line": first, "end_column": None, "replacement": None}
+    return {"place": "context", "replacement": None}
+
+
+# -- words
+
+
+def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
+    """All that is to be masked, cut as `_told` and `_words` ask for it."""
+    yield from (_head(text, WORDS_LIMIT) for text in (result.summary, result.reason, result.remedy))
+    yield _tail(result.log, _LOG_LIMIT)
+    yield from (_head(text, _NAME_LIMIT) for pair in result.tools.items() for text in pair)
+    yield from (_head(text, WORDS_LIMIT) for gap in result.not_covered[:_FILES_LIMIT] for text in (gap.what, gap.why))
+    for finding in findings:
+        yield from (_head(text, _NAME_LIMIT) for text in (finding.tool, finding.rule))
+        yield _head(finding.message, WORDS_LIMIT)
+        yield _head(finding.evidence, _EVIDENCE_LIMIT)
+        yield from (text for text in (finding.url, finding.replacement) if text)
+
+
+def _told(finding: Finding, agent: str, diff: Diff, masked: _Masked) -> Finding:
+    tool = masked.name(finding.tool)
+    update: dict[str, object] = {
+        "tool": tool,
+        "rule": masked.name(finding.rule),
+        "message": masked.head(finding.message, WORDS_LIMIT),
+        "evidence": masked.head(finding.evidence, _EVIDENCE_LIMIT),
+        "sources": (f"{agent}/{tool}",),
+        # With a secret in it neither would be what it was.
+        "url": masked.whole(finding.url) if (finding.url or "").isascii() else None,
+        "replacement": masked.whole(finding.replacement) if _replaceable(finding, diff) else None,
+    }
+    return finding.model_copy(update=update | _commentable(finding, diff))
+
+
+def _replaceable(finding: Finding, diff: Diff) -> bool:
+    first, last = finding.start_line, finding.last_line
+    return bool(first and last and diff.commentable(finding.path, first, last))
+
+
+def _words(result: AgentResult, masked: _Masked) -> dict[str, object]:
+    gaps = result.not_covered[:_FILES_LIMIT]
+    return {
+        "summary": masked.head(result.summary, WORDS_LIMIT),
+        "reason": masked.head(result.reason, WORDS_LIMIT),
+        "remedy": masked.head(result.remedy, WORDS_LIMIT),
+        "log": masked.tail(result.log, _LOG_LIMIT),
+        "tools": {masked.name(name): masked.name(version) for name, version in result.tools.items()},
+        "not_covered": tuple(
+            NotCovered(what=masked.head(gap.what, WORDS_LIMIT), why=masked.head(gap.why, WORDS_LIMIT)) for gap in gaps
+        ),
+        "covered": result.covered[:_FILES_LIMIT],
+    }
+
+
+def _head(text: str, limit: int) -> str:
+    return text[: limit + _MARGIN]
+
+
+def _tail(text: str, limit: int) -> str:
+    return text[-limit - _MARGIN :]
+
+
+class _Masked:
+    """Texts and what redaction makes of them. Redacting costs per call, so each text is redacted once, and many are
+    joined for one call; where redaction touched a seam, they are redacted one by one."""
+
+    _SEAM = "\n\0\n"
+    _AT_ONCE = 1_000_000
+
+    def __init__(self, redact: Redact, texts: Iterable[str]) -> None:
+        self._redact = redact
+        self._known: dict[str, str] = {}
+        for batch in self._batches(dict.fromkeys(texts)):
+            self._known |= self._mask(batch)
+
+    def head(self, text: str, limit: int) -> str:
+        return self._known[_head(text, limit)][:limit]
+
+    def name(self, text: str) -> str:
+        """Names are plain strings: what is no Unicode in them is spelled out."""
+        return self.head(text, _NAME_LIMIT).encode("utf-8", "backslashreplace").decode()
+
+    def tail(self, text: str, limit: int) -> str:
+        return self._known[_tail(text, limit)][-limit:]
+
+    def whole(self, text: str | None) -> str | None:
+        """The text, None where there was something to mask in it."""
+        return text if not text or self._known[text] == text else None
+
+    def _batches(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        batch, size = list[str](), 0
+        for text in texts:
+            batch.append(text)
+            size += len(text)
+            if size > self._AT_ONCE:
+                yield batch
+                batch, size = [], 0
+        yield batch
+
+    def _mask(self, texts: list[str]) -> Mapping[str, str]:
+        masked = self._redact(self._SEAM.join(texts)).split(self._SEAM)
+        if len(masked) != len(texts):
+            masked = [self._redact(text) for text in texts]
+        return dict(zip(texts, masked, strict=True))
+
+
+# -- lines
+
+
+class _Lines:
+    """The text of single lines, each file read once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._files: dict[str, list[str]] = {}
+
+    def line(self, path: str, number: int) -> str:
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        lines = self._files[path]
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+    def _read(self, path: str) -> list[str]:
+        try:
+            file = (self._root / path).resolve()
+            if not file.is_relative_to(self._root) or not file.is_file() or file.stat().st_size > _LARGEST_SOURCE:
+                return []
+            return file.read_text("utf-8", "replace").split("\n")
+        except OSError:
+            # A name that no file can have, or a file that an agent has taken away.
+            return []
