@@ -25,11 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Desk:
-    """What is written on, for one repository, with a token for just that. `web` is the address of GitHub's pages."""
+    """What is written on, for one repository, with tokens for just that. `threads` is what review threads are
+    resolved with; `web` is the address of GitHub's pages."""
 
     checks: Checks
     comments: Comments
     reviews: Reviews
+    threads: Reviews
     bot_login: str
     web: str
 
@@ -125,12 +127,12 @@ class PullWriter:
 
     def _resolve(self, gone: set[str]) -> None:
         try:
-            for thread in self._desk.reviews.threads(self._pull.number):
+            for thread in self._desk.threads.threads(self._pull.number):
                 if thread.resolved or not self._ours(thread.author):
                     continue
                 if fingerprint_of(thread.first_comment_body) in gone:
                     self._ready()
-                    self._desk.reviews.resolve(thread.id)
+                    self._desk.threads.resolve(thread.id)
         except (Gone, Refused) as error:
             # Some installations may not resolve threads; the sticky comment says what is fixed all the same.
             log.warning("%s: threads of fixed findings stay open: %s", self._run.key, error)

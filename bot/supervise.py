@@ -179,7 +179,7 @@ def _kill_tree(process: ForkProcess) -> None:
         except psutil.NoSuchProcess:
             # It went with its parent.
             continue
-    psutil.wait_procs(tree, timeout=5)
+    psutil.wait_procs(tree, timeout=2)
 
 
 def _how_it_ended(code: int) -> str:

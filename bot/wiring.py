@@ -33,6 +33,7 @@ from config.settings import Settings, load
 READ = {"contents": "read", "pull_requests": "read"}
 CLONE = {"contents": "read"}
 WRITE = {"checks": "write", "pull_requests": "write"}
+RESOLVE = {"contents": "write", "pull_requests": "write"}
 CONFIG = {"contents": "read"}
 
 _ORGANISATION_TTL = 60
@@ -129,10 +130,14 @@ class Control:
 
         def desk(installation: int, repository: str) -> Desk:
             api = app.api(installation, repository, WRITE)
+            # GitHub lets only those resolve a thread who may write contents; an App need not be given that right.
+            may = app.info.permissions.get("contents") == "write"
+            threads = app.api(installation, repository, RESOLVE if may else WRITE)
             return Desk(
                 checks=Checks(api, repository),
                 comments=Comments(api, repository),
                 reviews=Reviews(api, repository),
+                threads=Reviews(threads, repository),
                 bot_login=app.bot_login,
                 web=chosen.github_url,
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bot.cli.doctor import EVENTS, OPTIONAL_EVENTS, OPTIONAL_PERMISSIONS, PERMISSIONS
+from bot.cli.examination import EVENTS, OPTIONAL_EVENTS, OPTIONAL_PERMISSIONS, PERMISSIONS
 from bot.cli.main import assay
 from config.settings import Settings, variable
 

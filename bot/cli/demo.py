@@ -9,19 +9,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import click
 import httpx
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
+from rich.markdown import CodeBlock, Markdown, MarkdownElement
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.spinner import Spinner
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -31,14 +33,21 @@ from bot.demo.model import ScriptedModel
 from bot.demo.parcel import BASE, BRANCH, DESCRIPTION, FIX, REPOSITORY, REVIEW_SUMMARY, TITLE, TROUBLE, UNSEEN_BUG
 from bot.demo.reviewer import demo_reviewer
 from bot.domain.run import Run, RunKey
-from bot.domain.verdict import Conclusion, verdict
+from bot.domain.verdict import Conclusion, count, verdict
 from bot.errors import Unavailable
 from bot.store import Store
 from bot.wiring import make_store
 from config.settings import load
 
 _PATIENCE = 60.0
-_MARKS = {"success": "[green]✓[/]", "failure": "[red]✗[/]", "neutral": "[yellow]–[/]", "skipped": "[dim]–[/]"}
+_MARKS = {
+    "success": "[green]✓[/]",
+    "failure": "[red]✗[/]",
+    "neutral": "[yellow]–[/]",
+    "skipped": "[dim]–[/]",
+    "warning": "[yellow]![/]",
+    "notice": "[dim]–[/]",
+}
 
 
 @click.command()
@@ -88,17 +97,14 @@ class _Show:
         return self._conclude(number, first, second)
 
     def _introduce(self) -> None:
-        model = (
-            "the model at OPENAI_BASE_URL"
-            if os.environ.get("OPENAI_API_KEY")
-            else "the model (no OPENAI_API_KEY is set)"
-        )
-        stand_ins = "GitHub" if os.environ.get("OPENAI_API_KEY") else f"GitHub and {model}"
+        keyed = bool(os.environ.get("OPENAI_API_KEY"))
+        stand_ins = "GitHub" if keyed else "GitHub, and the model, for no OPENAI_API_KEY is set"
+        model = ", the model" if keyed else ""
         self._console.print(
-            Panel.fit(
-                f"[bold]Assay[/]: web, workers, sweep and Redis are running on this machine.\n"
-                f"Stand-ins: [yellow]{stand_ins}[/]. Real: Redis, git over HTTP, pytest, ruff, bandit, "
-                "detect-secrets, the webhook's signature.",
+            Panel(
+                "[bold]Assay[/] (web, workers, sweep and a Redis of its own) runs on this machine for as long as this "
+                f"demo.\n[yellow]Stand-ins:[/] {stand_ins}.\n[green]Real:[/] Redis, git over HTTP, the "
+                f"webhook's signature, pytest, ruff, bandit, detect-secrets{model}.",
                 border_style="dim",
             )
         )
@@ -108,36 +114,42 @@ class _Show:
         self._console.rule(f"[bold]{title}", align="left", style="dim")
 
     def _follow(self, sha: str) -> Run:
-        """Show the run live until its verdict stands on GitHub."""
+        """Show the run live until its verdict stands on GitHub, and then once more for good."""
         key = RunKey(repository=REPOSITORY, sha=sha)
-        spinner, give_up = Spinner("dots"), time.monotonic() + _PATIENCE
-        with Live(console=self._console, refresh_per_second=12) as live:
-            while time.monotonic() < give_up:
-                stored = self._store.load(key)
-                if stored is not None:
-                    live.update(Padding(agents_table(stored.run, spinner), (1, 2)))
-                    if verdict(stored.run).conclusion is not None and self._shown(key):
-                        return stored.run
-                time.sleep(0.05)
+        spinner = Spinner("dots")
+        with Live(console=self._console, refresh_per_second=12, transient=True) as live:
+            run = self._await(key, lambda run: live.update(Padding(agents_table(run, spinner), (1, 2, 0, 2))))
+        self._console.print(Padding(agents_table(run, spinner), (1, 2, 0, 2)))
+        return run
+
+    def _await(self, key: RunKey, show: Callable[[Run], None]) -> Run:
+        give_up = time.monotonic() + _PATIENCE
+        while time.monotonic() < give_up:
+            stored = self._store.load(key)
+            if stored is not None:
+                show(stored.run)
+                if verdict(stored.run).conclusion is not None and self._shown(key):
+                    return stored.run
+            time.sleep(0.05)
         raise Unavailable(f"the demo had no verdict within {_PATIENCE:g} s: see the log above")
 
     def _shown(self, key: RunKey) -> bool:
         return key not in self._store.unpublished(time.time() + 1)
 
     def _show_checks(self, sha: str) -> None:
-        table = Table("check", "conclusion", "title", box=None, pad_edge=False, padding=(0, 2))
+        table = _table("Checks on the commit", "conclusion", "title")
         for check in self._github.checks(REPOSITORY, sha):
             word = check.conclusion or check.status
             table.add_row(check.name, f"{_MARKS.get(word, '')} {word}", Text(str(check.output.get("title"))))
-        self._console.print(Padding(table, (0, 2)))
+        self._console.print(Padding(table, (1, 2)))
 
     def _show_annotations(self, sha: str) -> None:
-        table = Table("annotation", "level", "message", box=None, pad_edge=False, padding=(0, 2))
+        table = _table("Annotations on the lines", "message")
         for check in self._github.checks(REPOSITORY, sha):
             for note in check.annotations:
-                where = f"{note['path']}:{note['start_line']}"
-                table.add_row(Text(where), str(note["annotation_level"]), Text(str(note["message"]).split("\n")[0]))
-        self._console.print(Padding(table, (1, 2)))
+                where = Text.from_markup(_MARKS[note["annotation_level"]]) + f" {note['path']}:{note['start_line']}"
+                table.add_row(where, Text(str(note["message"]).split("\n")[0]))
+        self._console.print(Padding(table, (0, 2, 1, 2)))
 
     def _show_review(self, number: int) -> None:
         for comment in self._github.review_comments(REPOSITORY, number):
@@ -156,19 +168,43 @@ class _Show:
         threads = self._github.threads(REPOSITORY, number)
         resolved = sum(1 for thread in threads if thread.resolved)
         self._console.print(
-            f"\nThe verdict went from [bold red]{was}[/] to [bold green]{now}[/]; {comments} comment, edited in place; "
-            f"{resolved} of {len(threads)} review threads resolved.\n"
+            f"\nThe verdict went from [bold red]{was}[/] to [bold green]{now}[/]. One push later there is still "
+            f"{count(comments, 'comment')}, and {resolved} of {len(threads)} review threads are resolved.\n\n"
             "Next: [bold]assay check[/] in a repository of yours, or the README for installing the GitHub App."
         )
         return 0 if (was, now) == (Conclusion.FAILURE, Conclusion.SUCCESS) else 1
 
 
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+    # A name that is broken in two cannot be searched for.
+    table.columns[0].no_wrap = True
+    return table
+
+
+class _Fence(CodeBlock):
+    """Code without the empty lines that rich puts around it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Padding(Syntax(str(self.text).rstrip(), self.lexer_name, theme=self.theme, word_wrap=True), (0, 2))
+
+
+class _Page(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "fence": _Fence,
+        "code_block": _Fence,
+    }
+
+
 def _page(title: str, body: str) -> Panel:
-    """A comment as a person would read it: GitHub hides markers and folds details."""
+    """A comment about as GitHub shows it: markers hidden, details open, suggestions told apart from code."""
     shown = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
+    shown = re.sub(r"```suggestion\n\s*```", "*Suggested change: delete the line*", shown)
+    shown = re.sub(r"```suggestion\n", "*Suggested change:*\n\n```python\n", shown)
     shown = re.sub(r"<summary>(.*?)</summary>", r"**\1**\n", shown, flags=re.DOTALL)
     shown = re.sub(r"</?(?:details|sub|kbd|code|br|b|strong)\s*/?>", "", shown)
-    return Panel(Markdown(shown), title=escape(title), title_align="left", border_style="dim", padding=(0, 1))
+    return Panel(_Page(shown), title=escape(title), title_align="left", border_style="dim", padding=(0, 1))
 
 
 @contextmanager
@@ -183,6 +219,8 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
         "ASSAY_GITHUB_URL": github.url,
         "ASSAY_DATA_DIR": str(folder),
         "ASSAY_PORT": str(port),
+        # The stand-ins are here, whatever proxy there is to the outside.
+        "NO_PROXY": ",".join(filter(None, ("127.0.0.1", os.environ.get("NO_PROXY")))),
     }
     if not env.get("OPENAI_API_KEY"):
         env |= {"OPENAI_API_KEY": model.key, "OPENAI_BASE_URL": model.base_url, "ASSAY_LLM_MODEL": model.models[0]}
@@ -223,7 +261,7 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     give_up = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < give_up:
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -76,26 +76,34 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from config.settings import SettingsError
-
     try:
         code = assay.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-    except SettingsError as error:
-        click.echo("assay: settings have to be mended:", err=True)
-        for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
-    except AssayError as error:
-        click.echo(f"assay: {error}", err=True)
     except (click.Abort, KeyboardInterrupt):
         click.echo("assay: interrupted", err=True)
         return _INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001 - the boundary of the process: whatever this is, exit code 1 means something else
-        click.echo("assay: this is a bug in Assay; please report it with the lines below", err=True)
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - the boundary of the process; Python's own exit code 1 means findings
+        _tell(error)
     else:
         return code if isinstance(code, int) else 0
     return COULD_NOT
+
+
+def _tell(error: Exception) -> None:
+    # Late, for most commands end well.
+    from bot.domain.markdown import visible
+    from config.settings import SettingsError
+
+    match error:
+        case SettingsError():
+            click.echo("assay: settings have to be mended:", err=True)
+            for problem in error.problems:
+                click.echo(f"  {problem}", err=True)
+        case AssayError():
+            click.echo(f"assay: {visible(str(error), lines=True)}", err=True)
+        case _:
+            click.echo("assay: this is a bug in Assay; please report it with the lines below", err=True)
+            traceback.print_exception(error)

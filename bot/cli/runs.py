@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import click
+from redis.exceptions import RedisError
 
+from bot.cli.paint import paint
+from bot.deliveries import Deliveries
 from bot.domain.events import EVENT, Event
+from bot.domain.markdown import visible
 from bot.domain.reduce import reduce
 from bot.domain.render_report import explain_run, to_sarif
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import verdict
-from bot.errors import Theirs
+from bot.domain.wording import symbol
+from bot.errors import Theirs, Unavailable
 from bot.store import Store
 from bot.wiring import open_store
 
+_DIFFERS = 1
+_MOST_NAMED = 5
+
 
 @click.command()
-@click.option("--limit", default=20, show_default=True, help="How many, the newest first.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--ignored", is_flag=True, help="Show recent deliveries instead, and what became of each.")
 def runs(limit: int, as_json: bool, ignored: bool) -> None:
-    """List recent runs, the newest first."""
-    with open_store() as (store, deliveries):
+    """List recent runs, the newest first. Times are UTC.
+
+    It reads the Redis of ASSAY_REDIS_URL, of the Assay that is running here, or of one that was.
+    """
+    with _open() as (store, deliveries):
         if ignored:
             for delivery in deliveries.recent(limit):
-                click.echo(f"{_time(delivery.received_at)}  {delivery.guid}  {delivery.event:20} {delivery.outcome}")
+                became = visible(delivery.outcome)
+                click.echo(f"{_time(delivery.received_at)}  {delivery.guid}  {delivery.event:<14}  {became}")
             return
         found = store.recent(limit)
     for run in found:
-        outcome = verdict(run)
-        if as_json:
-            click.echo(
-                json.dumps({"run": str(run.key), "created_at": run.created_at, **outcome.model_dump(mode="json")})
-            )
-        else:
-            word = outcome.conclusion or "in progress"
-            click.echo(f"{_time(run.created_at)}  {run.key.repository}@{run.key.sha[:12]}  {word:15} {outcome.title}")
+        click.echo(_run_as_json(run) if as_json else paint(_line(run)))
     if not found and not as_json:
         click.echo("No runs yet. `assay runs --ignored` lists deliveries and what became of them.", err=True)
 
@@ -47,30 +54,40 @@ def runs(limit: int, as_json: bool, ignored: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="State and log as JSON.")
 @click.option("--sarif", is_flag=True, help="The findings as SARIF 2.1.0.")
 def show(run: str, as_json: bool, sarif: bool) -> None:
-    """Show what happened in RUN and why: OWNER/NAME@SHA, or the beginning of a SHA."""
-    with open_store() as (store, _):
+    """Show what happened in RUN and why.
+
+    RUN is OWNER/NAME@SHA as `assay runs` prints it, or the beginning of it or of its SHA.
+    """
+    if as_json and sarif:
+        raise click.UsageError("--json and --sarif are two formats: give one")
+    with _open() as (store, _):
         state, events = _load(store, run)
     if sarif:
-        click.echo(to_sarif(state))
+        click.echo(to_sarif(state).rstrip("\n"))
     elif as_json:
         log = [EVENT.dump_python(event, mode="json") for event in events]
         click.echo(json.dumps({"run": state.model_dump(mode="json"), "events": log}, indent=2))
     else:
-        click.echo(explain_run(state, events))
+        click.echo(paint(explain_run(state, events)).rstrip("\n"))
 
 
 @click.command()
 @click.argument("run")
 def replay(run: str) -> int:
-    """Fold the log of RUN again and prove that it gives the state that is stored. Exit code 1 when it does not."""
-    with open_store() as (store, _):
+    """Fold the log of RUN again and prove that it gives the state that is stored.
+
+    Exit codes: 0 it does, 1 it does not.
+    """
+    with _open() as (store, _):
         state, events = _load(store, run)
     again = fold(state.key, events)
     if again == state:
         click.echo(f"{state.key}: {len(events)} events give the stored state: {verdict(state).title}")
         return 0
-    click.echo(f"{state.key}: {len(events)} events give another state than the stored one", err=True)
-    return 1
+    fields = [name for name in Run.model_fields if again is None or getattr(again, name) != getattr(state, name)]
+    words = f"{len(events)} events give another state than the stored one; they differ in {', '.join(fields)}"
+    click.echo(f"{state.key}: {words}", err=True)
+    return _DIFFERS
 
 
 def fold(key: RunKey, events: list[Event]) -> Run | None:
@@ -81,17 +98,38 @@ def fold(key: RunKey, events: list[Event]) -> Run | None:
     return state
 
 
+@contextmanager
+def _open() -> Iterator[tuple[Store, Deliveries]]:
+    try:
+        with open_store() as opened:
+            yield opened
+    except RedisError as error:
+        raise Unavailable(f"Redis does not answer ({error}): start it, or correct ASSAY_REDIS_URL") from None
+
+
 def _load(store: Store, text: str) -> tuple[Run, list[Event]]:
     keys = store.find(text)
     if not keys:
         raise Theirs(f"no run begins with {text!r}: `assay runs` lists those there are")
     if len(keys) > 1:
-        raise Theirs(f"{text!r} could be {', '.join(map(str, keys[:5]))}: write more of it")
+        names = "".join(f"\n  {key}" for key in keys[:_MOST_NAMED])
+        more = f"\n  and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
+        raise Theirs(f"{text!r} names {len(keys)} runs, write more of it:{names}{more}")
     stored = store.load(keys[0])
     if stored is None:
         raise Theirs(f"the run {keys[0]} is past its retention")
     return stored.run, store.log(keys[0])
 
 
+def _line(run: Run) -> str:
+    outcome = verdict(run)
+    name = f"{run.key.repository}@{run.key.sha[:12]}"
+    return f"{symbol(outcome.conclusion)} {_time(run.created_at)}  {name}  {visible(outcome.title)}"
+
+
+def _run_as_json(run: Run) -> str:
+    return json.dumps({"run": str(run.key), "created_at": run.created_at, **verdict(run).model_dump(mode="json")})
+
+
 def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

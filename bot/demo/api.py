@@ -12,6 +12,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -114,6 +115,9 @@ class Api:
             reply = await run_in_threadpool(self._answer, asked)
             if fault.kind == "slow":
                 return reply
+        else:
+            with suppress(Problem):
+                asked.body = _parsed(asked.raw)
         return _faulty(fault)
 
     def _answer(self, asked: Asked) -> Reply:

@@ -25,8 +25,11 @@ def assay(
     github: StandInGitHub, redis: Redis, redis_server: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Assay]:
     """Assay with one repository. Afterwards every request that it made is held against GitHub's own description."""
+    # That Redis waits for the disk is not what these tests are about.
+    redis.config_set("appendfsync", "no")
     github.add_repository(REPOSITORY, {CONFIG: QUICK, "demo.py": CLEAN})
     with running(github, redis, redis_server.url, tmp_path, monkeypatch) as application:
         yield application
+    redis.config_set("appendfsync", "always")
     assert github.unexpected == []
     assert validate_requests(github.requests) == []

@@ -95,8 +95,9 @@ class TestAgent:
     def _judge(self, ran: Ran, shell: Shell) -> AgentResult:
         """What a suite's end means. Failed tests speak for themselves; without any, a bad end needs another reason."""
         log = shell.tail(ran.completed)
-        bad = {case: missing.needs(case, shell.work.root) for case in ran.cases if case.status in ("failed", "error")}
-        failed, lacking = [case for case in bad if not bad[case]], [name for name in bad.values() if name]
+        needs = [missing.needs(case, shell.work.root) for case in ran.cases]
+        begun = [case for case, need in zip(ran.cases, needs, strict=True) if not need]
+        failed = [case for case in begun if case.status in ("failed", "error")]
         read = tree.reader(shell.work.root)
         findings = tuple(
             tree.tidy(self._to_finding(case, ran.suite.name, read), shell.work.root, shell.kit.redact)
@@ -104,7 +105,7 @@ class TestAgent:
         )
         result = (
             cut_short(ran.completed, "test", ran.suite.name, log)
-            or missing.not_installed(lacking, [case for case in ran.cases if not bad.get(case)])
+            or missing.not_installed([need for need in needs if need], begun)
             or _nothing_ran(ran)
             or (_failed(findings, failed) if findings else None)
             or (_broke(ran, log) if ran.completed.exit_code else None)

@@ -22,10 +22,10 @@ _LOCK_FILES = {
 
 # Values that stand for a secret: nobody's password is `changeme` in earnest.
 _PLACEHOLDER = (
-    r"(?i)^[<\[{(]?(?:(?:your|my|some|the|insert|enter|put|replace|dummy|fake|sample|example|test|testing|mock|default|"
+    r"(?i)^[<\[{(]?(?:(?:your|my|some|the|an?|insert|enter|put|replace|dummy|fake|sample|example|test|testing|mock|default|"
     r"invalid|wrong|bad|super|very|not|real|secret|password|passwd|pass|pwd|token|key|api|client|user|username|"
     r"credentials?|value|string|here|with|me|change|changeit|placeholder|redacted|hidden|none|null|nil|true|false|empty|"
-    r"todo|tbd|foo|bar|baz|abc|xyz)[-_ .:/]?\d{0,3}){1,6}[>\]})]?$"
+    r"todo|tbd|foo|bar|baz|abc|xyz)(?:[-_ .:/]|%20)?\d{0,3}){1,6}[>\]})]?$"
     r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
 )
 

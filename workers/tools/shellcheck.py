@@ -2,7 +2,8 @@
 
 Scripts are known by their ending, or by their first line where they have none. Without a `.shellcheckrc` some warnings
 count as no more than advice: that a variable is never used or never set cannot be known of files that are sourced, a
-file without a shebang is most often one of those, and `local x="$(…)"` is what most scripts do.
+file without a shebang is most often one of those, and `local x="$(…)"`, `IFS= read` and `a=($(…))` are what most
+scripts do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from workers.tools.output import check_exit, load_json, mapping, mappings, numbe
 
 _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severity.LOW, "style": Severity.INFO}
 
-_ADVICE = ("SC2034", "SC2148", "SC2154", "SC2155")
+_ADVICE = ("SC1007", "SC2034", "SC2148", "SC2154", "SC2155", "SC2206", "SC2207")
 
 # A sourced file that was not given to it, and a shell that it does not know: both say nothing about the script.
 _BESIDE_THE_POINT = "SC1090,SC1091,SC1071"

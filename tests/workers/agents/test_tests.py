@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ AGENT = AGENTS["test"]()
 PYTEST = f"{sys.executable} -m pytest -p no:cacheprovider"
 
 PASSING = "def test_ok():\n    assert True\n"
+EXTENDING = "import pytest\n\n\n@pytest.fixture\ndef odd(odd):\n    return odd\n\n"
 FAILING = """\
 import pytest
 
@@ -146,14 +148,8 @@ def test_modules_that_are_not_installed_are_no_findings_but_a_missing_setup(tmp_
     ("text", "plugin"),
     [
         ("def test_x(httpbin):\n    pass\n", "pytest-httpbin"),
-        (
-            "import pytest\n\n\n@pytest.fixture\ndef httpbin(httpbin):\n    return httpbin\n\n\ndef test_x(httpbin):\n    pass\n",
-            "pytest-httpbin",
-        ),
-        (
-            "import pytest\n\n\n@pytest.fixture\ndef odd(odd):\n    return odd\n\n\ndef test_x(odd):\n    pass\n",
-            "the plugin with the fixture odd",
-        ),
+        (f"{EXTENDING}\ndef test_x(odd):\n    pass\n", "the plugin with the fixture odd"),
+        (f"{EXTENDING}\ndef test_x(odd):\n    pass\n".replace("odd", "httpbin"), "pytest-httpbin"),
     ],
 )
 def test_plugins_that_are_not_installed_make_it_partial_and_no_findings(tmp_path: Path, text: str, plugin: str) -> None:
@@ -226,7 +222,7 @@ def test_npm_test_is_detected_beside_pytest(tmp_path: Path) -> None:
     assert stage.said == ["pytest", "npm test"]
     assert result.outcome is Outcome.FINDINGS
     assert [f.tool for f in result.findings] == ["npm test"]
-    assert result.tests == values.Tests(passed=1)
+    assert result.tests == values.Tests(passed=1, failed=1)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +231,21 @@ def test_npm_test_is_detected_beside_pytest(tmp_path: Path) -> None:
 )
 def test_packages_without_tests(tmp_path: Path, package: str) -> None:
     assert look(tmp_path, {"package.json": package}).outcome is Outcome.SKIPPED
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_nodes_own_test_runner_reports_every_test(tmp_path: Path) -> None:
+    files = {
+        "package.json": json.dumps({"scripts": {"test": "node --test"}}),
+        "sum.test.js": (
+            "const test = require('node:test');\nconst assert = require('node:assert');\n\n"
+            "test('sums', () => {});\ntest('is wrong', () => {\n  assert.equal(1 + 1, 3);\n});\n"
+        ),
+    }
+    result = look(tmp_path, files)
+    assert result.tests == values.Tests(passed=1, failed=1)
+    assert [(f.path, f.start_line, f.tool) for f in result.findings] == [("sum.test.js", 6, "npm test")]
+    assert "is wrong" in result.log
 
 
 def test_a_runner_that_is_missing_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def test_private_keys_made_for_tests_weigh_less(path: str, severity: Severity) -
         ("<your_token>", True),
         ("password123", True),
         ("xxxxxxxx", True),
+        ("a secret", True),
+        ("a%20secret", True),
         ("hunter2hunter2", False),
         ("correct-horse-battery", False),
         ("Tr0ub4dor&3", False),

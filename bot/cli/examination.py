@@ -1,0 +1,237 @@
+"""What `assay doctor` looks at, a function a subject."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal, cast
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.embedded import EmbeddedRedis
+from bot.errors import AssayError, Misconfigured, ToolFailed
+from bot.github.client import AppInfo
+from bot.wiring import connect, make_app, redis_folder, settings
+from config.settings import Settings, SettingsError
+from workers.agent import Command, Sandbox, Tool
+from workers.registry import TOOLS
+from workers.sandbox.process import ProcessSandbox
+
+# What the App must be allowed, and be told of (README, "Install the App").
+PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}
+OPTIONAL_PERMISSIONS = {"merge_queues": "read"}
+EVENTS = ("pull_request", "push")
+# `check_run` and `check_suite` are sent to every App that may write checks, whether it subscribes or not.
+OPTIONAL_EVENTS = ("merge_group",)
+_LEVELS = ("", "read", "write", "admin")
+# Settings by the environment are understood from the first on, `safe.bareRepository`, which keeps git out of
+# repositories that somebody has hidden in a commit, from the second.
+_GIT, _SAFE_GIT = (2, 31), (2, 38)
+# GitHub takes a key's time from the last ten minutes; half a minute is still no reason to worry.
+_CLOCK_SKEW = 30.0
+
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of a subject. `remedy` is what to do about a `warn` or a `fail`."""
+
+    state: State
+    subject: str
+    what: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Report]:
+    """Look at everything, in the order in which it would be mended."""
+    try:
+        chosen = settings()
+    except SettingsError as error:
+        yield from _problems(error)
+        return
+    yield Report("ok", "Settings", f"valid; data in {chosen.data_dir}")
+    for look in (_redis, _git, _tools, _sandbox, _model, _clock, _app):
+        yield from look(chosen)
+
+
+def _problems(error: SettingsError) -> Iterator[Report]:
+    yield from (Report("fail", "Settings", problem) for problem in error.problems)
+
+
+# -- this machine
+
+
+def _redis(chosen: Settings) -> Iterator[Report]:
+    redis = connect(chosen)
+    if chosen.redis_url is not None or _answers(redis):
+        yield from _durability(redis, "answers")
+        return
+    try:
+        with EmbeddedRedis(redis_folder(chosen)):
+            yield from _durability(redis, "of Assay's own starts")
+    except Misconfigured as error:
+        yield Report("fail", "Redis", str(error))
+
+
+def _answers(redis: Redis) -> bool:
+    try:
+        return bool(redis.ping())
+    except RedisError:
+        return False
+
+
+def _durability(redis: Redis, what: str) -> Iterator[Report]:
+    try:
+        version = str(cast("Mapping[str, object]", redis.info("server"))["redis_version"])
+    except RedisError as error:
+        yield Report("fail", "Redis", str(error), "start it, or correct ASSAY_REDIS_URL")
+        return
+    yield Report("ok", "Redis", f"{version} {what}")
+    try:
+        # One pattern at a time: Redis before 7 takes no more.
+        found = cast("Mapping[str, str]", redis.config_get("append*") | redis.config_get("maxmemory-policy"))
+    except RedisError:
+        remedy = "see that it has `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`"
+        yield Report("warn", "Redis", "does not tell how it is configured", remedy)
+        return
+    yield from _configuration(found)
+
+
+def _configuration(found: Mapping[str, str]) -> Iterator[Report]:
+    if found.get("appendonly") != "yes":
+        remedy = "set `appendonly yes` and `appendfsync always`: without, a restart loses deliveries and runs"
+        yield Report("warn", "Redis", "is not durable (appendonly no)", remedy)
+    elif found.get("appendfsync") != "always":
+        remedy = "set `appendfsync always`: otherwise a crash may lose the last deliveries that were acknowledged"
+        yield Report("warn", "Redis", f"writes to disk late (appendfsync {found.get('appendfsync')})", remedy)
+    policy = found.get("maxmemory-policy", "noeviction")
+    if policy != "noeviction":
+        remedy = "set `maxmemory-policy noeviction`, or it may throw runs away"
+        yield Report("warn", "Redis", f"evicts keys when memory is short ({policy})", remedy)
+
+
+def _git(_: Settings) -> Iterator[Report]:
+    program = shutil.which("git")
+    if program is None:
+        yield Report("fail", "git", "is not installed", f"install git {_dotted(_SAFE_GIT)} or later")
+        return
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10).stdout.split()
+    version = words[2] if len(words) > 2 else "of unknown version"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers >= _SAFE_GIT:
+        yield Report("ok", "git", version)
+    else:
+        state: State = "fail" if numbers < _GIT else "warn"
+        yield Report(state, "git", f"{version} is old", f"install git {_dotted(_SAFE_GIT)} or later")
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _tools(_: Settings) -> Iterator[Report]:
+    sandbox = ProcessSandbox(os.environ.get("PATH", os.defpath))
+    with ThreadPoolExecutor() as pool:
+        found = list(zip(TOOLS, pool.map(lambda tool: _version(tool, sandbox), TOOLS), strict=True))
+    versions = [f"{tool.name} {version}" for tool, version in found if version]
+    if versions:
+        yield Report("ok", "Tools", ", ".join(versions))
+    for tool, version in found:
+        if not version:
+            remedy = f"install it where Assay's workers run; until then it cannot look at {tool.languages}"
+            yield Report("warn", "Tools", f"{tool.name} does not start", remedy)
+
+
+def _version(tool: Tool, sandbox: Sandbox) -> str:
+    try:
+        done = sandbox.run(Command(argv=tool.version, cwd=Path.home(), timeout=30))
+    except ToolFailed:
+        return ""
+    words = f"{done.stdout} {done.stderr}".replace("version:", " ").split()
+    return next((word for word in words if word[0].isdigit()), "") if done.exit_code == 0 else ""
+
+
+def _sandbox(_: Settings) -> Iterator[Report]:
+    remedy = "code of trusted pull requests runs as Assay's own user, code from forks is not run; give Assay a machine "
+    yield Report("warn", "Sandbox", ProcessSandbox().level, f"{remedy}of its own")
+
+
+def _model(chosen: Settings) -> Iterator[Report]:
+    if chosen.openai_api_key is None:
+        yield Report("warn", "Model", "none, so the review agent does not run", "set OPENAI_API_KEY")
+    else:
+        yield Report("ok", "Model", f"{chosen.llm_model} (its key is not tried)")
+
+
+# -- GitHub
+
+
+def _clock(chosen: Settings) -> Iterator[Report]:
+    try:
+        answer = httpx.head(chosen.github_api_url, timeout=10)
+        skew = time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError) as error:
+        remedy = f"can {chosen.github_api_url} be reached from here (proxy, firewall, ASSAY_GITHUB_API_URL)?"
+        yield Report("warn", "Clock", f"could not be compared with GitHub's ({type(error).__name__})", remedy)
+        return
+    if abs(skew) > _CLOCK_SKEW:
+        way = "ahead of" if skew > 0 else "behind"
+        remedy = "have it set by NTP: GitHub refuses what is signed at another time"
+        yield Report("fail", "Clock", f"{abs(skew):.0f} s {way} GitHub's", remedy)
+    else:
+        yield Report("ok", "Clock", "agrees with GitHub's")
+
+
+def _app(chosen: Settings) -> Iterator[Report]:
+    try:
+        with make_app(chosen) as app:
+            info = app.info
+    except SettingsError as error:
+        yield from _problems(error)
+        return
+    except Misconfigured as error:
+        yield Report("fail", "GitHub App", str(error))
+        return
+    except AssayError as error:
+        yield Report("fail", "GitHub App", str(error), f"can {chosen.github_api_url} be reached from here?")
+        return
+    yield Report("ok", "GitHub App", f"{info.name} ({info.slug}); its key is accepted")
+    yield from _rights(info)
+    yield from _events(info)
+
+
+def _rights(info: AppInfo) -> Iterator[Report]:
+    missing = {name: level for name, level in (PERMISSIONS | OPTIONAL_PERMISSIONS).items() if _lacks(info, name, level)}
+    for name, level in missing.items():
+        label = name.replace("_", " ").capitalize()
+        remedy = f"on the App's page, under Permissions, set {label} to {level}; then accept it where it is installed"
+        what = f"{name}: {info.permissions.get(name, 'none')}"
+        yield Report("fail" if name in PERMISSIONS else "warn", "Permissions", what, remedy)
+    if not missing:
+        yield Report("ok", "Permissions", "all that Assay needs")
+
+
+def _lacks(info: AppInfo, name: str, level: str) -> bool:
+    has = info.permissions.get(name, "")
+    return has not in _LEVELS or _LEVELS.index(has) < _LEVELS.index(level)
+
+
+def _events(info: AppInfo) -> Iterator[Report]:
+    missing = [event for event in (*EVENTS, *OPTIONAL_EVENTS) if event not in info.events]
+    for event in missing:
+        label = event.replace("_", " ").capitalize()
+        remedy = f"on the App's page, under Subscribe to events, tick {label}"
+        yield Report("fail" if event in EVENTS else "warn", "Events", f"{event} is not subscribed to", remedy)
+    if not missing:
+        yield Report("ok", "Events", "all that Assay acts on")

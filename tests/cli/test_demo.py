@@ -1,0 +1,64 @@
+"""`assay demo`, as a new user sees it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.cli.test_check import environment
+
+DEMO = [sys.executable, "-m", "bot.cli", "demo"]
+
+
+def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
+    done = subprocess.run(
+        DEMO, env=environment(COLUMNS="80", TMPDIR=str(tmp_path)), capture_output=True, text=True, timeout=100
+    )
+    out = done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), out + done.stderr
+    first, second = out.split("2. The fix is pushed", 1)
+    assert "Stand-ins: GitHub, and the model, for no OPENAI_API_KEY is set." in first
+    for name in ("test", "lint", "security"):
+        assert re.search(rf"assay / {name} +✗ failure", first)
+        assert re.search(rf"assay / {name} +✓ success", second)
+    for place in ("tests/test_rates.py:9", "parcel/batch.py:3", "parcel/batch.py:8", "parcel/batch.py:21"):
+        assert place in first
+    assert "The first parcel of every batch is free" in first
+    assert "for index in range(len(weights)):" in first
+    (number,) = set(re.findall(r"the comment of assay-demo\[bot\] on #1 \(id (\d+)", out))
+    assert f"(id {number}, edited in place)" in second
+    assert "5 fixed since the last push" in second
+    assert "The verdict went from failure to success." in second
+    assert max(map(len, out.splitlines())) <= 80
+    assert "<" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        DEMO,
+        env=environment(TMPDIR=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    me, tree = psutil.Process(demo.pid), []
+    give_up = time.monotonic() + 30
+    while len(tree) < 8:
+        assert time.monotonic() < give_up
+        assert demo.poll() is None
+        tree = me.children(recursive=True)
+        time.sleep(0.02)
+    os.killpg(demo.pid, signal.SIGINT)
+    _, err = demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert err.strip() == b"assay: interrupted"
+    assert [child for child in tree if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    assert list(tmp_path.iterdir()) == []

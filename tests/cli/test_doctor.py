@@ -1,0 +1,255 @@
+"""`assay doctor`, against the stand-in GitHub, real Redis and real tools: what is wrong is told with its remedy."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+import bot.wiring
+from bot.demo.github import StandInGitHub
+from bot.embedded import redis_server
+from tests.cli.command import Assay, Ended
+from workers.registry import TOOLS
+
+Doctor = Callable[..., Ended]
+
+
+@pytest.fixture
+def doctor(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
+    """Runs it with the settings of a sound installation, but for those that a test changes (None: unset)."""
+    with tempfile.TemporaryDirectory(prefix="assay-t-") as folder, StandInGitHub() as github:
+        monkeypatch.chdir(folder)
+        # To start them all takes a second, and one test of it is enough.
+        monkeypatch.setattr("bot.cli.examination.TOOLS", TOOLS[:1])
+        sound = settings_for(github, Path(folder))
+
+        def run(**changes: str | None) -> Ended:
+            for name, value in (sound | changes).items():
+                if value is None:
+                    monkeypatch.delenv(name, raising=False)
+                else:
+                    monkeypatch.setenv(name, value)
+            bot.wiring.settings.cache_clear()
+            return assay("doctor")
+
+        yield run
+        bot.wiring.settings.cache_clear()
+
+
+def settings_for(github: StandInGitHub, folder: Path) -> dict[str, str | None]:
+    return {
+        "ASSAY_GITHUB_APP_ID": str(github.app_id),
+        "ASSAY_GITHUB_PRIVATE_KEY": github.private_key,
+        "ASSAY_GITHUB_WEBHOOK_SECRET": github.webhook_secret,
+        "ASSAY_GITHUB_API_URL": github.api_url,
+        "ASSAY_GITHUB_URL": github.url,
+        "ASSAY_DATA_DIR": str(folder),
+        "COLUMNS": "300",
+    }
+
+
+def lines(ended: Ended, subject: str) -> str:
+    """The lines about a subject, and what hangs on them."""
+    found, on = [], False
+    for line in ended.out.splitlines():
+        on = line[2:].startswith(subject) if line[:1].strip() else on
+        found += [line.strip()] if on else []
+    return "\n".join(found)
+
+
+def test_sound_installation_can_serve(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.cli.examination.TOOLS", TOOLS)
+    ended = doctor(OPENAI_API_KEY="sk-never-shown")
+    assert ended.code == 0, ended.out
+    assert [line for line in ended.out.splitlines() if line.startswith("✗")] == []
+    signs = {line.split()[1]: line[0] for line in ended.out.splitlines() if line.startswith(("✓", "!"))}
+    assert {subject for subject, sign in signs.items() if sign == "!"} == {"Sandbox"}
+    assert all(tool.name in lines(ended, "Tools") for tool in TOOLS)
+    assert ended.out.endswith("\nAssay can serve.\n")
+    assert "sk-never-shown" not in ended.out
+
+
+def test_missing_settings(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_GITHUB_APP_ID=None, ASSAY_GITHUB_WEBHOOK_SECRET=None)
+    assert ended.code == 1
+    assert "ASSAY_GITHUB_APP_ID is missing: it stands on the App's page" in ended.out
+    assert "ASSAY_GITHUB_WEBHOOK_SECRET is missing: choose" in ended.out
+    assert "2 things must be mended before Assay can serve." in ended.out
+
+
+def test_bad_setting(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_PORTT="80")
+    assert ended.code == 1
+    assert "✗ Settings    ASSAY_PORTT is not a setting: did you mean ASSAY_PORT?" in ended.out
+
+
+def test_key_of_another_app(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_GITHUB_APP_ID="99")
+    assert ended.code == 1
+    assert "401" in lines(ended, "GitHub App")
+    assert "Check the App's id, its private key" in lines(ended, "GitHub App")
+
+
+def test_text_that_is_no_key(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_GITHUB_PRIVATE_KEY="-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----")
+    assert ended.code == 1
+    assert "key" in ended.out
+    assert "abc" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("permissions", "code", "told"),
+    [
+        (
+            {"checks": "read"},
+            1,
+            "✗ Permissions checks: read\n→ on the App's page, under Permissions, set Checks to write",
+        ),
+        ({"pull_requests": ""}, 1, "✗ Permissions pull_requests: none\n→"),
+        ({"merge_queues": ""}, 0, "! Permissions merge_queues: none\n→"),
+        ({"checks": "admin"}, 0, "✓ Permissions all that Assay needs"),
+    ],
+)
+def test_permissions(doctor: Doctor, permissions: dict[str, str], code: int, told: str) -> None:
+    whole = {
+        "checks": "write",
+        "contents": "read",
+        "metadata": "read",
+        "pull_requests": "write",
+        "merge_queues": "read",
+    }
+    given = {name: level for name, level in (whole | permissions).items() if level}
+    with StandInGitHub(permissions=given) as github:
+        ended = doctor(**settings_for(github, Path.cwd()))
+    assert ended.code == code, ended.out
+    assert told in lines(ended, "Permissions")
+
+
+def test_events(doctor: Doctor) -> None:
+    with StandInGitHub(events=("push",)) as github:
+        ended = doctor(**settings_for(github, Path.cwd()))
+    assert ended.code == 1
+    assert "✗ Events      pull_request is not subscribed to\n→ " in lines(ended, "Events")
+    assert "! Events      merge_group is not subscribed to" in lines(ended, "Events")
+    assert "tick Pull request" in ended.out
+
+
+def test_api_that_cannot_be_reached(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_GITHUB_API_URL="http://127.0.0.1:1/api/v3")
+    assert ended.code == 1
+    assert "http://127.0.0.1:1/api/v3 be reached from here" in lines(ended, "GitHub App")
+    assert "could not be compared" in lines(ended, "Clock")
+
+
+@contextmanager
+def api_at_another_time(seconds: float) -> Iterator[str]:
+    """Answers nothing but what time it has."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(401)
+            self.end_headers()
+
+        do_GET = do_HEAD  # noqa: N815
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(int(time.time() + seconds))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(600, "s behind GitHub's"), (-600, "s ahead of GitHub's")])
+def test_clock_that_is_off(doctor: Doctor, seconds: float, told: str) -> None:
+    with api_at_another_time(seconds) as url:
+        ended = doctor(ASSAY_GITHUB_API_URL=url)
+    assert ended.code == 1
+    assert told in lines(ended, "Clock")
+    assert "NTP" in lines(ended, "Clock")
+
+
+@contextmanager
+def redis_with(folder: Path, *options: str) -> Iterator[str]:
+    """Somebody's own Redis; its URL."""
+    sock = folder / "own.sock"
+    command = [redis_server(), "--port", "0", "--unixsocket", str(sock), "--dir", str(folder), *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        give_up = time.monotonic() + 10
+        while not sock.exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        yield f"unix://{sock}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--appendonly", "no"), "is not durable (appendonly no)\n→ set `appendonly yes`"),
+        (("--appendonly", "yes", "--appendfsync", "everysec"), "writes to disk late (appendfsync everysec)\n→ set"),
+        (
+            ("--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"),
+            "evicts keys when memory is short (allkeys-lru)",
+        ),
+        (("--rename-command", "CONFIG", ""), "does not tell how it is configured\n→ see that it has `appendonly yes`"),
+    ],
+    ids=["no AOF", "everysec", "evicting", "managed"],
+)
+def test_redis_elsewhere_that_may_lose_something(doctor: Doctor, options: tuple[str, ...], told: str) -> None:
+    with redis_with(Path.cwd(), *options) as url:
+        ended = doctor(ASSAY_REDIS_URL=url)
+    assert ended.code == 0
+    assert told in lines(ended, "Redis")
+
+
+def test_redis_that_is_away(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_REDIS_URL="redis://:hidden@127.0.0.1:1/0")
+    assert ended.code == 1
+    assert "→ start it, or correct ASSAY_REDIS_URL" in lines(ended, "Redis")
+    assert "hidden" not in ended.out
+
+
+def test_data_folder_that_cannot_be_used(doctor: Doctor) -> None:
+    Path("file").write_text("")
+    ended = doctor(ASSAY_DATA_DIR=str(Path("file").absolute()))
+    assert ended.code == 1
+    assert "set ASSAY_DATA_DIR" in lines(ended, "Redis")
+
+
+def test_git_that_is_missing_or_old(doctor: Doctor, tmp_path: Path) -> None:
+    ended = doctor(PATH=str(tmp_path))
+    assert ended.code == 1
+    assert "✗ git         is not installed\n→ install git 2.38 or later" in lines(ended, "git")
+    for version, sign in (("2.30.2", "✗"), ("2.34.1", "!"), ("2.51.GIT", "✓")):
+        (tmp_path / "git").write_text(f"#!/bin/sh\necho git version {version}\n")
+        (tmp_path / "git").chmod(0o755)
+        assert lines(doctor(PATH=str(tmp_path)), "git").startswith(f"{sign} git         {version}")
+
+
+def test_tool_that_does_not_start(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = replace(TOOLS[0], version=["ruff-is-missing", "--version"])
+    monkeypatch.setattr("bot.cli.examination.TOOLS", (gone,))
+    ended = doctor()
+    assert ended.code == 0
+    assert "! Tools       ruff does not start\n→ install it where Assay's workers run" in lines(ended, "Tools")
