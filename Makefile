@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TEST_ARGS ?=
+TEST_ARGS ?= -n 2
 
 .PHONY: demo test check lock clean
 

@@ -72,7 +72,7 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-class _Unreadable(Exception):  # noqa: N818 - it never leaves this module
+class _Unreadable(Exception):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 

@@ -135,12 +135,13 @@ def _without(listener: socket.socket, role: Role) -> None:
 
 
 def _workers(chosen: Settings, queues: tuple[str, ...], count: int) -> list[Role]:
-    roles = []
-    for name in queues:
-        # Control jobs are short; one process each keeps their order, and more would only wait for the same locks.
-        for number in range(count if name in AGENT_QUEUES else 1):
-            roles.append(Role(f"{name}-{number + 1}", partial(_work, chosen, name)))
-    return roles
+    # Control jobs are short; one process each keeps their order, and more would only wait for the same locks.
+    counts = {name: count if name in AGENT_QUEUES else 1 for name in queues}
+    return [
+        Role(f"{name}-{number + 1}", partial(_work, chosen, name))
+        for name, number_of in counts.items()
+        for number in range(number_of)
+    ]
 
 
 def _work(chosen: Settings, queue: str) -> None:

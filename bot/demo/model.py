@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Broken():
                 self._break(answer)
             case Reply():
-                assert request is not None  # noqa: S101 - only a Problem comes without a request
+                assert request is not None
                 self._reply(request, answer)
 
     def _authorized(self) -> bool:

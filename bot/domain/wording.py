@@ -8,9 +8,9 @@ from bot.domain.verdict import Conclusion, blocking, count
 
 _SYMBOLS = {
     Conclusion.SUCCESS: "✓",
-    Conclusion.NEUTRAL: "–",  # noqa: RUF001 - a dash is what people see
-    Conclusion.SKIPPED: "–",  # noqa: RUF001
-    Conclusion.CANCELLED: "–",  # noqa: RUF001
+    Conclusion.NEUTRAL: "–",
+    Conclusion.SKIPPED: "–",
+    Conclusion.CANCELLED: "–",
     Conclusion.ACTION_REQUIRED: "!",
     Conclusion.TIMED_OUT: "✗",
     Conclusion.FAILURE: "✗",

@@ -1,13 +1,20 @@
-"""The command line, called in this process as the console script calls it."""
+"""The command line: in this process, called as the console script calls it, or in one of its own."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from bot.cli import main
+from tests.repository import ENVIRONMENT
+
+HERE = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "bot.cli"]
 
 
 class Ended(NamedTuple):
@@ -28,3 +35,9 @@ def caller(capsys: pytest.CaptureFixture[str]) -> Assay:
         return Ended(end.value.code, *capsys.readouterr())
 
     return assay
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """For a process of its own: this checkout, and nobody's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "ASSAY_", "OPENAI_"))}
+    return kept | ENVIRONMENT | {"PYTHONPATH": str(HERE)} | extra

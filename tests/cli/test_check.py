@@ -17,19 +17,11 @@ from bot.cli.check import exit_code
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.run import AgentState, Phase, Run
 from tests.builders import agent_plan, run_key
-from tests.cli.command import Assay
+from tests.cli.command import COMMAND, Assay, environment
 from tests.cli.conftest import QUICK
-from tests.repository import ENVIRONMENT, Repository
+from tests.repository import Repository
 
-ASSAY = [sys.executable, "-m", "bot.cli"]
-HERE = Path(__file__).parents[2]
 DIRTY = "import os\n\nPRICE = 1\n"
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """For a process of its own: this checkout, and nobody's settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "ASSAY_", "OPENAI_"))}
-    return kept | ENVIRONMENT | {"PYTHONPATH": str(HERE)} | extra
 
 
 # -- exit codes
@@ -189,6 +181,23 @@ def test_bug_is_2_and_never_1(assay: Assay, repository: Repository, monkeypatch:
     assert "ZeroDivisionError" in ended.err
 
 
+def test_working_tree_is_left_as_it_was(assay: Assay, repository: Repository) -> None:
+    """Tests run in place; what they compile is not the developer's to find in `git status`."""
+    repository.commit(
+        {
+            ".github/assay.yml": "",
+            "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['.']\n",
+            "test_shop.py": "from shop import PRICE\n\n\ndef test_price():\n    assert PRICE\n",
+        }
+    )
+    repository.write("shop.py", "PRICE = 2\n")
+    before = {path: path.stat().st_mtime_ns for path in repository.root.rglob("*")}
+    ended = assay("check", repository.root)
+    assert ended.code == 0, ended.out
+    assert "✓ test      1 passed" in ended.out
+    assert {path: path.stat().st_mtime_ns for path in repository.root.rglob("*")} == before
+
+
 # -- nothing to look at
 
 
@@ -239,13 +248,13 @@ def test_hostile_names_and_texts_do_not_reach_the_terminal(assay: Assay, reposit
 def test_progress_and_colours_only_on_a_terminal(repository: Repository) -> None:
     repository.write("shop.py", DIRTY)
     piped = subprocess.run(
-        [*ASSAY, "check", "--format", "json"], cwd=repository.root, env=environment(), capture_output=True
+        [*COMMAND, "check", "--format", "json"], cwd=repository.root, env=environment(), capture_output=True
     )
     assert piped.stderr == b""
     json.loads(piped.stdout)
     main, terminal = pty.openpty()
     watched = subprocess.Popen(
-        [*ASSAY, "check"], cwd=repository.root, env=environment(TERM="xterm"), stdout=terminal, stderr=terminal
+        [*COMMAND, "check"], cwd=repository.root, env=environment(TERM="xterm"), stdout=terminal, stderr=terminal
     )
     os.close(terminal)
     shown = b""
@@ -286,7 +295,7 @@ def test_ctrl_c_ends_the_tools_and_clears_up(repository: Repository, tmp_path: P
     repository.commit({".github/assay.yml": f"agents: {{docs: {{run: 'echo $$ > {tmp_path}/pid; sleep 60'}}}}"})
     repository.write("shop.py", "PRICE = 2\n")
     check = subprocess.Popen(
-        [*ASSAY, "check", "--agent", "docs"],
+        [*COMMAND, "check", "--agent", "docs"],
         cwd=repository.root,
         env=environment(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,

@@ -6,15 +6,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 
-from tests.cli.test_check import environment
+from tests.cli.command import COMMAND, environment
 
-DEMO = [sys.executable, "-m", "bot.cli", "demo"]
+DEMO = [*COMMAND, "demo"]
 
 
 def test_demo_tells_the_whole_story(tmp_path: Path) -> None:

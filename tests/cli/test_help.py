@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
 
 from bot.cli.main import assay as group
-from tests.cli.command import Assay
+from tests.cli.command import HERE, Assay
 
 COMMANDS = list(group.list_commands(click.Context(group)))
 
@@ -56,18 +55,17 @@ def test_misuse_is_2_and_says_what_is_right(assay: Assay, arguments: tuple[str, 
 
 def test_help_loads_no_command() -> None:
     """Shells ask for it at every completion."""
+    heavy = ("pydantic", "rich", "redis", "githubkit", "openai")
     code = (
         "import sys; from bot.cli.main import main\n"
         "try: main(['--help'])\n"
-        "except SystemExit: print([n for n in ('pydantic', 'rich', 'redis', 'githubkit', 'openai') if n in sys.modules])"
+        f"except SystemExit: print([name for name in {heavy} if name in sys.modules])"
     )
-    here = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_reader_that_leaves_early_is_no_error() -> None:
-    here = Path(__file__).parents[2]
     command = f"{sys.executable} -m bot.cli config schema | head -c 1"
-    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", command], cwd=HERE, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("{", "")

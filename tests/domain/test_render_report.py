@@ -30,7 +30,7 @@ TEXT = """\
   test: 1 finding at or above medium
   lint: 1 finding at or above medium
   security: 1 finding at or above high
-"""  # noqa: RUF001
+"""
 
 
 def test_text_of_a_failing_run() -> None:

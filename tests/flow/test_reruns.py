@@ -11,7 +11,7 @@ import pytest
 
 from bot.demo.github import StandInGitHub
 from bot.demo.github_state import CheckRun
-from bot.domain.events import PullChanged
+from bot.domain.events import AgentStarted, PullChanged
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
@@ -40,6 +40,10 @@ def two(assay: Assay, github: StandInGitHub, tmp_path: Path) -> str:
 
 def attempts(assay: Assay, sha: str) -> dict[str, int]:
     return {agent.plan.name: agent.attempt for agent in assay.run(sha).agents}
+
+
+def _key(sha: str) -> RunKey:
+    return RunKey(repository=REPOSITORY, sha=sha)
 
 
 def buttons(check: CheckRun) -> list[str]:
@@ -112,14 +116,19 @@ def test_rerun_of_what_is_still_at_work_changes_nothing(assay: Assay, github: St
 
 def test_new_attempt_leaves_no_check_unfinished(assay: Assay, github: StandInGitHub) -> None:
     """The base changes while the first attempt is under way."""
-    github.commit(REPOSITORY, "other", {"notes.txt": "x"})
-    sha = github.commit(REPOSITORY, "feature", {"demo.py": DIRTY})
+    other = github.commit(REPOSITORY, "other", {"notes.txt": "x"})
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": DIRTY}, parent=other)
     number = github.open_pull(REPOSITORY, "feature")
     assay.settle("intake", "publish")
-    github.commit(REPOSITORY, "feature", {}, parent=sha)
+    assay.store.update(_key(sha), AgentStarted(at=time.time(), agent="lint", attempt=1))
+    assay.settle("publish")
     github.retarget(REPOSITORY, number, "other")
     assay.settle()
-    assert {check.status for check in github.checks(REPOSITORY, sha)} == {"completed"}
+    assert attempts(assay, sha) == {"lint": 2}
+    assert {check.name: check.status for check in github.checks(REPOSITORY, sha)} == {
+        "assay": "completed",
+        "assay / lint": "completed",
+    }
 
 
 def test_check_of_an_agent_that_the_run_has_no_more_is_ended(
@@ -214,7 +223,7 @@ def test_running_agent_stops_when_nobody_waits_for_it(assay: Assay, github: Stan
     sha = github.commit(REPOSITORY, "feature", {CONFIG: slow})
     number = github.open_pull(REPOSITORY, "feature")
     assay.settle("intake", "publish")
-    key, begun = RunKey(repository=REPOSITORY, sha=sha), time.monotonic()
+    key, begun = _key(sha), time.monotonic()
     closed = PullChanged(
         at=time.time(), number=number, updated_at=time.time() + 60, reason="the pull request was closed"
     )

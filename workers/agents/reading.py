@@ -144,7 +144,7 @@ def _why_not(file: FileDiff) -> str:
     return next((why for why, globs in _NOT_READ if matches_any(globs, file.path)), "")
 
 
-class _Unread(Exception):  # noqa: N818 - it never leaves this module
+class _Unread(Exception):
     """Why a file that should be read is not."""
 
 

@@ -148,7 +148,7 @@ class OpenAIModel:
             else:
                 self._forms[self._model] = form
                 return reply
-        assert first is not None  # noqa: S101 - there is always one form to try
+        assert first is not None
         raise first
 
     def _persist(self, question: _Question, form: Form, deadline: float) -> Reply:
