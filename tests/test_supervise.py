@@ -157,7 +157,7 @@ def test_what_is_to_be_closed_is_closed_before_draining(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_drain_and_are_handed_back(tmp_path: Path, number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    sent = []
+    sent: list[signal.Signals] = []
 
     def send() -> bool:
         if notes(tmp_path) and not sent:

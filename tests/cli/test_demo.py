@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    me, tree = psutil.Process(demo.pid), []
+    me, tree = psutil.Process(demo.pid), list[psutil.Process]()
     give_up = time.monotonic() + 30
     while len(tree) < 8:
         assert time.monotonic() < give_up

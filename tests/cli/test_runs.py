@@ -142,7 +142,9 @@ def test_replay_sees_a_state_that_was_tampered_with(assay: Assay, redis: Redis, 
 def test_replay_sees_a_log_that_was_tampered_with(assay: Assay, redis: Redis, finished: RunKey) -> None:
     entries = redis.xrange(f"assay:log:{finished}")
     assert isinstance(entries, list)
-    redis.xdel(f"assay:log:{finished}", entries[-1][0])
+    last = entries[-1][0]
+    assert isinstance(last, bytes)
+    redis.xdel(f"assay:log:{finished}", last)
     assert assay("replay", finished).code == 1
 
 
