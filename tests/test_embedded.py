@@ -118,7 +118,7 @@ def test_path_that_is_too_long_for_a_socket_is_told_before_anything_starts(tmp_p
 
 def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Misconfigured, match="cannot be used .*: set ASSAY_DATA_DIR"):
+    with pytest.raises(Misconfigured, match=r"cannot be used .*: set ASSAY_DATA_DIR"):
         EmbeddedRedis(tmp_path / "file" / "redis").start()
 
 

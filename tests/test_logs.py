@@ -31,16 +31,13 @@ def test_text_is_a_line_with_the_time_in_utc(capsys: pytest.CaptureFixture[str])
 def test_json_is_one_object_a_line_traces_included(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
     logging.getLogger("bot.web").warning("two\nlines")
-    try:
-        raise ValueError("why")
-    except ValueError:
-        logging.getLogger("bot.web").exception("failed")
+    logging.getLogger("bot.web").error("failed", exc_info=ValueError("why"))
     first, second = map(json.loads, capsys.readouterr().err.splitlines())
     assert (first["level"], first["logger"], first["message"]) == ("warning", "bot.web", "two\nlines")
     assert second["error"].endswith("ValueError: why")
 
 
-@pytest.mark.parametrize("name", ["httpx", "openai._base_client", "githubkit", "rq.worker", "uvicorn.error"])
+@pytest.mark.parametrize("name", ["httpx", "openai._base_client", "githubkit", "rq"])
 def test_libraries_speak_of_trouble_only(capsys: pytest.CaptureFixture[str], name: str) -> None:
     configure("text")
     logging.getLogger(name).info("POST https://api.example.com/?token=hidden")
@@ -53,9 +50,6 @@ def test_outage_of_redis_is_not_repeated_by_every_thread(capsys: pytest.CaptureF
     configure("text")
     worker = logging.getLogger("rq.worker")
     worker.error("Worker %s: could not connect to Redis instance: %s retrying in %d seconds...", "w", "x", 2)
-    try:
-        raise RedisConnectionError("gone")
-    except RedisConnectionError:
-        worker.error("Worker %s: found an unhandled exception, quitting...", "w", exc_info=True)
+    worker.error("Worker %s: found an unhandled exception, quitting...", "w", exc_info=RedisConnectionError("gone"))
     worker.error("something else")
     assert [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()] == ["something else"]

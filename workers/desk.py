@@ -19,7 +19,7 @@ from bot.errors import Gone, Theirs, ToolFailed
 from workers.checkout import Trees
 from workers.git import Git
 
-# Bytes. GitHub takes no larger file: one that git does not know yet is data that lies about, no part of a change.
+# Bytes. GitHub takes no larger file, so one that git does not know yet is data that lies about, no part of a change.
 LARGEST_NEW_FILE = 100_000_000
 
 

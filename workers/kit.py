@@ -48,6 +48,6 @@ def _kit(sandbox: ProcessSandbox, model: Model | None, redactor: Redactor, progr
 
 def local_kit() -> Callable[[Callable[[str], None]], Kit]:
     """For `assay check`: the developer's own environment, on the developer's own repository."""
-    # Tests run in place, and what they compile is not the developer's to find afterwards.
-    environ = {"PYTHONDONTWRITEBYTECODE": "1", **os.environ}
+    # Tools run in place, and the developer shall find nothing changed: no bytecode, no refreshed index.
+    environ = {"PYTHONDONTWRITEBYTECODE": "1", "GIT_OPTIONAL_LOCKS": "0", **os.environ}
     return make_kit(load(os.environ, None), ProcessSandbox(environ=environ))

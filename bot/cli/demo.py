@@ -40,6 +40,7 @@ from bot.wiring import make_store
 from config.settings import load
 
 _PATIENCE = 60.0
+_LONGEST_FOLDER = 70
 _MARKS = {
     "success": "[green]✓[/]",
     "failure": "[red]✗[/]",
@@ -61,7 +62,7 @@ def demo() -> int:
     console = Console(highlight=False)
     reviewer = demo_reviewer(UNSEEN_BUG, summary=REVIEW_SUMMARY)
     with (
-        tempfile.TemporaryDirectory(prefix="assay-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix="assay-demo-", dir=_short_folder()) as folder,
         StandInGitHub() as github,
         ScriptedModel(reviewer) as model,
         _assay(Path(folder), github, model) as store,
@@ -237,7 +238,7 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
             start_new_session=True,
         )
     try:
-        _await(f"http://127.0.0.1:{port}/readyz", process, log)
+        _await(f"http://127.0.0.1:{port}/readyz", process)
         github.webhook_url = f"http://127.0.0.1:{port}/webhook"
         yield make_store(load(env, None))
     except Unavailable:
@@ -252,12 +253,18 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
             process.wait()
 
 
+def _short_folder() -> str:
+    """Where temporary folders are made, unless its path leaves no room for that of a unix socket."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) < _LONGEST_FOLDER else "/tmp"  # noqa: S108 - mkdtemp is safe there
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < give_up:
         try:
@@ -266,4 +273,4 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    raise Unavailable(f"Assay did not start; its log is {log}")
+    raise Unavailable("Assay did not start: see its log above")

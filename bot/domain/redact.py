@@ -48,11 +48,16 @@ _SHAPE = re.compile("|".join(f"(?P<{name.replace(' ', '_')}>{shape})" for name, 
 
 _URL_PASSWORD = re.compile(r"://[^\s/?#@:\"'`<>\[\]]{0,100}:([^\s/?#\"'`<>\[\]]{1,300})@")
 _AWS_SECRET = re.compile(r"(?i:secret_?access_?key|aws_?secret)[\"']?\s{0,3}[:=]\s{0,3}[\"']?([A-Za-z0-9/+]{40})\b")
-_ASSIGNED = re.compile(
-    r"(?:(?:passwo?r?d|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization)"
-    r"[\"']?\s{0,3}(?:=>|:=|[:=])\s{0,3}[\"']?|\b(?:bearer|basic)\s)([A-Za-z0-9+/=_~-]{16,}+)(?![(\[.])",
-    re.IGNORECASE,
+_TELLING = (
+    r"(?:passwo?r?d|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization)"
+    r"\\?[\"']?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
 )
+_ASSIGNED = re.compile(
+    rf"(?:{_TELLING}[\"']?|\b(?:bearer|basic)\s)([A-Za-z0-9+/=_~-]{{16,}}+)(?![(\[.])", re.IGNORECASE
+)
+# In quotes any character may belong to it, but for those of templates and placeholders.
+_QUOTED = re.compile(rf"{_TELLING}\\?[\"']([^\s\"'`<>{{}}\\]{{12,200}}+)", re.IGNORECASE)
+_ODD = re.compile(r"[0-9!#$%^&*?+=~@|]")
 
 _NAME = re.compile(r"[A-Za-z_/~-]+\d{0,3}")
 
@@ -172,6 +177,9 @@ def _shaped(text: str) -> Iterator[_Found]:
 def _assigned(text: str) -> Iterator[_Found]:
     for match in _ASSIGNED.finditer(text):
         if _looks_random(match[1]):
+            yield match.start(1), match.end(1), "secret"
+    for match in _QUOTED.finditer(text):
+        if _looks_random(match[1]) and _ODD.search(match[1]):
             yield match.start(1), match.end(1), "secret"
 
 

@@ -89,6 +89,7 @@ class App:
             api_url, user_agent, patience=patience, clock=clock, sleep=sleep, transport=transport
         )
         self.etags = Etags()
+        self.holds = Holds(clock)
         self._clock = clock
         self._auth = AppAuth(self.connection.github, app_id, private_key)
         self._lock = threading.Lock()
@@ -166,6 +167,24 @@ class App:
             raise Misconfigured("The App's private key is not an RSA key in PEM format.") from error
 
 
+class Holds:
+    """Until when each installation was told to wait."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until: dict[int, float] = {}
+
+    def check(self, installation: int) -> None:
+        """Raises Unavailable while it has to wait."""
+        left = self._until.get(installation, 0.0) - self._clock()
+        if left > 0:
+            raise Unavailable(f"GitHub's rate limit is used up; it asks to wait {left:.0f} s more", left)
+
+    def note(self, installation: int, seconds: float | None) -> None:
+        if seconds:
+            self._until[installation] = self._clock() + seconds
+
+
 class Api:
     """GitHub's API within one scope. Every method raises Gone, Refused or Unavailable as `Connection.send` says."""
 
@@ -228,6 +247,16 @@ class Api:
         return answer
 
     def _send(self, call: Call) -> httpx.Response:
+        """Raises Unavailable without asking while GitHub has told this installation to wait: asking all the same could
+        get the App banned."""
+        self._app.holds.check(self._scope.installation)
+        try:
+            return self._authorised(call)
+        except Unavailable as error:
+            self._app.holds.note(self._scope.installation, error.retry_after)
+            raise
+
+    def _authorised(self, call: Call) -> httpx.Response:
         token = self._app.token_for(self._scope)
         try:
             return self._app.connection.send(call, token)

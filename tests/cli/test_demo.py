@@ -6,19 +6,29 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.cli.command import COMMAND, environment
 
 DEMO = [*COMMAND, "demo"]
 
 
-def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Where the demo puts its folders. Not pytest's own: a unix socket's path must be short."""
+    with tempfile.TemporaryDirectory(prefix="assay-t-") as folder:
+        yield Path(folder)
+
+
+def test_demo_tells_the_whole_story(scratch: Path) -> None:
     done = subprocess.run(
-        DEMO, env=environment(COLUMNS="80", TMPDIR=str(tmp_path)), capture_output=True, text=True, timeout=100
+        DEMO, env=environment(COLUMNS="80", TMPDIR=str(scratch)), capture_output=True, text=True, timeout=100
     )
     out = done.stdout
     assert (done.returncode, done.stderr) == (0, ""), out + done.stderr
@@ -37,13 +47,13 @@ def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
     assert "The verdict went from failure to success." in second
     assert max(map(len, out.splitlines())) <= 80
     assert "<" not in out
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing_behind(scratch: Path) -> None:
     demo = subprocess.Popen(
         DEMO,
-        env=environment(TMPDIR=str(tmp_path)),
+        env=environment(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -60,4 +70,4 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert demo.returncode == 130
     assert err.strip() == b"assay: interrupted"
     assert [child for child in tree if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []

@@ -70,9 +70,16 @@ def test_a_random_value_with_a_telling_name_is_masked(line: str) -> None:
     assert masked.startswith(line.partition("{")[0])
 
 
+@pytest.mark.parametrize("line", ['password = "{}"', "{{'Secret': '{}'}}", 'api_key=\\"{}\\"'])
+def test_a_random_value_in_quotes_may_hold_anything(line: str) -> None:
+    assert "Zq8!" not in redact(line.format("Zq8!vR2#tY7$mN4%"))
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        'password = "settings.DATABASE.password"',
+        'token: "see the documentation, page 12"',
         "password = os.environ['DATABASE_PASSWORD']",
         "token = get_installation_token_v2(client)",
         "token: str | None = None",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,15 +59,29 @@ class _Worker(SimpleWorker):
         pass
 
 
+class Clock:
+    """Assay's clock, `ahead` of the real one as far as a test wants. `pauses` are those that Assay would have made, in
+    seconds: nobody waits in a test."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.pauses: list[float] = []
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 class Assay:
     """The running application, and what GitHub shows of it."""
 
-    def __init__(self, github: StandInGitHub, store: Store, waits: list[float]) -> None:
+    def __init__(self, github: StandInGitHub, store: Store, clock: Clock) -> None:
         self.github = github
         self.store = store
         self.redis = store.redis
-        # The pauses that Assay would have made, in seconds: nobody waits in a test.
-        self.waits = waits
+        self.clock = clock
 
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
@@ -81,8 +96,13 @@ class Assay:
         worker = _Worker([queue], connection=self.redis, job_class=AllowedJob, serializer=JSONSerializer)
         worker.work(burst=True, max_jobs=jobs, logging_level="WARNING")
 
-    def sweep(self, at: float) -> None:
-        Sweep(self.store, lambda: at).once()
+    def sweep(self) -> None:
+        Sweep(self.store, self.clock.time).once()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and send what is due by then."""
+        self.clock.ahead += seconds
+        self.sweep()
 
     def run(self, sha: str, repository: str = REPOSITORY) -> Run:
         stored = self.store.load(RunKey(repository=repository, sha=sha))
@@ -136,18 +156,21 @@ def running(
     caches = (bot.wiring.settings, bot.wiring.control, workers.wiring.bench)
     for cached in caches:
         cached.cache_clear()
-    apps, waits = list[App](), list[float]()
+    clock, apps = Clock(), list[App]()
 
     def make_app(chosen: Settings) -> App:
         app = chosen.require_app()
         key = app.private_key.get_secret_value()
-        apps.append(App(int(app.app_id), key, api_url=chosen.github_api_url, sleep=waits.append))
-        return apps[-1]
+        made = App(int(app.app_id), key, api_url=chosen.github_api_url, clock=clock.time, sleep=clock.pauses.append)
+        apps.append(made)
+        return made
 
     bench = workers.wiring.bench
     patch.setattr(bot.wiring, "make_app", make_app)
+    patch.setattr(bot.wiring, "time", clock)
     patch.setattr(workers.wiring, "make_app", make_app)
-    patch.setattr(workers.wiring, "bench", lambda: replace(bench(), sleep=waits.append))
+    patch.setattr(workers.wiring, "time", clock)
+    patch.setattr(workers.wiring, "bench", lambda: replace(bench(), sleep=clock.pauses.append))
     chosen = bot.wiring.settings()
     store = bot.wiring.make_store(chosen)
     queues = Queues(redis)
@@ -159,7 +182,7 @@ def running(
     thread.start()
     github.webhook_url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook"
     try:
-        yield Assay(github, store, waits)
+        yield Assay(github, store, clock)
     finally:
         server.should_exit = True
         thread.join(10)

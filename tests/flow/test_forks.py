@@ -119,5 +119,6 @@ def test_fork_of_a_commit_of_ours_does_not_take_its_run_over(assay: Assay, githu
     github.commit(REPOSITORY, "old", {}, parent=github.head(fork, "main"))
     github.open_pull(REPOSITORY, "feature", "old", author="mallory", head_repo=fork)
     assay.settle()
+    assert [pull.fork for pull in assay.run(sha).pulls] == [True]
     assert assay.run(sha).trusted
     assert assay.run(sha).agents == trusted.agents

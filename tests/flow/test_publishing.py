@@ -87,7 +87,7 @@ def settled(assay: Assay) -> None:
     for _ in range(20):
         if not assay.redis.zcard("assay:later"):
             return
-        assay.sweep(at=time.time() + 4000)
+        assay.wait(4000)
         assay.settle("intake", "publish")
     raise AssertionError("it does not come to an end")
 
@@ -176,7 +176,7 @@ def test_late_result_after_a_timeout_completes_the_check_again_without_reopening
     _, sha = opened(github, LINES)
     settled(assay)
     tell(assay, sha, AgentStarted(at=time.time(), agent="lint", attempt=1))
-    assay.sweep(at=time.time() + 5000)
+    assay.wait(5000)
     settled(assay)
     assert assay.check(sha, "assay / lint").conclusion == "timed_out"
     finished(sha, assay, *(finding.model_copy(update={"path": "demo.py"}) for finding in sixty()))
@@ -228,9 +228,7 @@ def test_four_agents_cost_at_most_three_writes_a_check_a_comment_and_a_review(
     assert len(writes(github)) - before == 3 * 5 + 2
 
 
-def test_text_alone_is_written_once_a_minute(
-    assay: Assay, github: StandInGitHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_alone_is_written_once_a_minute(assay: Assay, github: StandInGitHub) -> None:
     github.push(REPOSITORY, "main", {CONFIG: FOUR})
     assay.settle()
     _, sha = opened(github)
@@ -240,8 +238,7 @@ def test_text_alone_is_written_once_a_minute(
     assay.settle("test")
     assay.settle("publish")
     assert "0 of 4" in str(assay.check(sha).title)
-    monkeypatch.setattr(bot.wiring.control().publisher, "_clock", lambda: time.time() + 61)
-    assay.sweep(at=time.time() + 61)
+    assay.wait(61)
     assay.settle("publish")
     assert "1 of 4" in str(assay.check(sha).title)
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -76,6 +77,9 @@ class Serve:
         while not true():
             assert time.monotonic() < give_up, f"{what} did not happen in {PATIENCE:g} s:\n{self.log.read_text()}"
             time.sleep(0.02)
+
+    def logged(self, text: str) -> bool:
+        return text in self.log.read_text()
 
     def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """Another command of Assay's with the same settings."""
@@ -175,9 +179,9 @@ def test_webhook_leads_to_a_verdict_and_a_restart_remembers_it(serve: Serve) -> 
 def test_killed_children_are_replaced_and_no_webhook_is_lost(serve: Serve) -> None:
     serve.start()
     serve.until("readiness", lambda: serve.status("readyz") == 200)
-    for name in ("lint", "intake", "web"):
+    for name, role in (("lint", "lint-1"), ("intake", "intake-1"), ("web", "web")):
         serve.child(name).kill()
-        serve.until(f"the end of {name}", lambda: "was ended by SIGKILL" in serve.log.read_text())
+        serve.until(f"the end of {name}", partial(serve.logged, f"{role} was ended by SIGKILL"))
     # The socket is the supervisor's: whoever connects now is answered by the next web process.
     sha = serve.push("A = 2\n")
     assert serve.push_answers() == [202]

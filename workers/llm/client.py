@@ -11,6 +11,7 @@ import copy
 import json
 import logging
 import time
+import weakref
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -89,6 +90,13 @@ class _Question:
         return replace(self, turns=turns)
 
 
+class _Lease:
+    """Closes the connections as soon as the last model that shares them is gone."""
+
+    def __init__(self, client: openai.OpenAI) -> None:
+        weakref.finalize(self, client.close)
+
+
 class OpenAIModel:
     """`workers.agent.Model` over HTTP. Safe to share between threads.
 
@@ -105,6 +113,7 @@ class OpenAIModel:
         # At DEBUG the package logs whole requests: prompts and code.
         logging.getLogger("openai").setLevel(logging.WARNING)
         self._client = openai.OpenAI(api_key=api_key, base_url=base_url or None, max_retries=0)
+        self._lease = _Lease(self._client)
         self._model = model
         self._timeout = timeout
         self._forms: dict[str, Form] = {}
