@@ -45,6 +45,8 @@ _HARDENED = {
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
 }
+# The operator's way out, where there is no other.
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _WORDS = 800
 
 
@@ -127,7 +129,7 @@ class Git:
         if self._token is not None:
             login = base64.b64encode(f"x-access-token:{self._token}".encode()).decode()
             config["http.extraHeader"] = f"Authorization: Basic {login}"
-        env = {
+        env = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES} | {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": os.devnull,
             "LC_ALL": "C.UTF-8",

@@ -95,3 +95,8 @@ def test_a_finding_outside_belongs_to_the_whole_run_and_shows_no_secret(tmp_path
     assert "s3cret" not in tidy.message
     assert len(tidy.message) <= 2000
     assert len(tidy.rule) <= 200
+
+
+def test_large_image_is_binary_and_not_a_text_too_large_to_read(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\0" + b"x" * tree.LARGEST)
+    assert tree.kind(tmp_path, "photo.png") == "binary"
