@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -137,8 +138,10 @@ def test_agent_and_tool_are_the_source() -> None:
 
 
 def test_every_text_is_redacted() -> None:
-    fields = {name: f"{name} {SECRET}" for name in ("tool", "rule", "message", "evidence", "replacement")}
-    words = {name: f"{name} {SECRET}" for name in ("summary", "reason", "remedy", "log")}
+    fields: dict[str, Any] = {
+        name: f"{name} {SECRET}" for name in ("tool", "rule", "message", "evidence", "replacement")
+    }
+    words: dict[str, Any] = {name: f"{name} {SECRET}" for name in ("summary", "reason", "remedy", "log")}
     result = settled(
         finding(url=f"https://example.com/{SECRET}", **fields),
         not_covered=(NotCovered(what=SECRET, why=SECRET),),
@@ -162,9 +165,9 @@ def test_secret_at_the_edge_is_redacted_before_it_is_cut() -> None:
 
 def test_texts_are_bounded() -> None:
     endless = "word " * 100_000
-    fields = dict.fromkeys(("tool", "rule", "message", "evidence"), endless)
-    words = dict.fromkeys(("summary", "reason", "remedy", "log"), endless)
-    result = settled(finding(**fields), not_covered=(NotCovered(what=endless, why=endless),), **words)
+    fields: dict[str, Any] = dict.fromkeys(("tool", "rule", "message", "evidence"), endless)
+    words: dict[str, Any] = dict.fromkeys(("summary", "reason", "remedy", "log"), endless)
+    result = settled(finding(10, **fields), not_covered=(NotCovered(what=endless, why=endless),), **words)
     assert len(result.model_dump_json()) < 130_000
     assert result.log == endless[-64_000:]
 
