@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
+from threading import Event
 
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
-from workers.agent import Agent, Kit, Model
+from workers.agent import Agent, Kit, Model, Sandbox
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
+
+# Makes the kit of one agent, given what hears its progress and what is set once nobody waits for it any more.
+KitFor = Callable[[Callable[[str], None], Event], Kit]
 
 
 def resolve(plan: AgentPlan) -> Agent:
@@ -37,17 +40,15 @@ def make_redactor(chosen: Settings) -> Redactor:
     return Redactor([value.get_secret_value() for value in values if hasattr(value, "get_secret_value")])
 
 
-def make_kit(chosen: Settings, sandbox: ProcessSandbox) -> Callable[[Callable[[str], None]], Kit]:
-    """Makes the kit of one agent, given what hears its progress."""
-    return partial(_kit, sandbox, make_model(chosen), make_redactor(chosen))
+def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
+    """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
+    set."""
+    model, redactor = make_model(chosen), make_redactor(chosen)
+    return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor)
 
 
-def _kit(sandbox: ProcessSandbox, model: Model | None, redactor: Redactor, progress: Callable[[str], None]) -> Kit:
-    return Kit(sandbox=sandbox, model=model, progress=progress, redact=redactor)
-
-
-def local_kit() -> Callable[[Callable[[str], None]], Kit]:
+def local_kit() -> KitFor:
     """For `assay check`: the developer's own environment, on the developer's own repository."""
     # Tools run in place, and the developer shall find nothing changed: no bytecode, no refreshed index.
     environ = {"PYTHONDONTWRITEBYTECODE": "1", "GIT_OPTIONAL_LOCKS": "0", **os.environ}
-    return make_kit(load(os.environ, None), ProcessSandbox(environ=environ))
+    return make_kit(load(os.environ, None), lambda cancelled: ProcessSandbox(environ=environ, cancelled=cancelled))

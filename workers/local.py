@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,9 +18,9 @@ from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Manual
-from bot.errors import ToolFailed
-from workers.agent import Agent, Command, Completed, Kit, Sandbox, Work
+from workers.agent import Agent, Work
 from workers.desk import Desk
+from workers.kit import KitFor
 from workers.run import base_files, look
 
 # How long an interrupted check waits for its tools to end and its scratch folders to go; seconds.
@@ -32,7 +31,7 @@ def check(
     desk: Desk,
     plan: Plan,
     agent_for: Callable[[AgentPlan], Agent],
-    kit: Callable[[Callable[[str], None]], Kit],
+    kit: KitFor,
     clock: Callable[[], float],
     watch: Callable[[Run], None],
 ) -> Run:
@@ -48,7 +47,7 @@ class _Check:
         self,
         desk: Desk,
         agent_for: Callable[[AgentPlan], Agent],
-        kit: Callable[[Callable[[str], None]], Kit],
+        kit: KitFor,
         clock: Callable[[], float],
         watch: Callable[[Run], None],
     ) -> None:
@@ -103,8 +102,7 @@ class _Check:
             self._news.put(AgentProgressed(at=self._clock(), agent=name, attempt=attempt, message=message))
 
         try:
-            kit = self._kit(progress)
-            kit = replace(kit, sandbox=_Stoppable(kit.sandbox, self._stopped))
+            kit = self._kit(progress, self._stopped)
             result = look(agent.plan, self._work(agent.plan), kit, self._agent_for)
         except Exception as error:  # noqa: BLE001 - raised again by the thread that joins
             self._news.put(error)
@@ -131,31 +129,7 @@ class _Check:
 
     def _stop(self) -> None:
         """End the tools that run and start no others, so that agents come to an end and clear their scratch away."""
-        import psutil
-
         self._stopped.set()
         give_up = time.monotonic() + _PATIENCE
-        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < give_up:
-            for child in psutil.Process().children():
-                child.terminate()
-            time.sleep(0.02)
-
-
-class _Stoppable:
-    """A sandbox that starts nothing any more once it is told to stop."""
-
-    def __init__(self, inner: Sandbox, stopped: threading.Event) -> None:
-        self._inner = inner
-        self._stopped = stopped
-
-    @property
-    def level(self) -> str:
-        return self._inner.level
-
-    def which(self, program: str) -> str | None:
-        return self._inner.which(program)
-
-    def run(self, command: Command) -> Completed:
-        if self._stopped.is_set():
-            raise ToolFailed("the check was interrupted")
-        return self._inner.run(command)
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))

@@ -22,6 +22,7 @@ from bot.domain.run import AgentState, Phase, Run, RunKey
 from bot.errors import AssayError, Gone, Unavailable
 from workers.agent import Agent, Kit, Work
 from workers.checkout import Mirrors, Trees, scratch
+from workers.kit import KitFor
 from workers.results import WORDS_LIMIT, settle
 
 log = logging.getLogger(__name__)
@@ -67,14 +68,14 @@ class Runs(Protocol):
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
-    `kit(progress, cancelled)` makes an agent's tools, which come to an end when the event is set."""
+    `kit` makes what an agent is given."""
 
     runs: Runs
     mirrors: Mirrors
     work_dir: Path
     read_token: Callable[[int, str], str | None]
     agent_for: Callable[[AgentPlan], Agent]
-    kit: Callable[[Callable[[str], None], threading.Event], Kit]
+    kit: KitFor
     clock: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
-from threading import Event
 
 from bot.domain.run import RunKey
 from bot.wiring import CLONE, make_app, make_store, settings
-from workers.agent import Kit
 from workers.checkout import Mirrors
 from workers.kit import make_kit, resolve
 from workers.run import Bench
@@ -25,18 +21,13 @@ def bench() -> Bench:
     chosen = settings()
     app = make_app(chosen)
     path = os.environ.get("PATH", os.defpath)
-    make = make_kit(chosen, ProcessSandbox(path))
-
-    def kit(progress: Callable[[str], None], cancelled: Event) -> Kit:
-        return replace(make(progress), sandbox=ProcessSandbox(path, cancelled=cancelled))
-
     return Bench(
         runs=make_store(chosen),
         mirrors=Mirrors(chosen.work_dir, chosen.github_url),
         work_dir=chosen.work_dir,
         read_token=lambda installation, repository: app.token(installation, repository, CLONE),
         agent_for=resolve,
-        kit=kit,
+        kit=make_kit(chosen, lambda cancelled: ProcessSandbox(path, cancelled=cancelled)),
         clock=time.time,
     )
 

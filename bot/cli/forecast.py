@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.verdict import count
-from workers.agent import Tool, Work
+from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.shell import Shell
 from workers.agents.suites import configured, detect
@@ -74,10 +75,14 @@ def _why(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
             return (f"runs the installed agent {agent.settings.get('uses', agent.kind)}",), True
 
 
+def _kit() -> Kit:
+    return local_kit()(lambda _: None, Event())
+
+
 def _tests(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         junit = Path(folder, "junit.xml")
-        shell = Shell.begin(_work(agent, desk), local_kit()(lambda _: None), Path(folder))
+        shell = Shell.begin(_work(agent, desk), _kit(), Path(folder))
         if command := agent.settings.get("run"):
             suites = [configured(str(command), junit)]
             lines = [f"runs: {command}"]
@@ -116,7 +121,7 @@ def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:
 
 
 def _review(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
-    model = local_kit()(lambda _: None).model
+    model = _kit().model
     if model is None:
         return ("no model is configured: set OPENAI_API_KEY",), False
     name = agent.settings.get("model") or model.name

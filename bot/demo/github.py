@@ -57,7 +57,7 @@ def _key_pair() -> tuple[str, bytes]:
     return private.decode(), public
 
 
-class _Server(uvicorn.Server):
+class QuickServer(uvicorn.Server):
     """Stops at once, cutting what is under way: uvicorn's patience would cost every test a fifth of a second."""
 
     async def main_loop(self) -> None:
@@ -131,7 +131,7 @@ class StandInGitHub(Story):
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         config = uvicorn.Config(self.api, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="error")
-        self._server = _Server(config)
+        self._server = QuickServer(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="stand-in-github", daemon=True
         )

@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 import bot.wiring
 import workers.wiring
 from bot.deliveries import Admissions, Deliveries
-from bot.demo.github import StandInGitHub
+from bot.demo.github import QuickServer, StandInGitHub
 from bot.demo.github_state import CheckRun
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
@@ -57,6 +57,14 @@ class _Worker(SimpleWorker):
 
     def unsubscribe(self) -> None:
         pass
+
+
+class _Web(QuickServer):
+    """Ends at once, but for closing the connection to Redis."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self.lifespan.shutdown()
 
 
 class Clock:
@@ -177,7 +185,7 @@ def running(
     secrets = [secret.get_secret_value() for secret in chosen.require_app().webhook_secrets]
     app = create_app(redis_url, lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = _Web(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     github.webhook_url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook"

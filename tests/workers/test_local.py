@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,8 +57,8 @@ def repository(tmp_path: Path) -> Repository:
 def run_check(
     desk: Desk, plan: Plan, watch: Callable[[Run], None] = lambda _: None, **acts: Callable[[Work, Kit], AgentResult]
 ) -> Run:
-    def kit(progress: Callable[[str], None]) -> Kit:
-        return Kit(ProcessSandbox(environ=os.environ), None, progress, str)
+    def kit(progress: Callable[[str], None], cancelled: threading.Event) -> Kit:
+        return Kit(ProcessSandbox(environ=os.environ, cancelled=cancelled), None, progress, str)
 
     return check(desk, plan, lambda agent: Scripted(acts[agent.name]), kit, time.time, watch)
 
@@ -165,8 +166,11 @@ def test_interrupted_check_leaves_no_tool_running(repository: Repository, tmp_pa
             raise KeyboardInterrupt
 
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), desk_of(repository) as desk:
-        run_check(desk, plan_of("test"), interrupt, test=work_long)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        with pytest.raises(KeyboardInterrupt), desk_of(repository) as desk:
+            run_check(desk, plan_of("test"), interrupt, test=work_long)
+        running = [child for child in psutil.Process().children(recursive=True) if "sleep" in child.name()]
+        assert [child.pid for child in running] == [other.pid], "a process that is none of its own has to live on"
+        other.kill()
     assert after.is_set()
     assert time.monotonic() - began < 20
-    assert [child for child in psutil.Process().children(recursive=True) if "sleep" in child.name()] == []
