@@ -1,6 +1,7 @@
 # make demo   installs everything and shows the main job
 # make test   installs everything and runs every test
 # make check  formats and checks: ruff, mypy
+# make bench  measures, holds every figure against its limit, and writes docs/performance.md (a quarter of an hour)
 # make lock   writes the lock files anew from pyproject.toml
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?= -n 2
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assay demo
@@ -20,6 +21,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev bench/probot/node_modules/.package-lock.json
+	$(BIN)/python -m bench --write docs/performance.md
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,11 +46,16 @@ tests/contract/node_modules/.package-lock.json: tests/contract/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/contract && npm ci --silent --no-audit --no-fund; \
 	else echo "npm is not installed: two contract tests will be skipped"; fi
 
+# What admission is compared with. Without npm that comparison is left out.
+bench/probot/node_modules/.package-lock.json: bench/probot/package-lock.json
+	@if command -v npm >/dev/null; then cd bench/probot && npm ci --silent --no-audit --no-fund; \
+	else echo "npm is not installed: nothing will be compared with Probot"; fi
+
 lock: $(VENV)/.installed-dev
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	  --no-emit-trusted-host --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) tests/contract/node_modules
+	rm -rf $(VENV) tests/contract/node_modules bench/probot/node_modules

@@ -1,26 +1,27 @@
-"""A run's check runs on GitHub, brought to what `render` shows of the run.
+"""A run's check runs on GitHub, brought to what `render` shows of the run; what to write next is `check_plan`'s.
 
-A check moves from queued to in progress to completed, and each of these steps is written at once. What else changes
-while a run lasts (somebody's progress) is written once a minute at most: GitHub counts writes.
+Before every write the run is looked at again. So what a quick run has left behind already is not written at all, and
+the verdict goes out as soon as it is there, whatever else was about to be written.
 
-GitHub appends annotations and never takes one back. So a check run is gone on with only while what was annotated is the
-beginning of what is to be annotated; otherwise it is set aside, and another one begins.
+What is about to be written is marked as doubtful first, and what came of it is noted at the end. A process that dies in
+between leaves the marks, and whoever comes next asks GitHub which of those writes arrived.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
+from bot.check_plan import Wanted, Write, plan, want
 from bot.domain.publication import CheckRecord, Publication
-from bot.domain.render import checks, set_aside
+from bot.domain.render import checks
 from bot.domain.run import Run, RunKey
-from bot.domain.views import ANNOTATIONS_A_CALL, Annotation, CheckView, Status
+from bot.domain.views import Status
+from bot.errors import Gone, Refused, TakenOver
 from bot.github.checks import Checks, CheckSeen
-
-# Seconds between two writes of a check that only says how far it is.
-TEXT_INTERVAL = 60.0
+from bot.github.pacing import Paced
+from bot.write_budget import Turn
 
 
 class Records(Protocol):
@@ -31,28 +32,54 @@ class Records(Protocol):
 
 
 class CheckWriter:
-    """`ready` is called before each write, and may raise to prevent it."""
+    """`look` gives the run as it stands now. It is called before each write, and raises TakenOver to prevent it; `turn`
+    says whether there is room for one. `web` is the address of GitHub's pages."""
 
     def __init__(
-        self, records: Records, checks: Checks, run: Run, clock: Callable[[], float], ready: Callable[[], None]
+        self,
+        records: Records,
+        checks: Checks,
+        look: Callable[[], Run],
+        turn: Turn,
+        clock: Callable[[], float],
+        web: str,
     ) -> None:
         self._store = records
         self._checks = checks
-        self._run = run
+        self._look = look
+        self._turn = turn
         self._clock = clock
-        self._ready = ready
-        self._records = dict(records.publication(run.key).checks)
-        self._again: float | None = None
+        self._web = web
+        self._run = look()
+        self._wanted = _wanted(self._run, web)
+        publication = records.publication(self._run.key)
+        self._records = dict(publication.checks)
+        # What GitHub refused before is news no more.
+        self._saved = {} if publication.refusal else dict(self._records)
 
     def write(self) -> float | None:
-        """Write what differs. When to come again, in seconds since the epoch, where something was put off."""
-        self._settle_doubts()
-        views = checks(self._run)
-        for name in self._records.keys() - {view.name for view in views}:
-            self._set_aside(name)
-        for view in views:
-            self._bring(view)
-        return self._again
+        """Write what differs. When to come again, in seconds since the epoch, where progress was put off.
+
+        Raises Paced where results have to wait.
+        """
+        with self._remembered():
+            self._settle_doubts()
+            while isinstance(due := self._next(), Write):
+                self._send(due)
+            return due
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """Notes what is known at the end, however it ends."""
+        try:
+            yield
+        except TakenOver:
+            # Another one keeps the books now. It finds our marks.
+            raise
+        except BaseException:
+            self._save(self._records)
+            raise
+        self._save(self._records)
 
     # -- what GitHub has
 
@@ -62,94 +89,99 @@ class CheckWriter:
         doubtful = {name: record for name, record in self._records.items() if record.doubtful}
         if self._records and not doubtful:
             return
+        # Where there is no room for what seems to be due, the answer would be of no use.
+        if (wait := self._claim(*plan(self._records, self._wanted))) > 0:
+            raise Paced(wait)
         seen = self._checks.list(self._run.key.sha)
         for name, record in doubtful.items():
             arrived = next((check for check in seen if _same(check, name, record)), None)
-            self._save(name, _as_seen(record, arrived))
+            self._records[name] = _as_seen(record, arrived)
         if not self._records:
             for check in seen:
                 if check.status != "completed":
                     self._records.setdefault(check.name, _as_seen(CheckRecord(external_id=check.external_id), check))
 
-    # -- one check
+    # -- what to write
 
-    def _bring(self, view: CheckView) -> None:
-        record = self._current(view)
-        if record.id is not None:
-            if record.digest == _digest(_bare(view)) and record.annotations >= len(view.annotations):
-                return
-            if view.status != "completed" and view.status == record.status and self._put_off(record):
-                return
-        self._write(record, view)
+    def _next(self) -> Write | float | None:
+        """What to send now, of the run as it stands now; or when to come again, where there is anything to come for."""
+        while isinstance(due := self._choose(), Write):
+            run = self._look()
+            if run is self._run:
+                break
+            self._run, self._wanted = run, _wanted(run, self._web)
+        return due
 
-    def _current(self, view: CheckView) -> CheckRecord:
-        """The check run to go on with; one without an id is to be created."""
-        record = self._records.get(view.name)
-        if record is None:
-            return CheckRecord(external_id=view.external_id)
-        fits = record.annotations == 0 or record.noted == _noted(view.annotations)
-        if fits and (record.external_id == view.external_id or record.status != "completed"):
-            # The unfinished check of an older attempt is taken over.
-            return record.model_copy(update={"external_id": view.external_id})
-        if record.status != "completed":
-            self._set_aside(view.name)
-        return CheckRecord(external_id=view.external_id)
+    def _choose(self) -> Write | float | None:
+        writes, now = plan(self._records, self._wanted), self._clock()
+        ready = [write for write in writes if write.due <= now]
+        if not ready:
+            return min((write.due for write in writes), default=None)
+        wait = self._claim(*ready)
+        return ready[0] if wait <= 0 else now + wait
 
-    def _put_off(self, record: CheckRecord) -> bool:
-        due = record.written_at + TEXT_INTERVAL
-        if self._clock() >= due:
-            return False
-        self._again = min(due, self._again or due)
-        return True
+    def _claim(self, *writes: Write) -> float:
+        """The right to write the first of these; seconds to wait for it where they only say how far the run is.
 
-    def _set_aside(self, name: str) -> None:
-        record = self._records[name]
-        view = set_aside(name, record.external_id)
-        if record.id is not None and record.digest != _digest(view):
-            self._send(record, view, view, ())
+        Raises Paced where it is a result that has to wait.
+        """
+        match [write.rank for write in writes]:
+            case ["verdict" | "result" as rank, *_]:
+                self._turn.claim(verdict=rank == "verdict")
+            case ["progress", *_]:
+                return 0.0 if self._turn.pause(1) <= 0 else self._turn.pause(len(writes))
+        return 0.0
 
-    def _write(self, record: CheckRecord, view: CheckView) -> None:
-        """Write the check, with as many calls as its annotations need."""
-        while True:
-            chunk = view.annotations[record.annotations : record.annotations + ANNOTATIONS_A_CALL]
-            last = record.annotations + len(chunk) >= len(view.annotations)
-            # Completed with the last chunk, so that nobody reads half of it as the whole; but never back from there.
-            whole = last or record.status == "completed"
-            record = self._send(record, view, view if whole else _unfinished(view), chunk)
-            if last:
-                return
+    def _send(self, write: Write) -> None:
+        """One request, and what is known after it. Where there is no answer, the doubt stays."""
+        self._mark(write)
+        known, number = self._records.get(write.name), write.record.id
+        self._records[write.name] = _doubt(write)
+        self._turn.use()
+        try:
+            if number is None:
+                number = self._checks.create(self._run.key.sha, write.shown, write.chunk)
+            else:
+                self._checks.update(number, write.shown, write.chunk)
+        except (Paced, Gone, Refused):
+            # It was not done, beyond doubt.
+            self._records[write.name] = known or CheckRecord(external_id=write.record.external_id)
+            raise
+        self._records[write.name] = write.after.model_copy(update={"id": number, "written_at": self._clock()})
 
-    def _send(self, record: CheckRecord, view: CheckView, shown: CheckView, chunk: Sequence[Annotation]) -> CheckRecord:
-        """One request, and what is known after it. If there is no answer, the doubt stays on record."""
-        self._ready()
-        if chunk:
-            record = record.model_copy(update={"noted": _noted(view.annotations)})
-        self._save(view.name, record.model_copy(update={"doubtful": True}))
-        number = record.id
-        if number is None:
-            number = self._checks.create(self._run.key.sha, shown, chunk)
-        else:
-            self._checks.update(number, shown, chunk)
-        sent = record.annotations + len(chunk)
-        written = {
-            "id": number,
-            "status": shown.status,
-            "annotations": sent,
-            "digest": _digest(_bare(view)) if sent >= len(view.annotations) else "",
-            "written_at": self._clock(),
-        }
-        return self._save(view.name, record.model_copy(update=written))
+    # -- what is remembered
 
-    def _save(self, name: str, record: CheckRecord) -> CheckRecord:
-        self._records[name] = record
-        self._store.save_publication(self._run.key, Publication(checks=self._records))
-        return record
+    def _mark(self, write: Write) -> None:
+        """Mark it as doubtful, and with it what will be written next unless something better turns up."""
+        saved = self._saved.get(write.name)
+        if saved is None or not _covers(saved, _doubt(write)):
+            due = [one for one in plan(self._records, self._wanted) if one.due <= self._clock()]
+            self._save({**self._records, **{one.name: _doubt(one) for one in due}})
+
+    def _save(self, records: dict[str, CheckRecord]) -> None:
+        if records != self._saved:
+            self._store.save_publication(self._run.key, Publication(checks=records))
+            self._saved = dict(records)
+
+
+def _wanted(run: Run, web: str) -> tuple[Wanted, ...]:
+    return tuple(map(want, checks(run, web)))
+
+
+def _doubt(write: Write) -> CheckRecord:
+    return write.record.model_copy(update={"doubtful": True, "noted": write.after.noted})
+
+
+def _covers(saved: CheckRecord, doubt: CheckRecord) -> bool:
+    """Whether the mark that is saved leads whoever comes next to the same check run, and to what is noted on it."""
+    same = (saved.external_id, saved.noted, saved.newer_than) == (doubt.external_id, doubt.noted, doubt.newer_than)
+    return saved.doubtful and same and saved.id in (None, doubt.id)
 
 
 def _same(check: CheckSeen, name: str, record: CheckRecord) -> bool:
     if record.id is not None:
         return check.id == record.id
-    return (check.name, check.external_id) == (name, record.external_id)
+    return (check.name, check.external_id) == (name, record.external_id) and check.id > record.newer_than
 
 
 def _as_seen(record: CheckRecord, check: CheckSeen | None) -> CheckRecord:
@@ -159,20 +191,3 @@ def _as_seen(record: CheckRecord, check: CheckSeen | None) -> CheckRecord:
     status: Status = "completed" if check.status == "completed" else "in_progress"
     known = {"id": check.id, "status": status, "annotations": check.annotations_count}
     return record.model_copy(update={**known, "digest": "", "doubtful": False})
-
-
-def _unfinished(view: CheckView) -> CheckView:
-    return view.model_copy(update={"status": "in_progress", "conclusion": None, "completed_at": None})
-
-
-def _bare(view: CheckView) -> CheckView:
-    return view.model_copy(update={"annotations": ()})
-
-
-def _digest(view: CheckView) -> str:
-    return hashlib.sha256(view.model_dump_json().encode()).hexdigest()
-
-
-def _noted(annotations: Sequence[Annotation]) -> str:
-    joined = "\n".join(annotation.model_dump_json() for annotation in annotations)
-    return hashlib.sha256(joined.encode()).hexdigest()

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 
+from bot.connection import NONE, connect
 from bot.errors import Misconfigured
 from bot.parent import die_with_parent
 
@@ -127,7 +127,7 @@ class EmbeddedRedis:
 
     def _await(self) -> None:
         give_up = time.monotonic() + _START_PATIENCE
-        client = Redis.from_url(self.url, socket_timeout=2)
+        client = connect(self.url, NONE, answer=2.0)
         try:
             while True:
                 try:

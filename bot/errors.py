@@ -13,6 +13,10 @@ class Misconfigured(AssayError):
     """The operator must change something. The message says what."""
 
 
+class NoSpace(Misconfigured):
+    """A disk is full, and what could be removed from it was."""
+
+
 class Theirs(AssayError):
     """The input is wrong: a payload, a repository's file, a model's answer."""
 
@@ -39,6 +43,10 @@ class Refused(AssayError):
 
 class Conflict(AssayError):
     """An optimistic transaction lost too many races."""
+
+
+class TakenOver(AssayError):
+    """Somebody else does this work now; whoever is told so stops and writes nothing more."""
 
 
 class ToolFailed(AssayError):

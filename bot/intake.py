@@ -1,30 +1,30 @@
 """Intake: a delivery becomes events of runs, or is recorded as ignored with a reason.
 
-A payload only says where to look. What is true of a pull request is read from GitHub, because deliveries come late and
-out of order. Handling a delivery twice leads to the same end.
+A payload only says where to look. What is true of a pull request or a branch is read from GitHub, because deliveries
+come late and out of order. Handling a delivery twice leads to the same end.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, assert_never
 
-from bot.deliveries import Deliveries
-from bot.domain.events import CommitReceived, Event, PullChanged, RerunRequested
-from bot.domain.plan import Plan, plan, why_not
-from bot.domain.run import Run, RunKey
-from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
+from bot import heads
+from bot.ahead import Ahead
+from bot.case import Case, Source
+from bot.deliveries import Deliveries, Delivery
+from bot.domain.events import RerunRequested
+from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
-from bot.github.contents import Contents, PullSeen
 from bot.github.received import (
     CheckRerun,
     FromRepository,
     Ignored,
     InstallationChanged,
+    MergeGroupLeft,
     MergeGroupReceived,
     Ping,
     PullReceived,
@@ -32,31 +32,24 @@ from bot.github.received import (
     SuiteRequested,
 )
 from bot.patience import pause
+from bot.pulls import Pulls
+from bot.pushes import Pushes
 from bot.queues import JobSpec
-from bot.store import Stored
-from config.problems import Problem
-from config.reading import CONFIG_FILE, Layer, Reading, read
-from config.repository import RepositoryConfig
+from bot.start import Later, Starts, plan_for
 
 log = logging.getLogger(__name__)
 
-
-class Source(Protocol):
-    """Where repositories are read."""
-
-    def contents(self, installation: int, repository: str) -> Contents: ...
-
-    def organisation_config(self, installation: int, owner: str) -> str | None:
-        """The text of the organisation's own configuration file, None where there is none."""
+# Requests that one delivery may have under way at once.
+_AT_ONCE = 4
+# What lets the App do more in an installation than before.
+_MENDED = ("created", "unsuspend", "new_permissions_accepted", "added")
 
 
-class Runs(Protocol):
+class Runs(heads.Runs, Protocol):
     """Where runs are kept."""
 
-    def load(self, key: RunKey) -> Stored | None: ...
-    def update(self, key: RunKey, event: Event) -> Run | None: ...
-    def move_head(self, repository: str, number: int, sha: str) -> str | None: ...
     def later(self, spec: JobSpec, at: float) -> None: ...
+    def publish_refused(self, installation: int) -> int: ...
 
 
 class Intake:
@@ -77,6 +70,10 @@ class Intake:
         self._app_id = app_id
         self._bot_login = bot_login
         self._clock = clock
+        self._starts = Starts(runs)
+        self._pushes = Pushes(runs, self._starts)
+        self._pulls = Pulls(runs, self._starts)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 
     def on_delivery(self, guid: str) -> None:
         """Read one delivery and record what became of it. While GitHub is away, or the App's settings are wrong, the
@@ -85,7 +82,11 @@ class Intake:
         if delivery is None or not delivery.body:
             return
         try:
-            outcome = self._read(delivery.event, delivery.body, guid)
+            outcome = self._read(delivery)
+        except Later as later:
+            log.info("delivery %s waits %.1f s: %s", guid, later.seconds, later)
+            self._runs.later(JobSpec.intake(guid), self._clock() + later.seconds)
+            return
         except (Theirs, Gone) as error:
             outcome = f"ignored: {error}"
         except Refused as error:
@@ -112,110 +113,65 @@ class Intake:
         log.warning("delivery %s waits %.0f s: %s", guid, wait, error)
         self._runs.later(JobSpec.intake(guid), self._clock() + wait)
 
-    def _read(self, event: str, body: bytes, guid: str) -> str:
-        received = payloads.parse(event, body, self._app_id, self._bot_login())
+    def _read(self, delivery: Delivery) -> str:
+        received = payloads.parse(delivery.event, delivery.body, self._app_id, self._bot_login())
         match received:
             case Ignored():
                 return f"ignored: {received.reason}"
             case Ping():
                 return "accepted: ping"
             case InstallationChanged():
-                return f"accepted: installation {received.installation} {received.action}"
+                return self._on_installation(received)
             case PushReceived() | SuiteRequested():
-                return self._on_push(received, guid)
+                return self._pushes.on_push(self._case(delivery, received), received)
             case PullReceived():
-                contents = self._source.contents(received.installation, received.repository)
-                return self._on_pull(received, contents.pull(received.number), contents, guid)
+                return self._pulls.on_received(self._case(delivery, received), received)
             case CheckRerun():
-                return self._on_rerun(received, guid)
+                return self._on_rerun(self._case(delivery, received), received)
             case MergeGroupReceived():
-                trigger = MergeGroup(head_ref=received.head_ref, base_sha=received.base_sha)
-                return self._start(received, received.sha, trigger, received.sha, guid)
+                return self._pushes.on_merge_group(self._case(delivery, received), received)
+            case MergeGroupLeft():
+                return self._pushes.on_left(self._case(delivery, received), received)
             case _:
                 assert_never(received)
 
-    # -- what comes in
-
-    def _on_push(self, push: PushReceived | SuiteRequested, guid: str) -> str:
-        """A push; `check_suite.requested` is GitHub's second word on the same, and backs up the first."""
-        if not push.branch:
-            return "ignored: GitHub names no branch for this commit; a pull request says what it is"
-        sha = push.after if isinstance(push, PushReceived) else push.sha
-        if isinstance(push, SuiteRequested) and self._knows(push, Push(branch=push.branch)):
-            return f"accepted: {push.repository}@{sha} (known already)"
-        contents = self._source.contents(push.installation, push.repository)
-        trigger = Push(branch=push.branch, base_sha=_pushed_base(contents, push, sha))
-        return self._start(push, sha, trigger, sha, guid)
-
-    def _knows(self, suite: SuiteRequested, trigger: Trigger) -> bool:
-        stored = self._runs.load(RunKey(repository=suite.repository, sha=suite.sha))
-        return stored is not None and trigger.id in stored.run.requests
-
-    def _on_pull(self, received: FromRepository, pull: PullSeen, contents: Contents, guid: str) -> str:
-        key = RunKey(repository=received.repository, sha=pull.head_sha)
-        if pull.state != "open":
-            self._leave(key, pull, "the pull request was closed", received.sender, guid)
-            return f"accepted: {key} (pull request #{pull.number} is closed)"
-        self._supersede(key, pull, received.sender, guid)
-        trigger = Pull(
-            number=pull.number,
-            title=pull.title,
-            body=pull.body,
-            author=pull.author,
-            draft=pull.draft,
-            base_ref=pull.base_ref,
-            base_sha=contents.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha,
-            head_ref=pull.head_ref,
-            head_repository=pull.head_repository,
-            fork=pull.fork,
-            updated_at=pull.updated_at,
+    def _case(self, delivery: Delivery, received: FromRepository) -> Case:
+        now = self._clock()
+        return Case(
+            received=received,
+            guid=delivery.guid,
+            at=now,
+            age=now - delivery.received_at,
+            source=self._source,
+            contents=self._source.contents(received.installation, received.repository),
+            ahead=Ahead(self._threads),
         )
-        # A stranger's branch must not choose how it is checked.
-        config_ref = pull.base_ref if pull.fork else pull.head_sha
-        outcome = self._start(received, pull.head_sha, trigger, config_ref, guid)
-        if pull.draft and outcome.startswith("ignored"):
-            self._leave(key, pull, "the pull request became a draft", received.sender, guid)
-        return outcome
 
-    def _supersede(self, key: RunKey, pull: PullSeen, actor: str, guid: str) -> None:
-        old = self._runs.move_head(key.repository, pull.number, key.sha)
-        if old is not None:
-            reason = f"the pull request moved on to {key.sha[:7]}"
-            old_key = RunKey(repository=key.repository, sha=old)
-            self._leave(old_key, pull, reason, actor, guid, moved_to=key.sha)
+    def _on_installation(self, changed: InstallationChanged) -> str:
+        """GitHub may take now what it refused before."""
+        again = self._runs.publish_refused(changed.installation) if changed.action in _MENDED else 0
+        told = f"accepted: installation {changed.installation} {changed.action}"
+        return f"{told}; runs published again: {again}" if again else told
 
-    def _leave(
-        self, key: RunKey, pull: PullSeen, reason: str, actor: str, guid: str, moved_to: str | None = None
-    ) -> None:
-        changed = PullChanged(
-            at=self._clock(),
-            delivery=guid,
-            actor=actor,
-            number=pull.number,
-            updated_at=pull.updated_at,
-            reason=reason,
-            moved_to=moved_to,
-        )
-        self._runs.update(key, changed)
+    # -- people
 
-    def _on_rerun(self, rerun: CheckRerun, guid: str) -> str:
-        key = RunKey(repository=rerun.repository, sha=rerun.sha)
+    def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
+        key = case.about(rerun.sha)
         name = rerun.check_name or ""
         agents = (name.removeprefix("assay / "),) if name.startswith("assay / ") and name != "assay / config" else ()
         asked = RerunRequested(
-            at=self._clock(), delivery=guid, actor=rerun.sender, agents=agents, failed_only=rerun.failed_only
+            at=case.at, delivery=case.guid, actor=rerun.sender, agents=agents, failed_only=rerun.failed_only
         )
         run = self._runs.update(key, asked)
         if run is not None and run.triggers and not run.plan.problems:
             return f"accepted: {key}"
-        return self._find(rerun, guid)
+        return self._find(case, rerun)
 
-    def _find(self, rerun: CheckRerun, guid: str) -> str:
+    def _find(self, case: Case, rerun: CheckRerun) -> str:
         """Start a run nobody remembers (or whose configuration was bad) from what GitHub knows of the commit."""
-        contents = self._source.contents(rerun.installation, rerun.repository)
-        outcome = ""
+        contents, outcome = case.contents, ""
         for number in contents.pulls_for_commit(rerun.sha) or rerun.pulls:
-            outcome = self._on_pull(rerun, contents.pull(number), contents, guid)
+            outcome = self._pulls.on_seen(case, contents.pull(number))
         if outcome:
             return outcome
         # On a branch of this repository it is its writers'. Anything else may be a stranger's, from a fork.
@@ -225,71 +181,7 @@ class Intake:
         if not branch:
             return "ignored: neither a branch of this repository nor an open pull request has this commit"
         trigger = Push(branch=branch, base_sha=contents.parent(rerun.sha))
-        return self._start(rerun, rerun.sha, trigger, rerun.sha, guid)
-
-    # -- starting
-
-    def _start(self, received: FromRepository, sha: str, trigger: Trigger, config_ref: str, guid: str) -> str:
-        planned = self._plan(received, trigger, config_ref)
+        planned = plan_for(case.configuration(rerun.sha), trigger, rerun.default_branch)
         if isinstance(planned, str):
             return f"ignored: {planned}"
-        key = RunKey(repository=received.repository, sha=sha)
-        event = CommitReceived(
-            at=self._clock(),
-            delivery=guid,
-            actor=received.sender,
-            installation=received.installation,
-            trigger=trigger,
-            plan=planned,
-        )
-        self._runs.update(key, event)
-        return f"accepted: {key}"
-
-    def _plan(self, received: FromRepository, trigger: Trigger, ref: str) -> Plan | str:
-        """The plan, or why there is none."""
-        reading = self._reading(received, ref)
-        if reading.problems:
-            return Plan(source=reading.source, problems=reading.problems)
-        if reason := why_not(reading.config, trigger, received.default_branch):
-            return reason
-        return plan(reading.config, trigger, reading.source)
-
-    def _reading(self, received: FromRepository, ref: str) -> Reading:
-        owner = received.repository.partition("/")[0]
-        contents = self._source.contents(received.installation, received.repository)
-        shared = Layer(name=f"organisation {owner}", file=f"{owner}/.github:{CONFIG_FILE}", text=None)
-        own = Layer(name=f"{CONFIG_FILE} at {_short(ref)}", file=CONFIG_FILE, text=None)
-        layers = (
-            _filled(shared, lambda: self._source.organisation_config(received.installation, owner)),
-            _filled(own, lambda: contents.file(CONFIG_FILE, ref)),
-        )
-        problems = tuple(layer for layer in layers if isinstance(layer, Problem))
-        if problems:
-            return Reading(RepositoryConfig(), own.name, problems)
-        return read([layer for layer in layers if isinstance(layer, Layer)])
-
-
-def _filled(layer: Layer, text: Callable[[], str | None]) -> Layer | Problem:
-    """The layer with its text; or, for a file that is not even read, what is wrong with it."""
-    try:
-        return replace(layer, text=text())
-    except Theirs as error:
-        return Problem(file=layer.file, line=1, column=1, key="", message=str(error))
-
-
-def _short(ref: str) -> str:
-    return ref[:7] if _SHA.fullmatch(ref) else ref
-
-
-_SHA = re.compile(r"[0-9a-f]{40,64}")
-
-
-def _pushed_base(contents: Contents, push: PushReceived | SuiteRequested, sha: str) -> str | None:
-    """What a push is compared with: what the branch held before (where the histories parted, if it was forced), for a
-    new branch the default branch, and nothing for the first push of all."""
-    if push.before and (base := contents.merge_base(push.before, sha)):
-        return base
-    if push.branch != push.default_branch:
-        return contents.merge_base(push.default_branch, sha)
-    # What was there before is gone, or has nothing in common with this.
-    return contents.parent(sha) if push.before else None
+        return self._starts.start(case, case.key(rerun.sha), trigger, planned)

@@ -12,13 +12,13 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel send this process SIGTERM when `parent`, its parent, dies, however that happens (prctl(2)).
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this process a signal when `parent`, its parent, dies, however that happens (prctl(2)).
 
     Linux only; elsewhere it does nothing. To be precise, the kernel waits for the thread that forked.
     """
     if _LIBC is None:
         return
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)

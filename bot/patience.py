@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # As long as GitHub itself keeps a failed delivery; whoever was away for longer has to push again.
 GIVE_UP = 3 * 86400.0
-_SHORTEST, _LONGEST = 10.0, 900.0
+_SHORTEST, _LONGEST = 3.0, 900.0
 
 
 def pause(age: float, asked: float | None) -> float | None:

@@ -2,6 +2,9 @@
 
 Idempotent: it compares what the run should look like with what was last written, and where a write's answer was lost it
 asks GitHub before it writes again. Nothing here decides what people see; `render` does.
+
+Every end is stated: what passes is put off, for as long as it lasts or GitHub asks for; what GitHub refuses is logged,
+remembered with the run, and tried again when the run changes or somebody changes the installation.
 """
 
 from __future__ import annotations
@@ -15,26 +18,31 @@ from bot.check_writer import CheckWriter, Records
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Pull
 from bot.domain.verdict import verdict
-from bot.errors import AssayError, Gone, Misconfigured, Refused, Unavailable
+from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
+from bot.github.pacing import Paced
 from bot.patience import pause
 from bot.pull_writer import Desk, Memories, PullWriter
 from bot.queues import JobSpec
-from bot.store import Stored
+from bot.store import Head, Stored
+from bot.write_budget import Turn, WriteBudget
 
 log = logging.getLogger(__name__)
 
-# Longer than one request may take; the lock of a process that died is free again after this many seconds.
+# Longer than one request may take, with all its tries; the lock of a process that died is free again after this many
+# seconds.
 _LOCK_TTL = 60
-_BUSY_RETRY = 2
+_BUSY_RETRY = 2.0
 
 
 class Runs(Records, Memories, Protocol):
     """What publishing needs of the store."""
 
     def load(self, key: RunKey) -> Stored | None: ...
+    def newer(self, stored: Stored) -> Stored: ...
     def published(self, key: RunKey, version: str) -> None: ...
     def postpone_publishing(self, key: RunKey, now: float) -> None: ...
-    def head(self, repository: str, number: int) -> str | None: ...
+    def give_up_publishing(self, stored: Stored, why: str) -> None: ...
+    def heads(self, repository: str, trigger: str) -> list[Head]: ...
     def later(self, spec: JobSpec, at: float) -> None: ...
 
 
@@ -42,79 +50,121 @@ class Runs(Records, Memories, Protocol):
 Lock = Callable[[str, float], AbstractContextManager[Callable[[], bool] | None]]
 
 
-class _Busy(Exception):
-    """Another process writes to the same place."""
+class _Latest:
+    """A run as it stands, for as long as nobody else publishes it."""
+
+    def __init__(self, runs: Runs, stored: Stored, ready: Callable[[], None]) -> None:
+        self._runs = runs
+        self._ready = ready
+        self.stored = stored
+
+    def look(self) -> Run:
+        """The run as it stands now; the same object while it has not changed. Raises TakenOver."""
+        self._ready()
+        self.stored = self._runs.newer(self.stored)
+        return self.stored.run
 
 
 class Publisher:
-    """Publishes runs, one at a time each. `desk(installation, repository)` gives the right to write."""
+    """Publishes runs, one at a time each. `desk(installation, repository)` gives the right to write, `budget` says how
+    much may be written."""
 
-    def __init__(self, runs: Runs, lock: Lock, desk: Callable[[int, str], Desk], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        lock: Lock,
+        desk: Callable[[int, str], Desk],
+        budget: WriteBudget,
+        clock: Callable[[], float],
+    ) -> None:
         self._runs = runs
         self._lock = lock
         self._desk = desk
+        self._budget = budget
         self._clock = clock
 
     def on_publish(self, key: RunKey) -> None:
-        """Publish the run as it stands now. When GitHub is away it is tried again later; when it says no for good,
-        that is logged and the run is let be."""
-        try:
-            with self._alone(str(key)) as ready:
-                self._publish(key, ready)
-        except _Busy as error:
-            log.info("%s", error)
-            self._runs.later(JobSpec.publish(key), self._clock() + _BUSY_RETRY)
-        except (Unavailable, Misconfigured) as error:
-            self._put_off(key, error)
-        except (Gone, Refused) as error:
-            self.give_up(key, error)
-
-    def give_up(self, key: RunKey, error: Exception) -> None:
-        """Let the run be, until it changes again."""
-        log.error("%s: cannot be published: %s: %s", key, type(error).__name__, error)
-        stored = self._runs.load(key)
-        if stored is not None:
-            self._runs.published(key, stored.version)
-
-    def _put_off(self, key: RunKey, error: AssayError) -> None:
+        """Publish the run as it stands now. When GitHub is away, or enough was written for now, that is done later;
+        when GitHub says no for good, that is remembered and the run is let be."""
         stored = self._runs.load(key)
         if stored is None:
             return
+        try:
+            with self._alone(str(key)) as ready:
+                self._try(_Latest(self._runs, stored, ready))
+        except TakenOver as error:
+            log.info("%s", error)
+            self._later(stored.run, _BUSY_RETRY)
+
+    def _try(self, latest: _Latest) -> None:
+        try:
+            self._publish(latest)
+        except Paced as error:
+            log.info("%s: %s", latest.stored.run.key, error)
+            self._later(latest.stored.run, error.retry_after or 0.0)
+        except (Unavailable, Misconfigured) as error:
+            self._put_off(latest.stored, error)
+        except (Gone, Refused) as error:
+            self._give_up(latest.stored, error)
+
+    def _give_up(self, stored: Stored, error: Exception) -> None:
+        log.error("%s: cannot be published: %s: %s", stored.run.key, type(error).__name__, error)
+        self._runs.give_up_publishing(stored, str(error))
+
+    def _put_off(self, stored: Stored, error: AssayError) -> None:
         asked = error.retry_after if isinstance(error, Unavailable) else None
         wait = pause(self._clock() - stored.run.updated_at, asked)
         if wait is None:
-            self.give_up(key, error)
+            self._give_up(stored, error)
             return
-        log.warning("%s: publishing waits %.0f s: %s", key, wait, error)
-        self._runs.later(JobSpec.publish(key), self._clock() + wait)
-        self._runs.postpone_publishing(key, self._clock() + wait)
+        log.warning("%s: publishing waits %.0f s: %s", stored.run.key, wait, error)
+        self._later(stored.run, wait)
+
+    def _later(self, run: Run, wait: float) -> None:
+        at = self._clock() + wait
+        self._runs.later(JobSpec.publish(run.key, run.installation), at)
+        self._runs.postpone_publishing(run.key, at)
 
     @contextmanager
     def _alone(self, what: str) -> Iterator[Callable[[], None]]:
-        """While nobody else writes there. Yields what must be called before each write. Raises _Busy."""
+        """While nobody else writes there. Yields what must be called before each write. Raises TakenOver."""
         with self._lock(f"publish:{what}", _LOCK_TTL) as keep:
             if keep is None:
-                raise _Busy(f"{what}: another process is publishing it")
+                raise TakenOver(f"{what}: another process is publishing it")
 
             def ready() -> None:
                 if not keep():
-                    raise _Busy(f"{what}: another process has taken over")
+                    raise TakenOver(f"{what}: another process publishes it now")
 
             yield ready
 
-    def _publish(self, key: RunKey, ready: Callable[[], None]) -> None:
-        stored = self._runs.load(key)
-        if stored is None:
-            return
-        run = stored.run
-        desk = self._desk(run.installation, key.repository)
-        again = CheckWriter(self._runs, desk.checks, run, self._clock, ready).write()
+    def _publish(self, latest: _Latest) -> None:
+        run = latest.stored.run
+        desk = self._desk(run.installation, run.key.repository)
+        with Turn(self._budget, run.installation, str(run.key)) as turn:
+            again = CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
+            written = latest.stored
+            self._publish_pulls(latest, desk, turn)
+        self._runs.published(run.key, written.version)
+        if again is not None:
+            self._runs.later(JobSpec.publish(run.key, run.installation), again)
+
+    def _publish_pulls(self, latest: _Latest, desk: Desk, turn: Turn) -> None:
+        run = latest.stored.run
+
+        def ready() -> None:
+            latest.look()
+            turn.claim(verdict=False)
+            turn.use()
+
         if verdict(run).conclusion is not None:
             for pull in run.pulls:
                 self._publish_pull(desk, run, pull, ready)
-        self._runs.published(key, stored.version)
-        if again is not None:
-            self._runs.later(JobSpec.publish(key), again)
+
+    def _is_head(self, key: RunKey, pull: Pull) -> bool:
+        """Whether this is the pull request's newest head: its comment tells of no other."""
+        heads = self._runs.heads(key.repository, pull.id)
+        return not heads or heads[0].sha == key.sha
 
     def _publish_pull(self, desk: Desk, run: Run, pull: Pull, ready: Callable[[], None]) -> None:
         # Two runs of one pull request, an old head's and the new one's, must not both write its first comment.
@@ -124,5 +174,5 @@ class Publisher:
                 ready()
                 alone()
 
-            if pull.live and self._runs.head(run.key.repository, pull.number) == run.key.sha:
+            if pull.live and self._is_head(run.key, pull):
                 PullWriter(self._runs, desk, run, pull, both).write()

@@ -102,8 +102,11 @@ class PullWriter:
     def _write_threads(self, fixed: Sequence[Known]) -> None:
         """Open a thread for each new finding worth one, and resolve those of findings that are gone. The markers in
         the comments say which there are, so nothing is said twice, whatever was forgotten or lost."""
+        notes = inline(self._run, self._run.plan.max_comments)
+        if not notes and not fixed:
+            return
         said = self._said()
-        wanted = [note for note in inline(self._run, self._run.plan.max_comments) if note.fingerprint not in said]
+        wanted = [note for note in notes if note.fingerprint not in said]
         if wanted:
             self._review(wanted)
         gone = {finding.fingerprint for finding in fixed} & said

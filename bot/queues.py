@@ -1,24 +1,36 @@
 """Queues: how work gets from one process to another. RQ is the engine, JSON the only serialisation.
 
 A queue is served by workers of its own: a worker that listens on two can lose a job between them. Only the functions
-in `FUNCTIONS` can be named by a job, whoever writes to Redis.
+in `FUNCTIONS` can be named by a job, whoever writes to Redis. A job waits in its repository's line (`turns.py`) before
+RQ gets it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
+from uuid import uuid4
 
+from pydantic import Field
 from redis import Redis
 from redis.client import Pipeline
-from rq import Queue, get_current_job
-from rq.job import Job, Retry
+from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.job import Job, JobStatus, Retry
 from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
 
+from bot import context
+from bot.context import Subject
 from bot.domain.effects import StartAgent
 from bot.domain.model import Frozen
-from bot.domain.run import GRACE, RunKey
+from bot.domain.run import GRACE, Run, RunKey
+from bot.domain.triggers import Push
 from bot.errors import Misconfigured
+from bot.turns import DROP, ENQUEUE, FEED
 
 INTAKE = "intake"
 PUBLISH = "publish"
@@ -28,7 +40,8 @@ QUEUES = (INTAKE, PUBLISH, *AGENT_QUEUES)
 ON_DELIVERY = "bot.wiring.on_delivery"
 ON_PUBLISH = "bot.wiring.on_publish"
 ON_AGENT = "workers.wiring.on_agent"
-FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT})
+ON_LOOSE_CHECKS = "bot.wiring.on_loose_checks"
+FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT, ON_LOOSE_CHECKS})
 
 # Tries of a job whose process dies or raises; seconds that a control job may take; seconds that a failed job is kept.
 TRIES = 3
@@ -36,27 +49,101 @@ CONTROL_TIMEOUT = 300
 FAILURE_TTL = 30 * 86400
 
 
+class Priority(IntEnum):
+    """Who is served first: a person who waits, then what goes by itself, then what has time."""
+
+    PERSON = 0
+    COMMIT = 1
+    SCHEDULE = 2
+
+
 class JobSpec(Frozen):
     """A job: a function by dotted path and its arguments. `timeout`, in seconds, is only the backstop: a job watches
-    its own clock."""
+    its own clock. `installation` and `repository` say in whose line it waits. `name` tells it from all others, and the
+    job's id is made of it; where it is empty, any number of such jobs may be there. `once`: while one of that name
+    waits, no other is sent. `delivery`, for logs and traces, is what led to it: as a rule the one in hand."""
 
     queue: str
     function: str
     args: tuple[str | int, ...]
     timeout: int = CONTROL_TIMEOUT
+    installation: int = 0
+    repository: str = ""
+    priority: Priority = Priority.COMMIT
+    name: str = ""
+    once: str = ""
+    delivery: str = Field(default_factory=context.delivery)
 
     @classmethod
-    def intake(cls, delivery: str) -> JobSpec:
-        return cls(queue=INTAKE, function=ON_DELIVERY, args=(delivery,))
+    def intake(cls, delivery: str, installation: int = 0, repository: str = "") -> JobSpec:
+        return cls(
+            queue=INTAKE, function=ON_DELIVERY, args=(delivery,), installation=installation, repository=repository
+        )
 
     @classmethod
-    def publish(cls, key: RunKey) -> JobSpec:
-        return cls(queue=PUBLISH, function=ON_PUBLISH, args=(str(key),))
+    def publish(cls, key: RunKey, installation: int) -> JobSpec:
+        return cls(
+            queue=PUBLISH,
+            function=ON_PUBLISH,
+            args=(str(key),),
+            installation=installation,
+            repository=key.repository,
+            once=_short(PUBLISH, str(key)),
+        )
 
     @classmethod
-    def agent(cls, key: RunKey, start: StartAgent) -> JobSpec:
-        args = (str(key), start.agent, start.attempt)
-        return cls(queue=start.kind, function=ON_AGENT, args=args, timeout=start.timeout + GRACE)
+    def loose_checks(cls, key: RunKey, installation: int) -> JobSpec:
+        return cls(
+            queue=PUBLISH,
+            function=ON_LOOSE_CHECKS,
+            args=(str(key), installation),
+            installation=installation,
+            repository=key.repository,
+            priority=Priority.SCHEDULE,
+            once=_short("loose", str(key)),
+        )
+
+    @classmethod
+    def agent(cls, run: Run, start: StartAgent) -> JobSpec:
+        waits = run.reruns or not isinstance(run.leader, Push)
+        return cls(
+            queue=start.kind,
+            function=ON_AGENT,
+            args=(str(run.key), start.agent, start.attempt),
+            timeout=start.timeout + GRACE,
+            installation=run.installation,
+            repository=run.key.repository,
+            priority=Priority.PERSON if waits else Priority.COMMIT,
+            name=agent_job(run.key, start.agent, start.attempt),
+        )
+
+    @property
+    def id(self) -> str:
+        """The id of a job for this; another one at each call, unless the job has a name."""
+        return self.name or f"{self.once or self.queue}_{uuid4().hex}"
+
+
+def agent_job(key: RunKey, agent: str, attempt: int) -> str:
+    """The id of the job that does an agent's attempt."""
+    return _short("agent", str(key), agent, str(attempt))
+
+
+def _short(kind: str, *parts: str) -> str:
+    """A name as RQ allows it in a job's id."""
+    return f"{kind}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How many jobs of one tenant may be in hand at once, over all of `together`; 0 is no limit."""
+
+    limit: int = 0
+    by: str = ""
+    together: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> tuple[str, str, str]:
+        return str(self.limit), self.by, " ".join(self.together)
 
 
 class AllowedJob(Job):
@@ -72,38 +159,85 @@ class AllowedJob(Job):
         function: Callable[..., Any] = super().func
         return function
 
+    @property
+    def subject(self) -> Subject:
+        """What it is about, as far as it can be read."""
+        try:
+            return about(self.func_name, tuple(self.args or ()), self.id, str(self.meta.get("delivery", "")))
+        except DeserializationError:
+            return Subject(job=self.id)
 
-def is_last_try() -> bool:
-    """Whether the job in hand is not run again when it raises."""
-    job = get_current_job()
-    return job is None or not job.should_retry
+
+def about(function: str | None, args: tuple[object, ...], job: str, delivery: str = "") -> Subject:
+    """What a job is about, by what it calls. `delivery` is what led to it."""
+    match args:
+        case (str(guid),) if function == ON_DELIVERY:
+            return Subject(delivery=guid, job=job)
+        case (str(run), str(agent), int(attempt)) if function == ON_AGENT:
+            return Subject(run=run, agent=agent, attempt=attempt, delivery=delivery, job=job)
+        case (str(run), *_):
+            return Subject(run=run, delivery=delivery, job=job)
+    return Subject(delivery=delivery, job=job)
 
 
 class Queues:
-    """The sending side."""
+    """The sending side. `repository_limit`: agents' jobs of one repository that may run at once, 0 for any number."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, repository_limit: int = 0) -> None:
         self._redis = redis
-        self._queues = {name: self.queue(name) for name in QUEUES}
+        agents = Rule(repository_limit, "repository", AGENT_QUEUES)
+        # GitHub wants one writer at a time for each installation.
+        self._rules = {INTAKE: Rule(), PUBLISH: Rule(1, "installation", (PUBLISH,))} | dict.fromkeys(
+            AGENT_QUEUES, agents
+        )
 
     def queue(self, name: str) -> Queue:
+        """RQ's own queue: what is about to be taken up."""
         return Queue(name, connection=self._redis, job_class=AllowedJob, serializer=JSONSerializer)
 
-    def job(self, spec: JobSpec) -> Job:
-        """The RQ job of a spec, not saved yet."""
-        return AllowedJob.create(
+    def rule(self, name: str) -> tuple[str, ...]:
+        """What the scripts of `turns` need to know to feed that queue."""
+        return name, *self._rules[name].argv
+
+    def fields(self, spec: JobSpec, job_id: str) -> dict[str, Any]:
+        """The hash of an RQ job that waits."""
+        job = AllowedJob.create(
             spec.function,
             args=spec.args,
+            id=job_id,
             connection=self._redis,
             serializer=JSONSerializer,
             timeout=spec.timeout,
             retry=Retry(max=TRIES - 1),
             result_ttl=0,
             failure_ttl=FAILURE_TTL,
+            status=JobStatus.QUEUED,
             origin=spec.queue,
             description=f"{spec.function}{spec.args}",
+            meta={"delivery": spec.delivery} if spec.delivery else None,
         )
+        job.enqueued_at = now()
+        fields = {key: value for key, value in job.to_dict().items() if value is not None}
+        return fields | {"status": "queued", "enqueued_at": utcformat(job.enqueued_at)}
 
     def enqueue(self, spec: JobSpec, pipeline: Pipeline | None = None) -> None:
         """Send a job; with a pipeline that is in MULTI, as part of its transaction."""
-        self._queues[spec.queue].enqueue_job(self.job(spec), pipeline=pipeline)
+        job_id = spec.id
+        fields = (part for pair in self.fields(spec, job_id).items() for part in pair)
+        place = (job_id, int(spec.priority), spec.installation, spec.repository)
+        (pipeline or self._redis).eval(
+            ENQUEUE, 0, *self.rule(spec.queue), *place, now().timestamp(), spec.once, *fields
+        )
+
+    def drop(self, job_id: str, run: Run, pipeline: Pipeline) -> None:
+        """Take back an agent's job of this run, unless a worker has taken it up."""
+        places = (word for name in AGENT_QUEUES for word in self.rule(name))
+        pipeline.eval(DROP, 0, job_id, run.installation, run.key.repository, *places)
+
+    def feed(self, *names: str) -> None:
+        """Give RQ what is next in line, of these queues or of all."""
+        self._redis.eval(FEED, 0, *(word for name in names or QUEUES for word in self.rule(name)))
+
+    def waiting(self, name: str) -> int:
+        """How many jobs of a queue nobody has taken up."""
+        return int(self._redis.zcard(f"assay:waiting:{name}")) + self.queue(name).count

@@ -18,24 +18,85 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import WatchError
 
+from bot import context
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
-from bot.domain.events import EVENT, Event
+from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.model import Frozen
 from bot.domain.publication import Publication, PullMemory
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
-from bot.errors import Conflict
-from bot.queues import JobSpec, Queues
+from bot.errors import Conflict, TakenOver
+from bot.queues import JobSpec, Queues, agent_job
 
 _RACES = 50
 _LATER = "assay:later"
+# Seconds; GitHub asks to wait an hour at most, a repository for its next head may ask for more.
+_LONGEST_WAIT = 86400
 _RUNS = "assay:runs"
 _DEADLINES = "assay:deadlines"
 _UNPUBLISHED = "assay:unpublished"
+_UNFINISHED = "assay:unfinished"
 
+# ARGV: token, its life (ms), what the tokens of the job in hand begin with or ''. It may be ours already, where the
+# answer to a first try was lost.
+_LOCK = """
+local held = redis.call('get', KEYS[1])
+if held and held ~= ARGV[1] and (ARGV[3] == '' or string.sub(held, 1, #ARGV[3]) ~= ARGV[3]) then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+return 1
+"""
 # A lock is freed and prolonged only for the one who holds it.
 _UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
-_KEEP = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0"
+# Not before half of its time is over, for what changes nothing need not wait for the disk.
+_KEEP = """
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('pttl', KEYS[1]) < ARGV[2] / 2 then redis.call('pexpire', KEYS[1], ARGV[2]) end
+return 1
+"""
+
+
+# Of two words on one head the newer counts, whichever comes first. The older version kept one head, as a plain text.
+_MOVE_HEAD = """
+local known = redis.call('hget', KEYS[1], ARGV[1])
+if not known or known < ARGV[2] then redis.call('hset', KEYS[1], ARGV[1], ARGV[2]) end
+redis.call('expire', KEYS[1], ARGV[3])
+return redis.call('hgetall', KEYS[1])
+"""
+_LET_HEAD_GO = """
+if redis.call('hget', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('hdel', KEYS[1], ARGV[1]) end
+return 0
+"""
+# ARGV: sha, now, window. What it keeps is for one head, so that whoever began on it may do so again.
+_BEGIN = """
+local sha, at = string.match(redis.call('get', KEYS[1]) or '', '^(%S+) (%S+)$')
+if sha == ARGV[1] then return '0' end
+local left = at and tonumber(at) + tonumber(ARGV[3]) - tonumber(ARGV[2]) or 0
+if left > 0 then return tostring(left) end
+redis.call('set', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'px', math.ceil(ARGV[3] * 1000))
+return '0'
+"""
+
+
+class Head(Frozen):
+    """A commit that was the head of a branch or pull request: by that one's `updated_at` and, of words of one second,
+    as seen `at`; both in seconds since the epoch."""
+
+    sha: str
+    updated_at: float
+    at: float
+
+    @property
+    def when(self) -> str:
+        """For Redis: of two such texts the greater one is newer."""
+        return f"{self.updated_at:020.6f} {self.at:020.6f}"
+
+
+class _Noted(Frozen):
+    """Which attempt of an agent told a result."""
+
+    key: RunKey
+    agent: str
+    attempt: int
 
 
 class Stored(Frozen):
@@ -55,15 +116,26 @@ class Store:
 
     # -- runs
 
-    def update(self, key: RunKey, event: Event) -> Run | None:
+    def take_up(self, key: RunKey, agent: str, attempt: int) -> int:
+        """A new fencing token for the work on an attempt: whoever holds an older one is not listened to any more."""
+        fence = _fence(key, agent, attempt)
+        with self.redis.pipeline() as pipe:
+            pipe.incr(fence)
+            pipe.expire(fence, self._retention)
+            return int(pipe.execute()[0])
+
+    def update(self, key: RunKey, event: Event, token: int | None = None) -> Run | None:
         """Fold an event into a run, and return the run; None where there is none and the event opens none.
 
-        Raises Conflict after losing too many races.
+        `token` is that of the agent's worker whose event it is. Raises TakenOver when another worker holds a newer one,
+        Conflict after losing too many races.
         """
         for attempt in range(_RACES):
             with self.redis.pipeline() as pipe:
                 try:
                     pipe.watch(_run(key))  # type: ignore[no-untyped-call]  # redis-py has no types here
+                    if token is not None:
+                        self._check(pipe, key, event, token)
                     raw = cast("bytes | None", pipe.get(_run(key)))
                     before = Run.model_validate_json(raw) if raw else None
                     step = reduce(before, event, key)
@@ -77,6 +149,14 @@ class Store:
                 else:
                     return step.run
         raise Conflict(f"the run {key} changed {_RACES} times while it was to be updated")
+
+    def _check(self, pipe: Pipeline, key: RunKey, event: Event, token: int) -> None:
+        assert isinstance(event, AgentStarted | AgentProgressed | AgentFinished)
+        fence = _fence(key, event.agent, event.attempt)
+        pipe.watch(fence)  # type: ignore[no-untyped-call]  # redis-py has no types here
+        newest = int(cast("bytes | None", pipe.get(fence)) or 0)
+        if newest > token:
+            raise TakenOver(f"{key}: another worker has taken {event.agent} over")
 
     def _save(self, pipe: Pipeline, run: Run, event: Event, effects: tuple[Effect, ...]) -> None:
         name = str(run.key)
@@ -92,18 +172,24 @@ class Store:
         for effect in effects:
             match effect:
                 case StartAgent():
-                    self._queues.enqueue(JobSpec.agent(run.key, effect), pipe)
+                    self._queues.enqueue(JobSpec.agent(run, effect), pipe)
                 case StopAgent():
                     pipe.set(_stop(run.key, effect.agent, effect.attempt), "1", ex=86400)
+                    self._queues.drop(agent_job(run.key, effect.agent, effect.attempt), run, pipe)
                 case Publish():
                     pipe.zadd(_UNPUBLISHED, {name: event.at})
-                    self._queues.enqueue(JobSpec.publish(run.key), pipe)
+                    self._queues.enqueue(JobSpec.publish(run.key, run.installation), pipe)
 
     def load(self, key: RunKey) -> Stored | None:
         raw = cast("bytes | None", self.redis.get(_run(key)))
         if raw is None:
             return None
-        return Stored(run=Run.model_validate_json(raw), version=hashlib.sha256(raw).hexdigest())
+        return _stored(raw)
+
+    def newer(self, stored: Stored) -> Stored:
+        """The run as it stands now: what is given, while it has not changed or is past its retention."""
+        raw = cast("bytes | None", self.redis.get(_run(stored.run.key)))
+        return stored if raw is None or _version(raw) == stored.version else _stored(raw)
 
     def log(self, key: RunKey) -> list[Event]:
         """Every event the run ever saw, in the order in which it was folded in."""
@@ -141,6 +227,33 @@ class Store:
         """Drop the deadline of a run that is no longer there."""
         self.redis.zrem(_DEADLINES, str(key))
 
+    def feed(self) -> None:
+        """See to it that every queue with waiting jobs has one ready."""
+        self._queues.feed()
+
+    # -- results that may serve again
+
+    def note_result(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None:
+        """Note, for `ttl` seconds, where the result that a digest stands for is told: nothing is kept twice."""
+        noted = _Noted(key=key, agent=agent, attempt=attempt)
+        self.redis.set(_result(digest), noted.model_dump_json(), ex=ttl)
+
+    def noted_result(self, digest: str) -> tuple[RunKey, AgentFinished] | None:
+        """The run, and its agent's word, that a digest stands for. None where there is none, or no longer, and where an
+        attempt has more than one: then it was not that sure."""
+        raw = cast("bytes | None", self.redis.get(_result(digest)))
+        if raw is None:
+            return None
+        noted = _Noted.model_validate_json(raw)
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(noted.key)))
+        told = [fields[b"event"] for _, fields in entries if b'"AgentFinished"' in fields[b"event"]]
+        found = [
+            event
+            for event in map(EVENT.validate_json, told)
+            if isinstance(event, AgentFinished) and (event.agent, event.attempt) == (noted.agent, noted.attempt)
+        ]
+        return (noted.key, found[0]) if len(found) == 1 else None
+
     # -- jobs for later
 
     def enqueue(self, spec: JobSpec) -> None:
@@ -151,8 +264,10 @@ class Store:
         self.redis.zadd(_LATER, {spec.model_dump_json(): at})
 
     def send_due(self, now: float, limit: int = 100) -> int:
-        """Send the jobs whose time has come; how many."""
+        """Send the jobs whose time has come; how many. One that would have to wait for longer than anything is put off
+        for was put off by a clock that was ahead."""
         due = cast("list[bytes]", self.redis.zrangebyscore(_LATER, 0, now, start=0, num=limit))
+        due += cast("list[bytes]", self.redis.zrangebyscore(_LATER, now + _LONGEST_WAIT, "+inf", start=0, num=limit))
         sent = 0
         for member in due:
             spec = JobSpec.model_validate_json(member)
@@ -177,13 +292,52 @@ class Store:
         return Publication.model_validate_json(raw) if raw else Publication()
 
     def save_publication(self, key: RunKey, publication: Publication) -> None:
-        self.redis.set(_publication(key), publication.model_dump_json(), ex=self._retention)
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.set(_publication(key), publication.model_dump_json(), ex=self._retention)
+            if publication.finished:
+                pipe.zrem(_UNFINISHED, str(key))
+            else:
+                pipe.zadd(_UNFINISHED, {str(key): publication.written_at})
+            pipe.execute()
+
+    def unfinished_checks(self, before: float, limit: int = 1000) -> list[RunKey]:
+        """Runs with checks that are unfinished on GitHub and were last written before that time."""
+        names = cast("list[bytes]", self.redis.zrangebyscore(_UNFINISHED, 0, before, start=0, num=limit))
+        return [RunKey.parse(name.decode()) for name in names]
+
+    def forget_checks(self, key: RunKey) -> None:
+        """Do not call a run's checks unfinished any more."""
+        self.redis.zrem(_UNFINISHED, str(key))
 
     def published(self, key: RunKey, version: str) -> None:
         """Note that GitHub shows this version. A run that has changed since stays on the list."""
-        stored = self.load(key)
-        if stored is None or stored.version == version:
+        raw = cast("bytes | None", self.redis.get(_run(key)))
+        if raw is None or _version(raw) == version:
             self.redis.zrem(_UNPUBLISHED, str(key))
+
+    def let_be(self, key: RunKey) -> None:
+        """Do not try to publish a run any more, until it changes."""
+        stored = self.load(key)
+        if stored is not None:
+            self.published(key, stored.version)
+
+    def give_up_publishing(self, stored: Stored, why: str) -> None:
+        """Do not try to publish a run any more, until it changes or something changes for its installation."""
+        run = stored.run
+        self.save_publication(run.key, self.publication(run.key).model_copy(update={"refusal": why}))
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(_refused(run.installation), {str(run.key): run.updated_at})
+            pipe.expire(_refused(run.installation), self._retention)
+            pipe.execute()
+        self.published(run.key, stored.version)
+
+    def publish_refused(self, installation: int) -> int:
+        """Have what GitHub refused of this installation published again, the newest first; how many runs."""
+        names = cast("list[bytes]", self.redis.zrevrange(_refused(installation), 0, -1))
+        for name in names:
+            self.enqueue(JobSpec.publish(RunKey.parse(name.decode()), installation))
+            self.redis.zrem(_refused(installation), name)
+        return len(names)
 
     def unpublished(self, before: float, limit: int = 100) -> list[RunKey]:
         """Runs that have waited to be shown since before that time."""
@@ -201,27 +355,48 @@ class Store:
     def save_pull(self, repository: str, number: int, memory: PullMemory) -> None:
         self.redis.set(_pull(repository, number), memory.model_dump_json(), ex=self._retention)
 
-    def move_head(self, repository: str, number: int, sha: str) -> str | None:
-        """Note the head of a pull request; the head it had before, None for the same one or none."""
-        old = cast("bytes | None", self.redis.set(_head(repository, number), sha, ex=self._retention, get=True))
-        return old.decode() if old and old.decode() != sha else None
+    # -- heads of branches and pull requests, by the id of the trigger
 
-    def head(self, repository: str, number: int) -> str | None:
-        raw = cast("bytes | None", self.redis.get(_head(repository, number)))
-        return raw.decode() if raw else None
+    def heads(self, repository: str, trigger: str) -> list[Head]:
+        """The newest head, and older ones that have not been let go; the newest first."""
+        return _to_heads(cast("dict[bytes, bytes]", self.redis.hgetall(_heads(repository, trigger))))
+
+    def move_head(self, repository: str, trigger: str, head: Head) -> list[Head]:
+        """Note a head, and return all there are, as `heads` does."""
+        key, ttl = _heads(repository, trigger), str(self._retention)
+        flat = cast("list[bytes]", self.redis.eval(_MOVE_HEAD, 1, key, head.sha, head.when, ttl))
+        return _to_heads(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    def let_head_go(self, repository: str, trigger: str, head: Head) -> None:
+        """Forget a head, unless it has become one again."""
+        self.redis.eval(_LET_HEAD_GO, 1, _heads(repository, trigger), head.sha, head.when)
+
+    def begin_on_head(self, repository: str, trigger: str, sha: str, window: float, now: float) -> float:
+        """Begin on a head, once every `window` seconds: 0, or how long another one still has to wait, in seconds."""
+        key = f"assay:begun:{repository}#{trigger}"
+        return float(cast("bytes", self.redis.eval(_BEGIN, 1, key, sha, str(now), str(window))))
 
     @contextmanager
     def lock(self, name: str, ttl: float) -> Iterator[Callable[[], bool] | None]:
         """Hold a lock for `ttl` seconds at a time. Yields what prolongs it by as much and says whether it is still
-        held; None where somebody else holds it."""
-        key, token, milliseconds = f"assay:lock:{name}", uuid4().hex, str(int(ttl * 1000))
-        if not self.redis.set(key, token, nx=True, px=int(milliseconds)):
+        held; None where somebody else holds it. A job that is done again, because its worker died, has it at once."""
+        job = context.current().job
+        key, token, milliseconds = f"assay:lock:{name}", f"{job} {uuid4().hex}", str(int(ttl * 1000))
+        if not self.redis.eval(_LOCK, 1, key, token, milliseconds, f"{job} " if job else ""):
             yield None
             return
         try:
             yield lambda: bool(self.redis.eval(_KEEP, 1, key, token, milliseconds))
         finally:
             self.redis.eval(_UNLOCK, 1, key, token)
+
+
+def _stored(raw: bytes) -> Stored:
+    return Stored(run=Run.model_validate_json(raw), version=_version(raw))
+
+
+def _version(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _run(key: RunKey) -> str:
@@ -232,6 +407,10 @@ def _log(key: RunKey) -> str:
     return f"assay:log:{key}"
 
 
+def _refused(installation: int) -> str:
+    return f"assay:refused:{installation}"
+
+
 def _publication(key: RunKey) -> str:
     return f"assay:publication:{key}"
 
@@ -240,9 +419,23 @@ def _stop(key: RunKey, agent: str, attempt: int) -> str:
     return f"assay:stop:{key}:{agent}:{attempt}"
 
 
+def _fence(key: RunKey, agent: str, attempt: int) -> str:
+    return f"assay:fence:{key}:{agent}:{attempt}"
+
+
 def _pull(repository: str, number: int) -> str:
     return f"assay:pull:{repository}#{number}"
 
 
-def _head(repository: str, number: int) -> str:
-    return f"assay:head:{repository}#{number}"
+def _result(digest: str) -> str:
+    return f"assay:result:{digest}"
+
+
+def _heads(repository: str, trigger: str) -> str:
+    return f"assay:heads:{repository}#{trigger}"
+
+
+def _to_heads(whens: dict[bytes, bytes]) -> list[Head]:
+    moments = {sha.decode(): when.decode().split() for sha, when in whens.items()}
+    heads = (Head(sha=sha, updated_at=float(parts[0]), at=float(parts[1])) for sha, parts in moments.items())
+    return sorted(heads, key=lambda head: (head.when, head.sha), reverse=True)

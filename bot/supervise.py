@@ -2,7 +2,7 @@
 
 Children are forked from one process that has loaded everything, so that they share its memory. Each has a session of
 its own: Ctrl-C in a terminal reaches only the supervisor, which then asks each child, and never a work-horse, to end.
-A second Ctrl-C cuts the draining short: what was in hand is done again after the next start.
+A second Ctrl-C cuts the draining short: what was in hand is done again by others, or after the next start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from types import FrameType
+from uuid import uuid4
 
 import psutil
 
@@ -31,8 +32,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Seconds: the pause before a dead child is started again doubles from the first to the last; a child that lived for
 # `_STEADY` starts from the first again.
 _FIRST_PAUSE = 0.5
-_LAST_PAUSE = 30.0
-_STEADY = 60.0
+# Jobs of a queue may wait for this one child.
+_LAST_PAUSE = 5.0
+_STEADY = 5.0
 # A signal that comes within this time of the last is the same one, sent twice (by the terminal and by `make`, say).
 _SAME_SIGNAL = 1.0
 
@@ -54,26 +56,37 @@ class _Child:
     due: float = 0.0
 
 
-def _nothing() -> None:
+def _nothing(_: Sequence[str]) -> None:
     pass
 
 
+def my_name() -> str:
+    """What the supervisor calls this process. No other process, of any machine or time, has the same name."""
+    return multiprocessing.current_process().name
+
+
 class Supervisor:
-    """Keeps roles running until `stop` or a signal. `drain` is how long children may take to end, in seconds; `tick` is
-    called about every second, and `stopping` once, before draining. Both are called in the supervisor's process."""
+    """Keeps roles running until `stop` or a signal. `drain` is how long children may take to end, in seconds. In the
+    supervisor's process are called: `tick` about every second, as long as there are children, with the names of those
+    that live (`my_name`); `stopping` once, before draining; `killed` with the names of those that did not end in time.
+    """
 
     def __init__(
         self,
         roles: Sequence[Role],
         *,
         drain: float = 60.0,
-        tick: Callable[[], None] = _nothing,
-        stopping: Callable[[], None] = _nothing,
+        tick: Callable[[Sequence[str]], None] = _nothing,
+        stopping: Callable[[], None] = lambda: None,
+        killed: Callable[[Sequence[str]], None] = _nothing,
     ) -> None:
         self._children = [_Child(role) for role in roles]
         self._drain = drain
         self._tick = tick
         self._on_stop = stopping
+        self._killed = killed
+        self._token = uuid4().hex[:8]
+        self._births = 0
         self._stopping = self._hurried = False
         self._signalled = 0.0
         # A signal handler writes into it what a wait shall wake up for.
@@ -87,7 +100,7 @@ class Supervisor:
         try:
             while not self._stopping:
                 self._start_due()
-                self._tick()
+                self._tick(self._living())
                 self._wait(min(1.0, self._until_due()))
                 self._collect()
         finally:
@@ -116,7 +129,9 @@ class Supervisor:
         now = time.monotonic()
         for child in self._children:
             if child.process is None and child.due <= now:
-                child.process = _FORK.Process(target=_child_main, args=(child.role, os.getpid()), name=child.role.name)
+                self._births += 1
+                name = f"{child.role.name}-{self._token}-{self._births}"
+                child.process = _FORK.Process(target=_child_main, args=(child.role, os.getpid()), name=name)
                 child.started = now
                 # A signal must not reach a child that still has our handlers.
                 signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -124,6 +139,9 @@ class Supervisor:
                     child.process.start()
                 finally:
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _living(self) -> list[str]:
+        return [child.process.name for child in self._children if child.process is not None]
 
     def _until_due(self) -> float:
         due = (child.due for child in self._children if child.process is None)
@@ -158,12 +176,16 @@ class Supervisor:
         while not self._hurried and (left := deadline - time.monotonic()) > 0:
             if not any(child.process for child in self._children):
                 return
-            self._wait(left)
+            self._tick(self._living())
+            self._wait(min(1.0, left))
             self._collect()
+        late = []
         for child in self._children:
             if child.process is not None and child.process.is_alive():
-                log.error("%s is killed: what it had in hand is done again after the next start", child.role.name)
+                log.error("%s is killed: what it had in hand is done again", child.role.name)
+                late.append(child.process.name)
                 _kill_tree(child.process)
+        self._killed(late)
 
 
 def _kill_tree(process: ForkProcess) -> None:

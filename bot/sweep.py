@@ -1,7 +1,7 @@
 """The sweep: finds what never finished and sets it going again.
 
-It runs on every machine that has a sweep process, under one lock, and asks by level: whatever is due now is handled
-now, however long nobody looked.
+It runs on every machine that has a sweep process, and asks by level: whatever is due now is handled now, however long
+nobody looked. A lock spares several of them the same work; nothing goes wrong where two do it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from redis.exceptions import RedisError
+
+from bot.context import Subject, bound
+from bot.dead import DeadLetters
 from bot.domain.events import DeadlinePassed
+from bot.metrics import PARKED, RECOVERIES, Tally
 from bot.queues import JobSpec
+from bot.recovery import recover
 from bot.store import Store
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
-_LOCK_TTL = 60
+# As long as others wait for a sweep that died.
+_LOCK_TTL = 5
 # A run that waits longer than this to be published has lost its job.
 _PUBLISH_PATIENCE = 60.0
 
@@ -24,26 +31,50 @@ _PUBLISH_PATIENCE = 60.0
 class Sweep:
     """One pass is `once`; `run` repeats it until it is told to stop."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, dead: DeadLetters, clock: Callable[[], float], tally: Tally | None = None) -> None:
         self._store = store
+        self._dead = dead
         self._clock = clock
+        self._tally = tally or Tally()
 
     def once(self) -> None:
         """Handle all that is due. Does nothing while another sweep is at it."""
         with self._store.lock("sweep", _LOCK_TTL) as free:
             if free:
-                now = self._clock()
-                self._store.send_due(now)
-                self._end_overdue(now)
-                self._publish_again(now)
+                for step in (self._send_due, self._recover, self._report, self._end_overdue, self._publish_again):
+                    try:
+                        step(self._clock())
+                    except RedisError:
+                        raise
+                    except Exception:
+                        # One thing that nobody foresaw must not keep all the others waiting.
+                        log.exception("the sweep goes on after a fault")
+                self._tally.swept(self._clock())
+        self._tally.send(self._store.redis)
+
+    def _send_due(self, now: float) -> None:
+        self._store.send_due(now)
+
+    def _recover(self, _: float) -> None:
+        done = recover(self._store.redis)
+        self._tally.count(RECOVERIES, "job", amount=sum(what == "given back" for what, _, _ in done))
+        self._store.feed()
+
+    def _report(self, _: float) -> None:
+        self._tally.count(PARKED, amount=self._dead.report())
 
     def _end_overdue(self, now: float) -> None:
         for key in self._store.overdue(now):
-            log.warning("%s: a deadline has passed", key)
-            if self._store.update(key, DeadlinePassed(at=now)) is None:
-                self._store.forget_deadline(key)
+            with bound(Subject(run=str(key))):
+                log.warning("%s: a deadline has passed", key)
+                if self._store.update(key, DeadlinePassed(at=now)) is None:
+                    self._store.forget_deadline(key)
+            self._tally.count(RECOVERIES, "deadline")
 
     def _publish_again(self, now: float) -> None:
         for key in self._store.unpublished(now - _PUBLISH_PATIENCE):
             self._store.postpone_publishing(key, now)
-            self._store.enqueue(JobSpec.publish(key))
+            stored = self._store.load(key)
+            if stored is not None:
+                self._store.enqueue(JobSpec.publish(key, stored.run.installation))
+                self._tally.count(RECOVERIES, "publication")

@@ -1,29 +1,35 @@
 """The web process: takes webhooks in, and says how it is.
 
-`POST /webhook` does as little as it can: cap, verify, admit, answer. It is a raw ASGI endpoint within the FastAPI app,
-because the framework's request handling costs more than all of that.
+`POST /webhook` does as little as it can: cap, verify, admit, answer. It is plain ASGI in front of the FastAPI app's
+routes, because the framework's request handling costs more than all of that.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import redis.asyncio
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from pydantic_core import from_json
 from redis.exceptions import RedisError, ResponseError
-from starlette.requests import ClientDisconnect, Request
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.deliveries import Admission, Admissions
+from bot import tracing
+from bot.connection import NONE, connect, connect_async
+from bot.deliveries import Admission, Admissions, Arrival
+from bot.exposition import Page
+from bot.github.envelope import read_tenant
 from bot.github.signature import verify
+from bot.metrics import Answers
+from bot.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -42,49 +48,80 @@ class Rejected(Exception):
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
         self.status = status
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.headers = {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
 
 class Webhook:
-    """The ASGI endpoint. `secrets`: the current webhook secret and, while it is being rotated, the previous one."""
+    """Answers `/webhook`, in front of an ASGI application that answers the rest. `secrets`: the current webhook secret
+    and, while it is being rotated, the previous one."""
 
-    def __init__(self, secrets: Sequence[str], admissions: Admissions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        secrets: Sequence[str],
+        admissions: Admissions,
+        answers: Answers,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._app = app
+        self._answers = answers
         self._secrets = secrets
         self._admissions = admissions
         self._clock = clock
+        self._refused = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[str, str] = {}
+        if scope["type"] != "http" or scope["path"] != "/webhook":
+            await self._app(scope, receive, send)
+            return
+        headers: Mapping[str, str] = {}
         try:
-            status, message = await self._handle(Request(scope, receive))
+            status, message = await self._handle(scope, receive)
         except Rejected as error:
             status, message, headers = error.status, str(error), error.headers
         except ClientDisconnect:
             return
-        await JSONResponse({"message": message}, status, headers)(scope, receive, send)
+        self._answers.by_status[status] += 1
+        await _answer(send, status, message, headers)
 
-    async def _handle(self, request: Request) -> tuple[int, str]:
-        if request.method != "POST":
+    async def _handle(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+        if scope["method"] != "POST":
             raise Rejected(405, "send a POST", Allow="POST")
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        # GitHub sends each header once; of a repeated one the last counts.
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if kind not in (_JSON, _FORM):
             raise Rejected(415, f"set the webhook's content type to {_JSON}")
-        raw = await _body(request)
-        if not verify(raw, request.headers.get("x-hub-signature-256"), self._secrets):
+        raw = await _body(headers.get(b"content-length", "0"), receive)
+        if not verify(raw, headers.get(b"x-hub-signature-256"), self._secrets):
             raise Rejected(401, "X-Hub-Signature-256 is missing or does not match: is the webhook secret the same?")
-        guid, event = request.headers.get("x-github-delivery", ""), request.headers.get("x-github-event", "")
+        guid, event = headers.get(b"x-github-delivery", ""), headers.get(b"x-github-event", "")
         if not _GUID.fullmatch(guid) or not _EVENT.fullmatch(event):
             raise Rejected(400, "the headers X-GitHub-Delivery and X-GitHub-Event must name a delivery and an event")
         body = _payload(raw) if kind == _FORM else raw
-        _check(body)
         try:
-            admission = await self._admissions.admit(guid, event, body, self._clock())
+            tenant = read_tenant(body)
+        except ValueError:
+            raise Rejected(400, "the payload is not a JSON object") from None
+        return await self._admit(Arrival(guid, event, body, self._clock(), *tenant))
+
+    async def _admit(self, arrival: Arrival) -> tuple[int, str]:
+        try:
+            admission = await self._admissions.admit(arrival)
         except (RedisError, OSError) as error:
-            log.warning("delivery %s is refused: Redis is away (%s)", guid, type(error).__name__)
+            # Said once: who watches over Redis tells that it is away, the next delivery how many were refused.
+            if not self._refused and isinstance(error, ResponseError):
+                log.error("Redis refuses deliveries: %s", error)
+            self._refused += 1
             raise Rejected(503, "the queue is away, send it again later", Retry_After=str(RETRY_AFTER)) from None
-        log.info("delivery %s %s: %s", guid, event, admission)
+        if self._refused:
+            log.warning("%d deliveries were refused while Redis was away", self._refused)
+            self._refused = 0
+        log.debug("delivery %s %s: %s", arrival.guid, arrival.event, admission)
         match admission:
             case Admission.ACCEPTED:
+                if tracer := tracing.installed():
+                    tracer.webhook(arrival.guid, arrival.at, self._clock(), {"assay.event": arrival.event})
                 return 202, "accepted"
             case Admission.SEEN:
                 return 200, "this delivery was accepted before"
@@ -94,20 +131,24 @@ class Webhook:
                 )
 
 
-async def _body(request: Request) -> bytes:
+async def _body(length: str, receive: Receive) -> bytes:
     """The raw body, never more than the limit in memory."""
     too_large = Rejected(413, f"the body is larger than {BODY_LIMIT} bytes", Connection="close")
-    length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit():
         raise Rejected(400, "Content-Length is not a number")
     if int(length[:12]) > BODY_LIMIT:
         raise too_large
-    chunks, size = [], 0
-    async for chunk in request.stream():
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > BODY_LIMIT:
             raise too_large
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 
@@ -118,14 +159,17 @@ def _payload(form: bytes) -> bytes:
         raise Rejected(400, "the form has no field `payload`") from None
 
 
-def _check(body: bytes) -> None:
-    """That the body is a JSON object; what it means is the intake's business."""
-    try:
-        value = from_json(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise Rejected(400, "the payload is not a JSON object")
+async def _answer(send: Send, status: int, message: str, headers: Mapping[str, str]) -> None:
+    body = json.dumps({"message": message}).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    head += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _presence(watch: Watch) -> str:
+    since = watch.away_since
+    return "ok" if since is None else f"away since {datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 async def _durable(connection: redis.asyncio.Redis) -> str:
@@ -138,33 +182,45 @@ async def _durable(connection: redis.asyncio.Redis) -> str:
 
 
 def create_app(
-    redis_url: str, make_admissions: Callable[[redis.asyncio.Redis], Admissions], secrets: Sequence[str]
-) -> FastAPI:
-    """The whole web application; it owns its Redis connection."""
-    connection = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=5)
+    redis_url: str,
+    make_admissions: Callable[[redis.asyncio.Redis], Admissions],
+    secrets: Sequence[str],
+    watch: Watch | None = None,
+    metrics_token: str = "",
+) -> Webhook:
+    """The whole web application; it owns its Redis connections. `watch` knows when Redis is away (without one nobody is
+    told in the log). `metrics_token` is what a reader of the metrics has to show."""
+    watch = watch or Watch(tells=False)
+    # GitHub waits for 10 seconds, and a delivery perhaps for those before it.
+    connection, pulse = connect_async(redis_url, patience=1.0, answer=4.0), connect(redis_url, NONE, answer=2.0)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        with pulse, watch.looking(pulse.ping):
+            async with answers.sending(connection):
+                yield
         await connection.aclose()
+        tracing.close()
 
-    admissions = make_admissions(connection)
+    admissions, answers = make_admissions(connection), Answers()
     app = FastAPI(title="Assay", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.router.routes.append(Route("/webhook", Webhook(secrets, admissions), methods=None))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Alive: the process answers."""
-        return {"status": "ok"}
+        """Alive: the process answers, and says since when Redis does not."""
+        return {"status": "ok", "redis": _presence(watch)}
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         """Ready: Redis answers, and the queue has room. Says as well whether Redis is durable."""
         try:
+            if watch.away_since is not None:
+                return JSONResponse({"status": "unavailable", "redis": _presence(watch)}, 503)
             room, durable = await admissions.has_room(), await _durable(connection)
         except (RedisError, OSError) as error:
             return JSONResponse({"status": "unavailable", "redis": type(error).__name__}, 503)
         state = {"status": "ok" if room else "busy", "redis": "ok", "durable": durable, "queue": "open"}
         return JSONResponse(state if room else state | {"queue": "full"}, 200 if room else 503)
 
-    return app
+    app.add_route("/metrics", Page(connection, metrics_token).answer)
+    return Webhook(app, secrets, admissions, answers)

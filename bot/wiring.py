@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bot import tracing
+from bot.connection import ANSWER, BRIEF, LONG, NONE
+from bot.connection import connect as connect_to
+from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.run import RunKey
 from bot.embedded import EmbeddedRedis
 from bot.errors import Gone, Misconfigured, Refused
+from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
 from bot.github.client import App
 from bot.github.comments import Comments
+from bot.github.connection import Around, just_send
 from bot.github.contents import Contents
+from bot.github.installations import InstallationSeen, InstalledRepository, installations, repositories
+from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
 from bot.intake import Intake
+from bot.lookout import Lookout
+from bot.loose_checks import LooseChecks
+from bot.metrics import RECOVERIES, Tally
+from bot.observation import Observer
 from bot.publish import Publisher
 from bot.pull_writer import Desk
-from bot.queues import Queues, is_last_try
+from bot.queues import INTAKE, Queues
+from bot.reconciliation import Reconciliation
+from bot.redelivery import Redelivery
 from bot.store import Store
+from bot.sweep import Sweep
+from bot.write_budget import WriteBudget
 from config.reading import CONFIG_FILE
 from config.settings import Settings, load
 
@@ -33,10 +49,16 @@ from config.settings import Settings, load
 READ = {"contents": "read", "pull_requests": "read"}
 CLONE = {"contents": "read"}
 WRITE = {"checks": "write", "pull_requests": "write"}
+CHECK = {"checks": "write"}
 RESOLVE = {"contents": "write", "pull_requests": "write"}
 CONFIG = {"contents": "read"}
+OVERVIEW = {"checks": "read", "contents": "read", "pull_requests": "read"}
 
 _ORGANISATION_TTL = 60
+# How far back is looked when nothing is remembered: what was pushed while Assay was being set up; seconds.
+_FIRST_LOOK = 3600
+# How many times as rarely as for failed deliveries all repositories are looked at: those take a request or two each.
+_RARER = 6
 
 
 @cache
@@ -57,26 +79,60 @@ def redis_url(chosen: Settings) -> str:
     return EmbeddedRedis(redis_folder(chosen)).url
 
 
-def connect(chosen: Settings) -> Redis:
-    return Redis.from_url(redis_url(chosen))
+def connect(chosen: Settings, patience: float = LONG, answer: float = ANSWER) -> Redis:
+    """Raises Misconfigured where ASSAY_REDIS_URL names files that cannot be read."""
+    return connect_to(redis_url(chosen), patience, answer)
 
 
-def make_store(chosen: Settings) -> Store:
-    redis = connect(chosen)
-    return Store(redis, Queues(redis), chosen.retention)
+def make_store(chosen: Settings, patience: float = LONG) -> Store:
+    redis = connect(chosen, patience)
+    return Store(redis, make_queues(chosen, redis), chosen.retention)
 
 
-def make_app(chosen: Settings) -> App:
-    """Raises SettingsError when the App's settings are missing."""
+def make_queues(chosen: Settings, redis: Redis) -> Queues:
+    return Queues(redis, chosen.repository_limit)
+
+
+def make_sweep(chosen: Settings, tally: Tally | None = None) -> Sweep:
+    store = make_store(chosen, BRIEF)
+    return Sweep(store, DeadLetters(store, Deliveries(store.redis), time.time), time.time, tally)
+
+
+def make_app(chosen: Settings, around: Around = just_send, budget: Budget | None = None) -> App:
+    """`around` is put around every request, `budget` asked before every write. Raises SettingsError when the App's
+    settings are missing."""
     app = chosen.require_app()
-    return App(int(app.app_id), app.private_key.get_secret_value(), api_url=chosen.github_api_url)
+    key = app.private_key.get_secret_value()
+    return App(int(app.app_id), key, api_url=chosen.github_api_url, around=around, budget=budget)
+
+
+def make_budget(chosen: Settings, redis: Redis) -> WriteBudget:
+    """What each installation may write."""
+    limits = (Limit(chosen.github_writes_per_minute, 60.0), Limit(chosen.github_writes_per_hour, 3600.0))
+    return WriteBudget(redis, [limit for limit in limits if limit.count], time.time)
+
+
+def start_tracing(chosen: Settings) -> None:
+    """Have this process and its forks send traces, where the settings say whereto. Raises Misconfigured where
+    OpenTelemetry is not installed."""
+    endpoint = chosen.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        return
+    try:
+        from bot.otel import OpenTelemetry
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, but {error.name} is not installed: "
+            "pip install 'assay[tracing]', or unset it"
+        ) from None
+    tracing.install(OpenTelemetry(endpoint))
 
 
 @contextmanager
 def open_store() -> Iterator[tuple[Store, Deliveries]]:
     """The store, for a command: of the Assay that is running, or of one that is not, for as long as it takes."""
     chosen = settings()
-    store = make_store(chosen)
+    store = make_store(chosen, NONE)
     if chosen.redis_url is not None or _answers(store.redis):
         yield store, Deliveries(store.redis)
         return
@@ -119,12 +175,75 @@ class _Source:
             return None
 
 
+class _Overview:
+    """All that the App is installed on, read only."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def installations(self) -> Iterator[InstallationSeen]:
+        return installations(self._app)
+
+    def repositories(self, installation: int, page: int) -> tuple[tuple[InstalledRepository, ...], bool]:
+        return repositories(self._app.installation_api(installation, OVERVIEW), page)
+
+    def contents(self, installation: int, repository: str) -> Contents:
+        return Contents(self._app.installation_api(installation, OVERVIEW), repository)
+
+    def checks(self, installation: int, repository: str) -> Checks:
+        return Checks(self._app.installation_api(installation, OVERVIEW), repository)
+
+
+class _CountedHook(AppHook):
+    """Counts the webhooks that were asked for once more."""
+
+    def __init__(self, app: App, tally: Tally) -> None:
+        super().__init__(app)
+        self._tally = tally
+
+    def redeliver(self, delivery_id: int) -> None:
+        super().redeliver(delivery_id)
+        self._tally.count(RECOVERIES, "delivery")
+
+
+class _CountedDeliveries(Deliveries):
+    """Counts what is put there in place of webhooks that never came."""
+
+    def __init__(self, connection: Redis, tally: Tally) -> None:
+        super().__init__(connection)
+        self._tally = tally
+
+    def put(self, guid: str, event: str, body: bytes, at: float) -> bool:
+        new = super().put(guid, event, body, at)
+        self._tally.count(RECOVERIES, "run", amount=new)
+        return new
+
+
+def make_lookout(chosen: Settings, tally: Tally | None = None) -> Lookout:
+    """What it counts goes into the tally, which somebody else sends. Raises SettingsError when the App's settings are
+    missing."""
+    store, tally = make_store(chosen), tally or Tally()
+    app = make_app(chosen, Observer(store.redis, tally).github)
+    queues, deliveries = make_queues(chosen, store.redis), _CountedDeliveries(store.redis, tally)
+
+    def has_room() -> bool:
+        # What was missed may not take the places of what comes.
+        return queues.waiting(INTAKE) < chosen.intake_limit / 2
+
+    hook = _CountedHook(app, tally)
+    redelivery = Redelivery(store.redis, hook, deliveries.has, has_room, chosen.catch_up, _FIRST_LOOK)
+    reconciliation = Reconciliation(store, deliveries, _Overview(app), has_room, chosen.catch_up * _RARER, _FIRST_LOOK)
+    return Lookout(store, {"redelivery": redelivery, "reconciliation": reconciliation}, time.time)
+
+
 class Control:
     """What the control jobs need, made once a process."""
 
     def __init__(self, chosen: Settings) -> None:
         self.store = make_store(chosen)
-        app = make_app(chosen)
+        self.observer = Observer(self.store.redis)
+        budget = make_budget(chosen, self.store.redis)
+        app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
         self.intake = Intake(deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time)
 
@@ -142,7 +261,11 @@ class Control:
                 web=chosen.github_url,
             )
 
-        self.publisher = Publisher(self.store, self.store.lock, desk, time.time)
+        def checks(installation: int, repository: str) -> Checks:
+            return Checks(app.api(installation, repository, CHECK), repository)
+
+        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time)
+        self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
 
 
 @cache
@@ -152,24 +275,17 @@ def control() -> Control:
 
 def on_delivery(guid: str) -> None:
     """The job of an admitted delivery."""
-    intake = control().intake
-    with _stated_end(partial(intake.give_up, guid)):
-        intake.on_delivery(guid)
+    with control().observer.job():
+        control().intake.on_delivery(guid)
 
 
 def on_publish(key: str) -> None:
     """The job that brings GitHub up to date with a run."""
-    publisher, run = control().publisher, RunKey.parse(key)
-    with _stated_end(partial(publisher.give_up, run)):
-        publisher.on_publish(run)
+    with control().observer.job():
+        control().publisher.on_publish(RunKey.parse(key))
 
 
-@contextmanager
-def _stated_end(give_up: Callable[[Exception], None]) -> Iterator[None]:
-    """A bug fails the job, which is then tried again; after the last try it is also told of."""
-    try:
-        yield
-    except Exception as error:
-        if is_last_try():
-            give_up(error)
-        raise
+def on_loose_checks(key: str, installation: int) -> None:
+    """The job that ends checks which nobody else would end."""
+    with control().observer.job():
+        control().loose_checks.on_loose_checks(RunKey.parse(key), installation)

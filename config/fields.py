@@ -9,17 +9,29 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from config.redis_url import parse_redis_url
+
 DAY = 86_400
+_SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY}
 
 
-def _parse_retention(value: object) -> object:
+def _parse_duration(value: object) -> object:
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
     if not match:
         raise ValueError("must be a number and a unit (s, m, h, d), such as 30d")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _parse_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]{1,9}) ?([MGT]B)", value)
+    if not match:
+        raise ValueError("must be a number and a unit (MB, GB, TB), such as 20GB")
+    return int(match[1]) * _SIZES[match[2]]
 
 
 def _check_app_id(value: str) -> str:
@@ -38,8 +50,7 @@ def _check_url(value: str) -> str:
 
 
 def _check_redis_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith("unix:///"):
-        _split_url(value.get_secret_value(), ("redis", "rediss"))
+    parse_redis_url(value.get_secret_value())
     return value
 
 
@@ -64,4 +75,6 @@ AppId = Annotated[str, AfterValidator(_check_app_id)]
 PrivateKey = Annotated[SecretStr, AfterValidator(_check_private_key)]
 Url = Annotated[str, AfterValidator(_check_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
-Retention = Annotated[int, BeforeValidator(_parse_retention), Field(ge=60, le=3650 * DAY)]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1_000_000)]
+Retention = Annotated[int, BeforeValidator(_parse_duration), Field(ge=60, le=3650 * DAY)]
+Interval = Annotated[int, BeforeValidator(_parse_duration), Field(ge=60, le=DAY)]

@@ -121,6 +121,11 @@ class AgentConfig(Section):
     paths_ignore: Globs = Field(default=(), description="Changed files that do not count for `paths`.")
     on: Events = Field(default=(), description="Run only for these events. Empty: for all.")
     after: Globs = Field(default=(), description="Names of agents that must have ended first.")
+    reuse: StrictBool = Field(
+        default=True,
+        description="Take over what it said of the same files, compared with the same, under the same configuration "
+        "and tools. `false` for a command that depends on anything else.",
+    )
 
 
 # A union's branch is chosen by `Discriminator`, so that a mistake in it is reported once and not for each branch.
@@ -286,6 +291,16 @@ class Triggers(Section):
         Discriminator(lambda value: "<section>" if isinstance(value, dict | PullRequestTrigger) else "<switch>"),
     ] = Field(default=PullRequestTrigger(), description="Which pull requests are checked; `false`: none.")
     merge_group: StrictBool = Field(default=True, description="Check merge queue entries.")
+    every_commit: Globs | None = Field(
+        default=None,
+        description="Globs of branches of which every pushed commit keeps its verdict. On others, as in pull requests, "
+        "a newer head cancels what is unfinished of the older. Left out: the default branch; `[]`: none.",
+    )
+    debounce: Duration | None = Field(
+        default=None,
+        description="How long heads that follow on one another quickly wait, so that only the last of them is checked. "
+        "The first starts at once, and so does what a person asks for. Left out: none waits.",
+    )
     schedule: tuple[Schedule, ...] = Field(default=(), max_length=_MAX_ENTRIES, description="Not acted on yet.")
 
 

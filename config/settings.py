@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.fields import DAY, AppId, PrivateKey, RedisUrl, Retention, Url
+from config.fields import DAY, AppId, Interval, PrivateKey, RedisUrl, Retention, Size, Url
 from config.wording import complaint, nearest, printable
 
 PREFIX = "ASSAY_"
@@ -67,7 +67,8 @@ class Settings(BaseModel):
     )
     redis_url: RedisUrl | None = Field(
         default=None,
-        description="`redis://`, `rediss://` or `unix://`. Left out: Assay runs a Redis of its own in the data folder.",
+        description="`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` or `rediss+sentinel://`; "
+        "docs/operations.md has the forms. Left out: Assay runs a Redis of its own in the data folder.",
         json_schema_extra=_told("embedded"),
     )
     data_dir: Path = Field(
@@ -77,6 +78,17 @@ class Settings(BaseModel):
     work_dir: Path = Field(
         description="Checkouts. A fast disk helps; nothing in it needs a backup.",
         json_schema_extra=_told("`work` in the data folder"),
+    )
+    cache_size: Size = Field(
+        default=20 * 10**9,
+        description="What a machine keeps of repositories in its work folder: a number and `MB`, `GB` or `TB`. "
+        "The least recently used goes first.",
+        json_schema_extra=_told("`20GB`"),
+    )
+    cache_age: Retention = Field(
+        default=14 * DAY,
+        description="How long what is not used is kept there: a number and `s`, `m`, `h` or `d`.",
+        json_schema_extra=_told("`14d`"),
     )
     host: Annotated[str, Field(max_length=255)] = Field(
         default="127.0.0.1", description="The address to listen on; `0.0.0.0` for all."
@@ -91,8 +103,28 @@ class Settings(BaseModel):
         "limits and a clean environment, no isolation.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes for each agent queue.")
+    repository_limit: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="Agents of one repository that may run at once, on all machines; 0 for any number."
+    )
+    drain: Annotated[int, Field(ge=0, le=86400)] = Field(
+        default=60, description="Seconds that jobs in hand get to end when Assay is stopped; then they are handed back."
+    )
     intake_limit: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=512, description="Deliveries that may wait; beyond it the answer is 503."
+    )
+    github_writes_per_minute: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=80,
+        description="Writes to GitHub a minute, for each installation. GitHub allows so many; an Enterprise Server "
+        "limits none unless it is told to. 0 for any number.",
+    )
+    github_writes_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=500, description="The same an hour."
+    )
+    catch_up: Interval = Field(
+        default=600,
+        description="How often failed deliveries are looked for: a number and `s`, `m`, `h` or `d`. Pull requests and "
+        "pushes are compared with the runs a sixth as often.",
+        json_schema_extra=_told("`10m`"),
     )
     llm_model: Annotated[str, Field(max_length=200)] = Field(
         default="gpt-5.4-mini", description="The model that reviews."
@@ -106,12 +138,27 @@ class Settings(BaseModel):
         json_schema_extra=_told("`30d`"),
     )
     log_format: Literal["text", "json"] = Field(default="text", description="Logs for people or for machines.")
+    metrics_token: Annotated[SecretStr, Field(min_length=16, max_length=1000)] | None = Field(
+        default=None,
+        description="What a reader of `/metrics` has to show, as a bearer token. Without one only the machine itself "
+        "may read them.",
+    )
     openai_api_key: SecretStr | None = Field(
         default=None, description="The model provider's key. Without it the review agent is `not_run`."
     )
     openai_base_url: Url | None = Field(
         default=None, description="Another provider that speaks the same protocol. Left out: OpenAI."
     )
+    otel_exporter_otlp_endpoint: Url | None = Field(
+        default=None,
+        description="Where traces are sent, by OTLP over HTTP, such as `http://127.0.0.1:4318`. "
+        "Needs `assay[tracing]`. Left out: no traces.",
+    )
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values of all secrets that are set: what must never be shown."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
 
     def require_app(self) -> App:
         """What it takes to act as a GitHub App.
@@ -145,7 +192,7 @@ _HOW_TO_GET = {
 
 def variable(field: str) -> str:
     """The environment variable that sets a field of Settings."""
-    return field.upper() if field.startswith("openai_") else PREFIX + field.upper()
+    return field.upper() if field.startswith(("openai_", "otel_")) else PREFIX + field.upper()
 
 
 def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.domain.events import AgentFinished, CommitReceived, PullChanged
+from bot.domain.events import AgentFinished, CommitReceived, TriggerEnded
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.run import AgentState, Phase, RunKey
@@ -48,10 +48,18 @@ def commit_received(
 
 def pull_changed(
     number: int = 1, updated_at: float = 200.0, moved_to: str | None = None, at: float | None = None
-) -> PullChanged:
+) -> TriggerEnded:
     reason = f"the pull request moved on to {moved_to}" if moved_to else "the pull request was closed"
     when = updated_at if at is None else at
-    return PullChanged(at=when, number=number, updated_at=updated_at, reason=reason, moved_to=moved_to)
+    return TriggerEnded(at=when, trigger=f"pull:{number}", updated_at=updated_at, reason=reason, moved_to=moved_to)
+
+
+def trigger_ended(
+    trigger: str, updated_at: float = 200.0, moved_to: str | None = None, at: float | None = None
+) -> TriggerEnded:
+    """A branch moved on, or an entry left the merge queue."""
+    when = updated_at if at is None else at
+    return TriggerEnded(at=when, trigger=trigger, updated_at=updated_at, reason="it is gone", moved_to=moved_to)
 
 
 def finding(**fields: Any) -> Finding:

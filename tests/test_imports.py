@@ -44,10 +44,11 @@ class Rule:
 RULES: dict[str, Rule] = {
     "config": Rule(may=("config",)),
     "bot.errors": Rule(may=()),
+    "bot.context": Rule(may=()),
     "bot.domain": Rule(may=CORE, never=OUTSIDE + IMPURE),
     "bot.github": Rule(may=(*CORE, "bot.github")),
-    "bot.queues": Rule(may=CORE),
-    "bot.store": Rule(may=(*CORE, "bot.queues")),
+    "bot.queues": Rule(may=(*CORE, "bot.context", "bot.turns")),
+    "bot.store": Rule(may=(*CORE, "bot.context", "bot.queues")),
     "bot": Rule(may=("bot", "config")),
     "bot.cli": Rule(may=PACKAGES),
     "bot.demo": Rule(may=PACKAGES),

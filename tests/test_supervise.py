@@ -64,11 +64,11 @@ def with_child(folder: Path) -> None:
     time.sleep(60)
 
 
-def run_until(supervisor: Supervisor, true: Callable[[], object]) -> Callable[[], None]:
+def run_until(supervisor: Supervisor, true: Callable[[], object]) -> Callable[[object], None]:
     """A tick that stops the supervisor when something is true, or after a while."""
     give_up = time.monotonic() + 20
 
-    def tick() -> None:
+    def tick(_living: object) -> None:
         if true() or time.monotonic() > give_up:
             supervisor.stop()
 
@@ -76,8 +76,8 @@ def run_until(supervisor: Supervisor, true: Callable[[], object]) -> Callable[[]
 
 
 def supervise(*roles: Role, until: Callable[[], object], drain: float = 10.0) -> None:
-    ticks: list[Callable[[], None]] = []
-    supervisor = Supervisor(roles, drain=drain, tick=lambda: ticks[0]())
+    ticks: list[Callable[[object], None]] = []
+    supervisor = Supervisor(roles, drain=drain, tick=lambda living: ticks[0](living))
     ticks.append(run_until(supervisor, until))
     supervisor.run()
 
@@ -147,7 +147,7 @@ def test_what_is_to_be_closed_is_closed_before_draining(tmp_path: Path) -> None:
     supervisor = Supervisor(
         [Role("finisher", partial(finish, tmp_path, 0.1))],
         stopping=stopping,
-        tick=lambda: supervisor.stop() if notes(tmp_path) else None,
+        tick=lambda _: supervisor.stop() if notes(tmp_path) else None,
     )
     supervisor.run()
     assert order == [1]

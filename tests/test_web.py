@@ -161,7 +161,7 @@ def test_full_queue_is_503_with_retry_after_and_takes_more_when_it_has_room(url:
 
 
 def test_health_and_readiness(url: str) -> None:
-    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok", "redis": "ok"}
     assert httpx.get(f"{url}/readyz").json() == {"status": "ok", "redis": "ok", "durable": "always", "queue": "open"}
 
 

@@ -171,8 +171,9 @@ class Kit:
 class Work:
     """One commit to look at.
 
-    `root` holds the commit's files; an agent may write there, nobody else sees it. `base()` makes the files of the
-    commit it is compared with, None for a first commit. `diff` is between the two, `patch` is its text.
+    `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
+    has them to itself. `base()` gives the files of the commit it is compared with, shared, None for a first commit.
+    `diff` is between the two, `patch` is its text.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and

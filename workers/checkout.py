@@ -1,140 +1,195 @@
-"""From a commit's name to files on disk.
+"""The files of commits on disk: written once for all agents that only read them; one that writes gets a copy.
 
-One bare mirror a repository, into which just the commits needed are fetched; from there each agent gets files of its
-own, without a `.git`, to do with as it likes.
+A commit that is new differs little from the one before, so its files are made from a copy of that one's, and the copy
+is taken while the new commit is still being fetched.
 """
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
+import logging
 import os
-import shutil
-import tempfile
+import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 
-from bot.domain.diff import Diff, parse_diff
-from bot.errors import Gone, ToolFailed
-from workers.git import Git
+from bot.errors import NoSpace, ToolFailed
+from workers.cache import Cache, Entry, remove
+from workers.mirrors import Mirror
 
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-_DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
-_EVERY_HEAD = ("+refs/heads/*:refs/assay/heads/*", "+refs/pull/*/head:refs/assay/pull/*")
-PATCH_LIMIT = 20_000_000
+log = logging.getLogger(__name__)
 
-
-class Trees:
-    """Trees of one git directory: their files, and what lies between two of them."""
-
-    def __init__(self, git: Git) -> None:
-        self._git = git
-
-    def diff(self, base: str | None, head: str) -> Diff:
-        """The change from `base` to `head`, both commits or trees; from nothing where base is None."""
-        with self._git.lines(*_DIFF, "--unified=3", base or EMPTY_TREE, head, "--") as lines:
-            return parse_diff(lines)
-
-    def patch(self, base: str | None, head: str) -> str:
-        """The same as text, cut at `PATCH_LIMIT` characters."""
-        kept, size = [], 0
-        with self._git.lines(*_DIFF, "--unified=3", base or EMPTY_TREE, head, "--") as lines:
-            for line in lines:
-                size += len(line) + 1
-                if size <= PATCH_LIMIT:
-                    kept.append(line)
-        return "\n".join(kept) + "\n"
-
-    def files(self, tree: str) -> tuple[str, ...]:
-        """Every file of a tree; links and submodules are left out."""
-        entries = self._git.run("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
-        fields = (entry.partition("\t") for entry in entries if entry)
-        return tuple(path for about, _, path in fields if about.startswith("100"))
-
-    def write(self, tree: str, folder: Path) -> None:
-        """Write a tree's files into a folder. Links become plain files that hold their target."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="index-", dir=folder.parent) as scratch:
-            env = {"GIT_INDEX_FILE": str(Path(scratch) / "index"), "GIT_WORK_TREE": str(folder)}
-            self._git.run("read-tree", tree, env=env, cwd=folder)
-            self._git.run("checkout-index", "--all", "--force", env=env, cwd=folder)
+# An entry keeps the `files`, git's `index` of them, the name of their `commit`, and the `seal`, by which one sees
+# whether anybody wrote to them.
+_FACTS = r"%P\0%m %s %T@ %C@ %i\0"
+_COPY = ("cp", "-R", "--reflink=auto", "--no-target-directory", "--")
+_COPY_AHEAD = f"""
+{" ".join(_COPY)} "$1" "$2" &&
+find "$2/files" -type d -exec chmod u+w {{}} + &&
+find "$1/files" -printf '{_FACTS}' | sha256sum
+"""
+_WORDS = 800
 
 
-class Mirrors:
-    """The bare mirrors below a folder."""
+class Checkouts:
+    """The files of commits."""
 
-    def __init__(self, folder: Path, git_url: str) -> None:
-        self._folder = folder
-        self._git_url = git_url.rstrip("/")
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
 
-    def fetch(self, repository: str, commits: tuple[str, ...], token: str | None) -> Trees:
-        """Make sure that the commits are there, without their history.
+    @contextmanager
+    def shared(self, mirror: Mirror, commit: str) -> Iterator[Path]:
+        """A folder with the commit's files, not to be written to; in the context it stays there.
 
-        Raises Gone for a commit or repository that does not exist, Unavailable when the server is away.
+        Raises ToolFailed for a tree that cannot be written, NoSpace.
         """
-        mirror = self._folder / "mirrors" / f"{repository}.git"
-        git = Git(mirror, token=token)
-        with _locked(mirror.with_suffix(".lock")):
-            if not (mirror / "HEAD").exists():
-                shutil.rmtree(mirror, ignore_errors=True)
-                mirror.mkdir(parents=True)
-                git.run("init", "--quiet", "--bare", "--template=")
-            # Whoever held them died: we have the mirror to ourselves.
-            for stale in mirror.glob("*.lock"):
-                stale.unlink()
-            missing = [sha for sha in commits if not _has(git, sha)]
-            if missing:
-                self._fetch(git, f"{self._git_url}/{repository}.git", missing)
-        return Trees(git)
+        entry = self._entry(mirror.name, commit)
+        with ExitStack() as stack:
+            self._cache.with_room(lambda: stack.enter_context(entry.used()))
+            with self.ahead(mirror.name, commit):
+                pass
+            self._cache.with_room(lambda: entry.fill(partial(_write, mirror, commit)))
+            yield entry.kept / "files"
 
-    def _fetch(self, git: Git, url: str, commits: list[str]) -> None:
-        options = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
-        try:
-            git.run(*options, "--depth=1", "--end-of-options", url, *commits)
-        except Gone:
-            # A server that gives commits only by the names of branches and pull requests: GitHub is none.
-            git.run(*options, "--end-of-options", url, *_EVERY_HEAD)
-            if not all(_has(git, sha) for sha in commits):
-                raise
+    def copy(self, mirror: Mirror, commit: str, folder: Path) -> None:
+        """Make a folder with the commit's files, to do with as one likes. Raises as `shared` does."""
+        with self.shared(mirror, commit) as files:
+            self._cache.with_room(partial(_copy, files, folder))
 
-
-def _has(git: Git, sha: str) -> bool:
-    try:
-        # A commit whose fetch was cut off has no tree yet.
-        git.run("cat-file", "-e", f"{sha}^{{tree}}")
-    except (Gone, ToolFailed):
-        return False
-    return True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, whatever an agent did to its permissions."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
-    try:
-        yield path
-    finally:
-        remove(path)
-
-
-def remove(path: Path) -> None:
-    """Remove a tree in which a stranger's code may have changed the permissions."""
-    with suppress(OSError):
-        path.chmod(0o700)
-    for parent, folders, _ in os.walk(path):
-        for name in folders:
-            child = Path(parent) / name
-            # What cannot be changed or is gone by now does not keep the rest from going.
+    @contextmanager
+    def ahead(self, name: str, commit: str) -> Iterator[None]:
+        """Have the last used files of the mirror of that name copied meanwhile, to make the commit's from. Does nothing
+        where those are there already, or another process is at it."""
+        entry = self._entry(name, commit)
+        with ExitStack() as stack:
+            copying = None
+            # Without the copy they are written anew; that says what is wrong with the disk.
             with suppress(OSError):
-                if not child.is_symlink():
-                    child.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+                copying = self._begin_copy(entry, name, stack)
+            try:
+                yield
+            except BaseException:
+                if copying:
+                    copying.stop()
+                raise
+            spoilt = copying and copying.finish()
+        if spoilt:
+            log.warning("%s: somebody wrote to the files", spoilt.folder.name)
+            spoilt.remove()
+
+    def _begin_copy(self, entry: Entry, name: str, stack: ExitStack) -> _Copying | None:
+        if entry.kept.exists():
+            return None
+        stack.enter_context(entry.used())
+        lock = stack.enter_context(entry.changed(wait=False))
+        if entry.kept.exists() or (entry.folder / "ahead").exists():
+            return None
+        for source in self._cache.entries(_shelf(), f"{name}@")[:2]:
+            if source.kept.exists():
+                stack.enter_context(source.used())
+                return _Copying(source, entry, lock)
+        return None
+
+    def _entry(self, name: str, commit: str) -> Entry:
+        return self._cache.entry(_shelf(), f"{name}@{commit}")
+
+
+class _Copying:
+    """A copy of what one entry keeps that is being made for another."""
+
+    def __init__(self, source: Entry, target: Entry, lock: int) -> None:
+        self._source = source
+        self._half, self._whole = target.folder / "half", target.folder / "ahead"
+        remove(self._half)
+        self._process = subprocess.Popen(
+            ("sh", "-c", _COPY_AHEAD, "sh", str(source.kept), str(self._half)),  # noqa: S607 - the one on PATH
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+
+    def finish(self) -> Entry | None:
+        """Wait for it; the source, where that was no longer as it was made."""
+        with self._process as process:
+            seal, _ = process.communicate()
+        intact = seal.startswith((self._source.kept / "seal").read_bytes())
+        if process.returncode == 0 and intact:
+            self._half.rename(self._whole)
+            return None
+        remove(self._half)
+        return self._source if process.returncode == 0 else None
+
+    def stop(self) -> None:
+        with self._process as process, suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        remove(self._half)
+
+
+def _write(mirror: Mirror, commit: str, new: Path, lock: int) -> None:
+    files = new / "files"
+    if not _turn(mirror, commit, new, lock):
+        mirror.write(commit, files, new / "index", lock)
+    _run("find", str(files), "-perm", "/222", "-exec", "chmod", "a-w", "{}", "+", lock=lock)
+    (new / "commit").write_text(commit)
+    (new / "seal").write_text(hashlib.sha256(_run("find", str(files), "-printf", _FACTS, lock=lock)).hexdigest())
+
+
+def _turn(mirror: Mirror, commit: str, new: Path, lock: int) -> bool:
+    """Make the commit's files from the copy of another's; false where that cannot be done."""
+    try:
+        (new.parent / "ahead").rename(new)
+    except FileNotFoundError:
+        return False
+    try:
+        if mirror.turn((new / "commit").read_text(), commit, new / "files", new / "index", lock):
+            return True
+    except ToolFailed as error:
+        # The mirror may have forgotten the other commit.
+        log.info("%s: %s is written anew: %s", mirror.name, commit, error)
+    remove(new)
+    return False
+
+
+@cache
+def _shelf() -> str:
+    """A name that is another one after every start of the machine: files that were not written through to the disk when
+    its power failed are not used again."""
+    try:
+        return f"files-{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+    except OSError:
+        return "files"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a tree, sharing its blocks where the file system can do that, and allow to write to the copy."""
+    try:
+        _run(*_COPY, str(source), str(target))
+        _run("chmod", "-R", "u+w", "--", str(target))
+    except BaseException:
+        remove(target)
+        raise
+
+
+def _run(*argv: str, lock: int | None = None) -> bytes:
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=_environment(),
+        pass_fds=() if lock is None else (lock,),
+        check=False,
+    )
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip()[-_WORDS:]
+        raise (NoSpace if "No space left" in words or "quota exceeded" in words else ToolFailed)(words)
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from bot.domain.diff import Diff
 from bot.errors import Gone, Theirs, ToolFailed
-from workers.checkout import Trees
 from workers.git import Git
+from workers.trees import Trees
 
 # Bytes. GitHub takes no larger file, so one that git does not know yet is data that lies about, no part of a change.
 LARGEST_NEW_FILE = 100_000_000

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from bot.errors import Gone, Refused, ToolFailed, Unavailable
+from bot.errors import Gone, NoSpace, Refused, ToolFailed, Unavailable
 
 _HARDENED = {
     "safe.bareRepository": "explicit",
@@ -35,8 +35,14 @@ _HARDENED = {
     "fetch.recurseSubmodules": "false",
     "submodule.recurse": "false",
     "transfer.fsckObjects": "false",
+    # A pack is written through to the disk before anything names what is in it; loose objects are not.
+    "fetch.unpackLimit": "1",
     "http.followRedirects": "false",
     "gc.auto": "0",
+    # Times of loose references say when a commit was last used (workers/checkout.py).
+    "gc.packRefs": "false",
+    "gc.writeCommitGraph": "false",
+    "gc.bigPackThreshold": "200m",
     "maintenance.auto": "false",
     "credential.helper": "",
     # Work grows with its square: at git's own default no commit takes more than a few seconds to compare.
@@ -54,7 +60,8 @@ class Git:
     """One git directory. `token` authenticates HTTP; `timeout` is a command's wall clock, in seconds.
 
     Every call raises ToolFailed with git's own words, Gone for a repository or commit that is not there, Refused where
-    the token is not enough, and Unavailable when the server cannot be reached or the time is up.
+    the token is not enough, NoSpace when the disk is full, and Unavailable when the server cannot be reached or the
+    time is up.
     """
 
     def __init__(self, git_dir: Path, *, token: str | None = None, timeout: float = 300.0) -> None:
@@ -62,19 +69,19 @@ class Git:
         self._token = token
         self._timeout = timeout
 
-    def run(self, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-        """The command's output."""
-        return self._run(args, env, cwd).decode("utf-8", "surrogateescape")
-
-    def _run(self, args: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> bytes:
-        with self._started(args, env, cwd, subprocess.PIPE) as process:
+    def run(
+        self, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, lock: int | None = None
+    ) -> str:
+        """The command's output. `lock` is a descriptor to share with the command: a `flock` on it is held until the
+        command has ended too, should this process be killed before."""
+        with self._started(args, env, cwd, subprocess.PIPE, lock) as process:
             try:
                 output, words = process.communicate(timeout=self._timeout)
             except subprocess.TimeoutExpired:
                 raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s") from None
         if process.returncode != 0:
             raise _error(args[0], words.decode("utf-8", "replace"))
-        return output
+        return output.decode("utf-8", "surrogateescape")
 
     @contextmanager
     def lines(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
@@ -102,7 +109,12 @@ class Git:
 
     @contextmanager
     def _started(
-        self, args: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, stderr: IO[bytes] | int
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str] | None,
+        cwd: Path | None,
+        stderr: IO[bytes] | int,
+        lock: int | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The command, in a process group of its own: its helpers, which speak HTTP, end with it."""
         try:
@@ -114,6 +126,7 @@ class Git:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
+                pass_fds=() if lock is None else (lock,),
             )
         except FileNotFoundError:
             raise ToolFailed("git is not installed") from None
@@ -153,7 +166,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 # What git says, in lower case, and what it means. The first that fits counts.
-_GONE = ("not our ref", "not found", "unadvertised object", "bad object", "unknown revision")
+# `checkout-index` keeps to itself why it could not.
+_FULL = ("no space left on device", "disk quota exceeded", "unable to write file")
+_GONE = ("not our ref", "not found", "unadvertised object")
 _REFUSED = ("returned error: 403", "returned error: 401", "could not read username", "authentication failed")
 _AWAY = (
     "could not resolve",
@@ -169,6 +184,8 @@ _AWAY = (
 def _error(verb: str, stderr: str) -> Exception:
     words = stderr.strip()[-_WORDS:]
     lower = words.lower()
+    if any(sign in lower for sign in _FULL):
+        return NoSpace(f"git {verb}: {words}")
     if any(sign in lower for sign in _GONE):
         return Gone(f"git {verb}: {words}")
     if any(sign in lower for sign in _REFUSED):

@@ -34,16 +34,10 @@ def make_model(chosen: Settings) -> Model | None:
     )
 
 
-def make_redactor(chosen: Settings) -> Redactor:
-    """Knows the operator's own secrets."""
-    values = (getattr(chosen, name) for name in type(chosen).model_fields)
-    return Redactor([value.get_secret_value() for value in values if hasattr(value, "get_secret_value")])
-
-
 def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
     set."""
-    model, redactor = make_model(chosen), make_redactor(chosen)
+    model, redactor = make_model(chosen), Redactor(chosen.secrets())
     return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor)
 
 

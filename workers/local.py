@@ -21,7 +21,7 @@ from bot.domain.triggers import Manual
 from workers.agent import Agent, Work
 from workers.desk import Desk
 from workers.kit import KitFor
-from workers.run import base_files, look
+from workers.run import look
 
 # How long an interrupted check waits for its tools to end and its scratch folders to go; seconds.
 _PATIENCE = 3.0
@@ -124,8 +124,14 @@ class _Check:
         )
 
     def _base(self) -> Path | None:
+        """The files of the commit that the work is compared with, written at the first call."""
+        base, folder = self._desk.base.commit, self._desk.scratch / "base"
+        if base is None:
+            return None
         with self._base_lock:
-            return base_files(self._desk.trees, self._desk.base.commit, self._desk.scratch / "base")
+            if not folder.exists():
+                self._desk.trees.write(base, folder)
+        return folder
 
     def _stop(self) -> None:
         """End the tools that run and start no others, so that agents come to an end and clear their scratch away."""

@@ -6,6 +6,7 @@ Nothing here trusts an agent: it may be another package's, and what it says may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from bot.domain.diff import Diff
@@ -40,8 +41,9 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
 
     `clean` and `findings` follow from what is left; the other outcomes stand. Every text goes through `redact`.
     """
+    wanted = _KEPT[plan.report]
     placed = (_placed(finding, diff) for finding in result.findings[:_FINDINGS_LIMIT])
-    kept = [finding for finding in placed if finding.place in _KEPT[plan.report] or not finding.path]
+    kept = [finding for finding in placed if finding.place in wanted or not finding.path]
     masked = _Masked(redact, _texts(result, kept))
     told = (_told(finding, plan.name, diff, masked) for finding in kept)
     findings = with_fingerprints(told, _Lines(root).line)
@@ -72,6 +74,8 @@ def _placed(finding: Finding, diff: Diff) -> Finding:
     return finding.model_copy(update=place)
 
 
+# An agent speaks of a file many times.
+@lru_cache(maxsize=4096)
 def _relative(path: str) -> str:
     """A path as the diff has it; empty for one that leads out of the repository."""
     parts = PurePosixPath(path).parts

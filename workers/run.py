@@ -6,10 +6,9 @@ The same code serves a job from the queue and `assay check` on somebody's desk.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,18 +18,21 @@ from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Even
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.run import AgentState, Phase, Run, RunKey
-from bot.errors import AssayError, Gone, Unavailable
+from bot.errors import AssayError, Gone, NoSpace, Unavailable
 from workers.agent import Agent, Kit, Work
-from workers.checkout import Mirrors, Trees, scratch
+from workers.cache import Cache
+from workers.checkout import Checkouts
 from workers.kit import KitFor
+from workers.mirrors import Mirror, Mirrors
+from workers.registry import only_reads
 from workers.results import WORDS_LIMIT, settle
+from workers.reuse import LONGEST, Results, digest_of, may_serve_again, take_over
+from workers.watch import CalledOff, Watch, watched
 
 log = logging.getLogger(__name__)
 
 # Seconds between tries to fetch from a server that is away.
 _PAUSES = (1, 5, 15)
-# Seconds between two looks whether anybody still waits.
-_WATCH = 1.0
 
 
 def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan], Agent]) -> AgentResult:
@@ -57,105 +59,125 @@ class Stored(Protocol):
     def run(self) -> Run: ...
 
 
-class Runs(Protocol):
+class Runs(Results, Protocol):
     """What a job needs of the store."""
 
     def load(self, key: RunKey) -> Stored | None: ...
-    def update(self, key: RunKey, event: Event) -> Run | None: ...
+    def take_up(self, key: RunKey, agent: str, attempt: int) -> int: ...
+    def update(self, key: RunKey, event: Event, token: int | None = None) -> Run | None: ...
     def stopped(self, key: RunKey, agent: str, attempt: int) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
-    `kit` makes what an agent is given."""
+    `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`)."""
 
     runs: Runs
+    cache: Cache
     mirrors: Mirrors
-    work_dir: Path
+    checkouts: Checkouts
     read_token: Callable[[int, str], str | None]
     agent_for: Callable[[AgentPlan], Agent]
     kit: KitFor
     clock: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
+    toolbox: str = ""
 
 
-def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> None:
-    """Handle an agent's job. An attempt that nobody waits for any more is let be."""
+def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult | None:
+    """Handle an agent's job: its result. An attempt that nobody waits for any more is let be, and has none.
+
+    Raises TakenOver when this process was taken for dead and another does the work now.
+    """
     stored = bench.runs.load(key)
     run = stored.run if stored else None
     agent = run.agent(name) if run else None
     if run is None or agent is None or agent.attempt != attempt or agent.phase is Phase.DONE:
         log.info("%s: %s attempt %d is no longer wanted", key, name, attempt)
-        return
-    bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt))
-    with _watched(bench, key, agent) as cancelled:
+        return None
+    token = bench.runs.take_up(key, name, attempt)
+    bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt), token)
+    with watched(partial(bench.runs.stopped, key, name, attempt), f"{key} {name}") as watch:
 
         def progress(message: str) -> None:
             said = kit.redact(message)[:WORDS_LIMIT]
-            bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=said))
+            bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=said), token)
 
-        kit = bench.kit(progress, cancelled)
-        result = _look_at_commit(bench, run, agent.plan, kit)
-    if cancelled.is_set():
+        kit = bench.kit(progress, watch.called_off)
+        try:
+            result = _look_at_commit(bench, run, agent, kit, watch)
+        except CalledOff:
+            log.info("%s: %s was interrupted", key, name)
+    if watch.called_off.is_set():
         result = AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more")
-    bench.runs.update(key, AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=result))
+    bench.runs.update(key, AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=result), token)
+    return result
 
 
-@contextmanager
-def _watched(bench: Bench, key: RunKey, agent: AgentState) -> Iterator[threading.Event]:
-    """Yields an event that is set as soon as nobody waits for this attempt any more."""
-    cancelled, done = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_WATCH):
+def _look_at_commit(bench: Bench, run: Run, agent: AgentState, kit: Kit, watch: Watch) -> AgentResult:
+    try:
+        with ExitStack() as stack:
             try:
-                if bench.runs.stopped(key, agent.plan.name, agent.attempt):
-                    cancelled.set()
-                    return
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go better
-                log.warning("%s: cannot tell whether %s is still wanted: %s", key, agent.plan.name, error)
-
-    thread = threading.Thread(target=watch, name=f"watch-{agent.plan.name}", daemon=True)
-    thread.start()
-    try:
-        yield cancelled
-    finally:
-        done.set()
-        thread.join()
-
-
-def _look_at_commit(bench: Bench, run: Run, plan: AgentPlan, kit: Kit) -> AgentResult:
-    try:
-        trees = _fetch(bench, run)
-    except Gone as error:
-        return AgentResult(outcome=Outcome.ERROR, reason=f"the commit is gone: {kit.redact(str(error))}")
-    except AssayError as error:
-        return AgentResult(
-            outcome=Outcome.ERROR,
-            reason=f"the repository could not be fetched: {kit.redact(str(error))}",
-            remedy="run it again when GitHub can be reached",
-        )
-    try:
-        with scratch(bench.work_dir / "runs") as folder:
-            return look(plan, _prepare(trees, run, plan, folder), kit, bench.agent_for)
+                with watch.interruptible():
+                    mirror = _fetch(bench, run, stack)
+            except (AssayError, OSError) as error:
+                return _not_fetched(error, kit)
+            with watch.interruptible():
+                return _say(bench, run, agent, mirror, kit, stack)
     except (AssayError, OSError) as error:
         words = kit.redact(str(error))[:WORDS_LIMIT]
         return AgentResult(outcome=Outcome.ERROR, reason=f"the commit's files could not be written: {words}")
 
 
-def _prepare(trees: Trees, run: Run, plan: AgentPlan, folder: Path) -> Work:
+def _not_fetched(error: AssayError | OSError, kit: Kit) -> AgentResult:
+    words, remedy = kit.redact(str(error)), ""
+    match error:
+        case Gone():
+            reason = f"the commit is gone: {words}"
+        case NoSpace():
+            reason = words
+        case _:
+            reason, remedy = f"the repository could not be fetched: {words}", "run it again when GitHub can be reached"
+    return AgentResult(outcome=Outcome.ERROR, reason=reason[:WORDS_LIMIT], remedy=remedy)
+
+
+def _say(bench: Bench, run: Run, agent: AgentState, mirror: Mirror, kit: Kit, stack: ExitStack) -> AgentResult:
+    """What was said of the same before, or else what the agent says now."""
+    plan = agent.plan
+    digest = digest_of(run, plan, mirror.trees(run.base_sha, run.key.sha), kit.model, bench.toolbox)
+    earlier = take_over(bench.runs, digest, agent)
+    if earlier is not None:
+        log.info("%s: %s is taken over", run.key, plan.name)
+        return earlier
+    result = look(plan, _prepare(bench, run, plan, mirror, stack), kit, bench.agent_for)
+    if may_serve_again(plan, result):
+        # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
+        bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
+    return result
+
+
+def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Mirror, stack: ExitStack) -> Work:
+    """The work, on files that are there until the stack is closed."""
     sha, base_sha = run.key.sha, run.base_sha
-    trees.write(sha, folder / "head")
-    diff = trees.diff(base_sha, sha)
+
+    def shared(commit: str) -> Path:
+        return stack.enter_context(bench.checkouts.shared(mirror, commit))
+
+    if only_reads(plan.kind):
+        root = shared(sha)
+    else:
+        root = stack.enter_context(bench.cache.scratch()) / "head"
+        bench.checkouts.copy(mirror, sha, root)
+    diff = mirror.diff(base_sha, sha)
     pull = next((pull for pull in run.pulls if pull.live), None)
     return Work(
         repository=run.key.repository,
         sha=sha,
-        root=folder / "head",
-        base=partial(base_files, trees, base_sha, folder / "base"),
+        root=root,
+        base=lambda: shared(base_sha) if base_sha else None,
         diff=diff,
-        patch=partial(trees.patch, base_sha, sha),
+        patch=partial(mirror.patch, base_sha, sha),
         files=diff.paths,
         settings=plan.settings,
         timeout=plan.timeout,
@@ -165,21 +187,22 @@ def _prepare(trees: Trees, run: Run, plan: AgentPlan, folder: Path) -> Work:
     )
 
 
-def base_files(trees: Trees, base: str | None, folder: Path) -> Path | None:
-    """The files of the commit that the work is compared with, written at the first call."""
-    if base is None:
-        return None
-    if not folder.exists():
-        trees.write(base, folder)
-    return folder
+def tidy(bench: Bench) -> None:
+    """Keep what is on the disk within its limits. For when nobody waits."""
+    try:
+        if bench.cache.tidy():
+            bench.mirrors.tidy()
+    except (AssayError, OSError) as error:
+        log.warning("the work directory could not be tidied: %s", error)
 
 
-def _fetch(bench: Bench, run: Run) -> Trees:
+def _fetch(bench: Bench, run: Run, stack: ExitStack) -> Mirror:
     commits = tuple(sha for sha in (run.key.sha, run.base_sha) if sha)
     for pause in (*_PAUSES, None):
         try:
             token = bench.read_token(run.installation, run.key.repository)
-            return bench.mirrors.fetch(run.key.repository, commits, token)
+            with bench.checkouts.ahead(bench.mirrors.name(run.key.repository), run.key.sha):
+                return stack.enter_context(bench.mirrors.fetch(run.key.repository, commits, token))
         except Unavailable as error:
             if pause is None:
                 raise

@@ -6,32 +6,66 @@ import os
 import time
 from functools import cache
 
+from bot import tracing
 from bot.domain.run import RunKey
+from bot.observation import Observer
+from bot.store import Store
 from bot.wiring import CLONE, make_app, make_store, settings
-from workers.checkout import Mirrors
+from workers.cache import Cache, Limits
+from workers.checkout import Checkouts
 from workers.kit import make_kit, resolve
-from workers.run import Bench
+from workers.mirrors import Mirrors
+from workers.run import Bench, tidy
 from workers.run import on_agent as _on_agent
 from workers.sandbox.process import ProcessSandbox
+from workers.toolbox import toolbox
+
+
+@cache
+def store() -> Store:
+    return make_store(settings())
+
+
+@cache
+def observer() -> Observer:
+    return Observer(store().redis)
 
 
 @cache
 def bench() -> Bench:
     """What agents' jobs work with, made once a process."""
     chosen = settings()
-    app = make_app(chosen)
-    path = os.environ.get("PATH", os.defpath)
+    kept = Cache(chosen.work_dir, Limits(chosen.cache_size, chosen.cache_age))
+    app = make_app(chosen, observer().github)
+    path = _path()
     return Bench(
-        runs=make_store(chosen),
-        mirrors=Mirrors(chosen.work_dir, chosen.github_url),
-        work_dir=chosen.work_dir,
+        runs=store(),
+        cache=kept,
+        mirrors=Mirrors(kept, chosen.github_url),
+        checkouts=Checkouts(kept),
         read_token=lambda installation, repository: app.token(installation, repository, CLONE),
         agent_for=resolve,
         kit=make_kit(chosen, lambda cancelled: ProcessSandbox(path, cancelled=cancelled)),
         clock=time.time,
+        toolbox=tools(),
     )
+
+
+def tools() -> str:
+    """What agents work with, by its digest: the same for as long as this process and those forked from it live."""
+    return toolbox(_path())
 
 
 def on_agent(key: str, agent: str, attempt: int) -> None:
     """The job of one agent at one commit."""
-    _on_agent(bench(), RunKey.parse(key), agent, attempt)
+    try:
+        with observer().job() as report:
+            report.result(_on_agent(bench(), RunKey.parse(key), agent, attempt))
+        tidy(bench())
+    finally:
+        # This process has done what it was forked for.
+        tracing.close()
+
+
+def _path() -> str:
+    return os.environ.get("PATH", os.defpath)

@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.cli.progress import agents_table
+from bot.connection import BRIEF
 from bot.demo.github import StandInGitHub
 from bot.demo.model import ScriptedModel
 from bot.demo.parcel import BASE, BRANCH, DESCRIPTION, FIX, REPOSITORY, REVIEW_SUMMARY, TITLE, TROUBLE, UNSEEN_BUG
@@ -240,7 +241,7 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
     try:
         _await(f"http://127.0.0.1:{port}/readyz", process)
         github.webhook_url = f"http://127.0.0.1:{port}/webhook"
-        yield make_store(load(env, None))
+        yield make_store(load(env, None), BRIEF)
     except Unavailable:
         sys.stderr.write(log.read_text("utf-8", "replace"))
         raise

@@ -6,21 +6,25 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bot import reconciliation, redelivery, soundness
+from bot.connection import NONE
+from bot.domain.wording import duration
 from bot.embedded import EmbeddedRedis
 from bot.errors import AssayError, Misconfigured, ToolFailed
 from bot.github.client import AppInfo
-from bot.wiring import connect, make_app, redis_folder, settings
+from bot.wiring import connect, make_app, redis_folder, redis_url, settings
+from config.redis_url import parse_redis_url
 from config.settings import Settings, SettingsError
 from workers.agent import Command, Sandbox, Tool
 from workers.registry import TOOLS
@@ -61,7 +65,7 @@ def examine() -> Iterator[Report]:
         yield from _problems(error)
         return
     yield Report("ok", "Settings", f"valid; data in {chosen.data_dir}")
-    for look in (_redis, _git, _tools, _sandbox, _model, _clock, _app):
+    for look in (_redis, _missed, _git, _tools, _sandbox, _model, _clock, _app):
         yield from look(chosen)
 
 
@@ -73,13 +77,13 @@ def _problems(error: SettingsError) -> Iterator[Report]:
 
 
 def _redis(chosen: Settings) -> Iterator[Report]:
-    redis = connect(chosen)
-    if chosen.redis_url is not None or _answers(redis):
-        yield from _durability(redis, "answers")
-        return
     try:
+        redis = connect(chosen, NONE)
+        if chosen.redis_url is not None or _answers(redis):
+            yield from _soundness(redis, redis_url(chosen))
+            return
         with EmbeddedRedis(redis_folder(chosen)):
-            yield from _durability(redis, "of Assay's own starts")
+            yield from _soundness(redis, redis_url(chosen))
     except Misconfigured as error:
         yield Report("fail", "Redis", str(error))
 
@@ -91,34 +95,34 @@ def _answers(redis: Redis) -> bool:
         return False
 
 
-def _durability(redis: Redis, what: str) -> Iterator[Report]:
+def _soundness(redis: Redis, url: str) -> Iterator[Report]:
     try:
-        version = str(cast("Mapping[str, object]", redis.info("server"))["redis_version"])
+        for remark in soundness.examine(redis, parse_redis_url(url)):
+            yield Report(remark.state, "Redis", remark.what, remark.remedy)
     except RedisError as error:
         yield Report("fail", "Redis", str(error), "start it, or correct ASSAY_REDIS_URL")
-        return
-    yield Report("ok", "Redis", f"{version} {what}")
+
+
+def _missed(chosen: Settings) -> Iterator[Report]:
+    """When Assay last looked for what it had missed, where it ever did."""
     try:
-        # One pattern at a time: Redis before 7 takes no more.
-        found = cast("Mapping[str, str]", redis.config_get("append*") | redis.config_get("maxmemory-policy"))
-    except RedisError:
-        remedy = "see that it has `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`"
-        yield Report("warn", "Redis", "does not tell how it is configured", remedy)
+        redis, now = connect(chosen, NONE), time.time()
+        known, last = redelivery.load(redis), reconciliation.load(redis)
+    except (Misconfigured, RedisError):
         return
-    yield from _configuration(found)
+    if known is not None and known.read_at is not None:
+        waiting = len(known.missed) - known.lost
+        yield Report("ok", "Missed", f"failed deliveries: looked {_ago(now, known.read_at)}, {waiting} asked for again")
+        if known.lost:
+            remedy = "can GitHub reach Assay? The App's page, under Advanced, shows how they were answered"
+            yield Report("warn", "Missed", f"deliveries that never came, however often asked for: {known.lost}", remedy)
+    if last is not None:
+        when = _ago(now, last.began if last.ended is None else last.ended)
+        yield Report("ok", "Missed", f"repositories: {last.seen} compared {when}, {last.told} webhooks were missing")
 
 
-def _configuration(found: Mapping[str, str]) -> Iterator[Report]:
-    if found.get("appendonly") != "yes":
-        remedy = "set `appendonly yes` and `appendfsync always`: without, a restart loses deliveries and runs"
-        yield Report("warn", "Redis", "is not durable (appendonly no)", remedy)
-    elif found.get("appendfsync") != "always":
-        remedy = "set `appendfsync always`: otherwise a crash may lose the last deliveries that were acknowledged"
-        yield Report("warn", "Redis", f"writes to disk late (appendfsync {found.get('appendfsync')})", remedy)
-    policy = found.get("maxmemory-policy", "noeviction")
-    if policy != "noeviction":
-        remedy = "set `maxmemory-policy noeviction`, or it may throw runs away"
-        yield Report("warn", "Redis", f"evicts keys when memory is short ({policy})", remedy)
+def _ago(now: float, then: float) -> str:
+    return f"{duration(now - then)} ago"
 
 
 def _git(_: Settings) -> Iterator[Report]:

@@ -33,6 +33,7 @@ class _Lazy(click.Group):
         "runs": ("bot.cli.runs", "List recent runs."),
         "show": ("bot.cli.runs", "Show a run's timeline and results."),
         "replay": ("bot.cli.runs", "Fold a run's log again and compare."),
+        "dead": ("bot.cli.dead", "Jobs that failed at every try: list, show, retry, drop."),
         "config": ("bot.cli.config", "Validate and explain .github/assay.yml."),
     }
 

@@ -36,11 +36,11 @@ def runs(limit: int, as_json: bool, ignored: bool) -> None:
 
     It reads the Redis of ASSAY_REDIS_URL, of the Assay that is running here, or of one that was.
     """
-    with _open() as (store, deliveries):
+    with open_redis() as (store, deliveries):
         if ignored:
             for delivery in deliveries.recent(limit):
                 became = visible(delivery.outcome)
-                click.echo(f"{_time(delivery.received_at)}  {delivery.guid}  {delivery.event:<14}  {became}")
+                click.echo(f"{time_of(delivery.received_at)}  {delivery.guid}  {delivery.event:<14}  {became}")
             return
         found = store.recent(limit)
     for run in found:
@@ -60,8 +60,9 @@ def show(run: str, as_json: bool, sarif: bool) -> None:
     """
     if as_json and sarif:
         raise click.UsageError("--json and --sarif are two formats: give one")
-    with _open() as (store, _):
+    with open_redis() as (store, _):
         state, events = _load(store, run)
+        refusal = store.publication(state.key).refusal
     if sarif:
         click.echo(to_sarif(state).rstrip("\n"))
     elif as_json:
@@ -69,6 +70,8 @@ def show(run: str, as_json: bool, sarif: bool) -> None:
         click.echo(json.dumps({"run": state.model_dump(mode="json"), "events": log}, indent=2))
     else:
         click.echo(paint(explain_run(state, events)).rstrip("\n"))
+        if refusal:
+            click.echo(f"\nGitHub does not show this: {visible(refusal)}")
 
 
 @click.command()
@@ -78,7 +81,7 @@ def replay(run: str) -> int:
 
     Exit codes: 0 it does, 1 it does not.
     """
-    with _open() as (store, _):
+    with open_redis() as (store, _):
         state, events = _load(store, run)
     again = fold(state.key, events)
     if again == state:
@@ -99,7 +102,8 @@ def fold(key: RunKey, events: list[Event]) -> Run | None:
 
 
 @contextmanager
-def _open() -> Iterator[tuple[Store, Deliveries]]:
+def open_redis() -> Iterator[tuple[Store, Deliveries]]:
+    """The store and the ledger. Raises Unavailable where Redis does not answer."""
     try:
         with open_store() as opened:
             yield opened
@@ -124,12 +128,13 @@ def _load(store: Store, text: str) -> tuple[Run, list[Event]]:
 def _line(run: Run) -> str:
     outcome = verdict(run)
     name = f"{run.key.repository}@{run.key.sha[:12]}"
-    return f"{symbol(outcome.conclusion)} {_time(run.created_at)}  {name}  {visible(outcome.title)}"
+    return f"{symbol(outcome.conclusion)} {time_of(run.created_at)}  {name}  {visible(outcome.title)}"
 
 
 def _run_as_json(run: Run) -> str:
     return json.dumps({"run": str(run.key), "created_at": run.created_at, **verdict(run).model_dump(mode="json")})
 
 
-def _time(at: float) -> str:
+def time_of(at: float) -> str:
+    """A time in seconds since the epoch as people read it, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

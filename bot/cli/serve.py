@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from threading import Event, Thread
 
 import click
 import uvicorn
-from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError
 
+from bot import soundness, tracing
+from bot.connection import NONE
 from bot.deliveries import Admissions
+from bot.domain.redact import Redactor
 from bot.embedded import EmbeddedRedis
 from bot.errors import Misconfigured
 from bot.logs import configure
-from bot.queues import AGENT_QUEUES, INTAKE, PUBLISH, QUEUES, Queues
-from bot.supervise import Role, Supervisor
-from bot.sweep import INTERVAL, Sweep
+from bot.metrics import Tally
+from bot.queues import AGENT_QUEUES, INTAKE, PUBLISH, QUEUES
+from bot.recovery import Vouching
+from bot.supervise import Role, Supervisor, my_name
+from bot.sweep import INTERVAL
+from bot.watch import Watch
 from bot.web import create_app
-from bot.wiring import connect, control, make_store, redis_folder, redis_url, settings
+from bot.wiring import (
+    connect,
+    control,
+    make_lookout,
+    make_queues,
+    make_sweep,
+    redis_folder,
+    redis_url,
+    settings,
+    start_tracing,
+)
 from bot.worker import work
+from config.redis_url import parse_redis_url
 from config.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Seconds that jobs in hand get to end, and requests of the web process.
-_DRAIN = 60
+# Seconds that requests of the web process get to end, and that Redis may take to say that it is there.
 _GRACE = 30
+_LOOK = 2.0
+# Seconds after which an embedded Redis that could not be started again is tried again.
+_REVIVAL = 5.0
 # Connections that may wait for the web process, while it starts again, say.
 _BACKLOG = 2048
 
@@ -40,7 +61,8 @@ def serve() -> None:
     """Run everything: web, workers, sweep and, unless ASSAY_REDIS_URL is set, a Redis of its own.
 
     A process that dies is started again. Ctrl-C or SIGTERM drains: no new work is taken, and jobs in hand get a minute
-    to end. A second Ctrl-C ends them at once; they are done again after the next start.
+    (ASSAY_DRAIN) to end. A second Ctrl-C ends them at once. What did not end is done again by others, or after the next
+    start.
 
     `assay doctor` says whether everything is in place for it.
     """
@@ -49,14 +71,19 @@ def serve() -> None:
     with ExitStack() as stack:
         stack.callback(listener.close)
         redis = stack.enter_context(EmbeddedRedis(redis_folder(chosen))) if chosen.redis_url is None else None
+        watch = _greet(chosen)
         _preload()
-        roles = [Role("web", partial(_web, chosen, listener)), Role("sweep", partial(_sweep, chosen))]
+        # The supervisor tells of Redis for all of them.
+        quiet = Watch(tells=False)
+        roles = [Role("web", partial(_web, chosen, listener, quiet)), Role("sweep", partial(_sweep, chosen, quiet))]
         roles += _workers(chosen, QUEUES, chosen.workers)
         # Nobody but the web process may hold the socket: a connection that nobody will answer would wait.
         apart = [role if role.name == "web" else Role(role.name, partial(_without, listener, role)) for role in roles]
         click.echo(f"Assay listens on {_address(listener)}/webhook (Ctrl-C drains)", err=True)
-        watch = _Watch(connect(chosen), redis)
-        Supervisor(apart, drain=_DRAIN, tick=watch.look, stopping=listener.close).run()
+        keeper = _Keeper(chosen, watch, redis)
+        Supervisor(
+            apart, drain=chosen.drain, tick=keeper.look, stopping=listener.close, killed=keeper.vouching.hand_back
+        ).run()
 
 
 @click.command()
@@ -65,7 +92,7 @@ def web() -> None:
     chosen = _prepare()
     listener = _listen(chosen)
     click.echo(f"Assay listens on {_address(listener)}/webhook", err=True)
-    _web(chosen, listener)
+    _web(chosen, listener, _greet(chosen))
 
 
 @click.command()
@@ -88,21 +115,23 @@ def worker(queues: tuple[str, ...], count: int | None) -> None:
     chosen = _prepare()
     _preload()
     roles = _workers(chosen, tuple(dict.fromkeys(queues)) or QUEUES, count or chosen.workers)
-    Supervisor(roles, drain=_DRAIN, tick=_Watch(connect(chosen)).look).run()
+    keeper = _Keeper(chosen, _greet(chosen))
+    Supervisor(roles, drain=chosen.drain, tick=keeper.look, killed=keeper.vouching.hand_back).run()
 
 
 @click.command()
 def sweep() -> None:
     """Run the sweep alone: deadlines, retries, what was lost. Several may run; one works at a time."""
     chosen = settings()
-    configure(chosen.log_format)
-    _sweep(chosen)
+    configure(chosen.log_format, Redactor(chosen.secrets()))
+    _sweep(chosen, _greet(chosen))
 
 
 def _prepare() -> Settings:
     chosen = settings()
     chosen.require_app()
-    configure(chosen.log_format)
+    configure(chosen.log_format, Redactor(chosen.secrets()))
+    start_tracing(chosen)
     return chosen
 
 
@@ -147,7 +176,9 @@ def _workers(chosen: Settings, queues: tuple[str, ...], count: int) -> list[Role
 def _work(chosen: Settings, queue: str) -> None:
     if queue in (INTAKE, PUBLISH):
         control()
-    work(connect(chosen), queue)
+    redis = connect(chosen)
+    work(redis, queue, make_queues(chosen, redis), my_name())
+    tracing.close()
 
 
 def _preload() -> None:
@@ -155,44 +186,87 @@ def _preload() -> None:
     import workers.llm.client
     import workers.wiring
 
-    assert workers.wiring
+    workers.wiring.tools()
     assert workers.llm.client
+    # Or else the first collection of each child would touch, and so copy, every object.
+    gc.collect()
+    gc.freeze()
 
 
-class _Watch:
-    """Looks whether Redis is there, says once when it goes and once when it comes back, and starts the embedded one
-    again."""
+def _greet(chosen: Settings) -> Watch:
+    """A watch that tells, after its first look: what is to be said of an operator's Redis is said before anything is
+    started, or as soon as it is there. Raises Misconfigured for one that Assay cannot work with."""
+    redis = connect(chosen, NONE, _LOOK)
 
-    def __init__(self, client: Redis, embedded: EmbeddedRedis | None = None) -> None:
-        self._client = client
-        self._embedded = embedded
-        self._away = False
+    def examine() -> None:
+        if chosen.redis_url is None:
+            return
+        for remark in soundness.examine(redis, parse_redis_url(redis_url(chosen))):
+            match remark.state:
+                case "fail":
+                    raise Misconfigured(f"Redis {remark.what}: {remark.remedy}")
+                case "warn":
+                    log.warning("Redis %s: %s", remark.what, remark.remedy)
 
-    def look(self) -> None:
-        if self._embedded is not None and not self._embedded.alive():
-            log.error("the embedded Redis died, starting it again")
-            self._embedded.start()
+    def ping() -> None:
         try:
-            self._client.ping()
-        except RedisError as error:
-            if not self._away:
-                log.error("Redis is away, webhooks are answered with 503 until it is back: %s", error)
-            self._away = True
-        else:
-            if self._away:
-                log.info("Redis is back")
-            self._away = False
+            redis.ping()
+        except AuthenticationError as error:
+            raise Misconfigured(f"Redis does not let Assay in ({error}): correct ASSAY_REDIS_URL") from None
+
+    watch = Watch(on_first=examine)
+    watch.look(ping)
+    return watch
 
 
-def _web(chosen: Settings, listener: socket.socket) -> None:
+class _Keeper:
+    """What the supervisor does every second: it starts the embedded Redis again, and tells Redis which workers live."""
+
+    def __init__(self, chosen: Settings, watch: Watch, embedded: EmbeddedRedis | None = None) -> None:
+        self._watch = watch
+        self._embedded = embedded
+        self._revival = 0.0
+        self.vouching = Vouching(connect(chosen, NONE, _LOOK))
+
+    def look(self, living: Sequence[str]) -> None:
+        if self._embedded is not None and not self._embedded.alive() and time.monotonic() >= self._revival:
+            self._revive(self._embedded)
+        self._watch.look(partial(self.vouching.vouch, living))
+
+    def _revive(self, embedded: EmbeddedRedis) -> None:
+        log.error("the embedded Redis died, starting it again")
+        try:
+            embedded.start()
+        except Misconfigured as error:
+            # A full disk, say: the others wait, and somebody may make room.
+            log.error("%s; trying again in %g s", error, _REVIVAL)
+            self._revival = time.monotonic() + _REVIVAL
+
+
+def _web(chosen: Settings, listener: socket.socket, watch: Watch) -> None:
     secrets = [secret.get_secret_value() for secret in chosen.require_app().webhook_secrets]
-    queues = Queues(connect(chosen))
-    app = create_app(redis_url(chosen), lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
+    queues = make_queues(chosen, connect(chosen))
+    token = chosen.metrics_token.get_secret_value() if chosen.metrics_token else ""
+    app = create_app(
+        redis_url(chosen), lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets, watch, token
+    )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        # Nobody asks who sent a request or what answers it, and every request would pay.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    config.load()
+    # What is loaded by now is shared with the other processes and stays; to search it for garbage took 20 ms at a time.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _sweep(chosen: Settings) -> None:
+def _sweep(chosen: Settings, watch: Watch) -> None:
     stopping = False
 
     def stop(*_: object) -> None:
@@ -201,16 +275,14 @@ def _sweep(chosen: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    sweeper, away = Sweep(make_store(chosen), time.time), False
+    tally = Tally()
+    sweeper = make_sweep(chosen, tally)
+    # The lookout waits for GitHub, which the sweep must not. What it does may be cut off anywhere.
+    ended = Event()
+    Thread(target=make_lookout(chosen, tally).run, args=(ended,), name="lookout", daemon=True).start()
     while not stopping:
-        try:
-            sweeper.once()
-        except RedisError as error:
-            if not away:
-                log.warning("the sweep waits: Redis is away (%s)", type(error).__name__)
-            away = True
-        else:
-            away = False
+        watch.look(sweeper.once)
         pause = time.monotonic() + INTERVAL
         while not stopping and time.monotonic() < pause:
             time.sleep(0.1)
+    ended.set()

@@ -79,7 +79,13 @@ def live_token(world: World, value: str) -> Token:
         raise Problem(401, "Bad credentials")
     if token.installation not in world.installations:
         raise Problem(401, "Bad credentials")
+    _awake(world, token.installation)
     return token
+
+
+def _awake(world: World, installation: int) -> None:
+    if installation in world.suspended_at:
+        raise Problem(403, "This installation has been suspended")
 
 
 def _password(encoded: str) -> str:
@@ -120,7 +126,9 @@ def mint(
     ids: Collection[int] | None,
     permissions: Mapping[str, str] | None,
 ) -> Token:
-    """A token, narrowed as asked. Raises `Problem` 422 for a repository or permission that was not granted."""
+    """A token, narrowed as asked. Raises `Problem` 422 for a repository or permission that was not granted, 403 for a
+    suspended installation."""
+    _awake(world, installation)
     token = Token(
         value=f"ghs_{secrets.token_urlsafe(27)}",
         installation=installation,

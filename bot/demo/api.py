@@ -33,6 +33,8 @@ BODY_LIMIT = 32 << 20  # bytes
 API_VERSIONS = {"2022-11-28", "2026-03-10"}
 _ACCEPTED = re.compile(r"(\*/\*|application/(\*|json|vnd\.github(\.[\w-]+)*(\+json)?))(;.*)?")
 _PREFIX = re.compile(r"/api(/v3)?(?=/)")
+_BY_ID = re.compile(r"/repositories/(\d+)(?=/|$)")
+_BY_NAME = re.compile(r"/repos/([^/]+/[^/]+)(?=/|$)")
 _UNSAID = {"authorization", "cookie"}
 
 
@@ -118,6 +120,8 @@ class Api:
         else:
             with suppress(Problem):
                 asked.body = _parsed(asked.raw)
+        if fault.kind == "hang":
+            await asyncio.sleep(fault.seconds)
         return _faulty(fault)
 
     def _answer(self, asked: Asked) -> Reply:
@@ -154,6 +158,8 @@ class Api:
         asked.account = caller.account
         self.meter.check(caller.account)
         try:
+            if (moved := self._moved(asked, caller)) is not None:
+                return moved
             route, arguments = self._route(asked)
             query = dict(parse_qsl(asked.query, keep_blank_values=True))
             accept = asked.headers.get("accept", "*/*")
@@ -168,6 +174,22 @@ class Api:
         if reply.status != 304:
             self.meter.charge(caller.account)
         return self._limited(asked, reply)
+
+    def _moved(self, asked: Asked, caller: Caller) -> Reply | None:
+        """Where a renamed repository is now, for who may know: at its id, which is an address too."""
+        world = self.world
+        if match := _BY_ID.match(asked.path):
+            name = next((repo.full_name for repo in world.repositories.values() if repo.id == int(match[1])), "")
+            asked.path = _BY_ID.sub(f"/repos/{name}", asked.path, count=1)
+        match = _BY_NAME.match(asked.path)
+        if match is None or match[1].lower() not in world.renamed:
+            return None
+        repo = world.repository(match[1])
+        if not isinstance(caller, TokenCaller) or not caller.sees(world, repo):
+            raise not_found()
+        url = f"{world.api}/repositories/{repo.id}{asked.path[match.end() :]}{asked.query and '?'}{asked.query}"
+        told = {"message": "Moved Permanently", "url": url}
+        return Reply(told, 301 if asked.method == "GET" else 307, headers={"Location": url})
 
     def _route(self, asked: Asked) -> tuple[Route, dict[str, str]]:
         for route in self.routes:
@@ -255,11 +277,13 @@ def _tagged(asked: Asked, reply: Reply) -> Reply:
 
 
 def _faulty(fault: Fault) -> Reply | None:
-    if fault.kind == "reset":
+    if fault.kind in ("hang", "reset"):
         return None
     if fault.kind == "secondary":
         return _refusal(secondary(fault.seconds))
-    return Reply({"message": "Server Error"}, fault.status)
+    if fault.raw is not None:
+        return Reply(status=fault.status, raw=fault.raw, media_type="text/html", headers=fault.headers())
+    return Reply({"message": fault.message}, fault.status, headers=fault.headers())
 
 
 def _refusal(problem: Problem) -> Reply:

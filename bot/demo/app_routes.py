@@ -92,7 +92,7 @@ class HookRoutes:
         cursor, wanted = call.query.get("cursor"), call.query.get("status")
         if wanted not in (None, "success", "failure"):
             raise Problem(422, "Validation Failed")
-        newest = [d for d in reversed(self.hook.log) if wanted is None or d.ok == (wanted == "success")]
+        newest = [d for d in self.hook.kept() if wanted is None or d.ok == (wanted == "success")]
         if cursor is not None:
             if not cursor.removeprefix("v1_").isdigit():
                 raise Problem(422, "Invalid cursor")
@@ -114,7 +114,7 @@ class HookRoutes:
         return Reply({}, 202)
 
     def _find(self, call: Call) -> Delivery:
-        found = next((d for d in self.hook.log if d.id == call.number("id")), None)
+        found = next((d for d in self.hook.kept() if d.id == call.number("id")), None)
         if found is None:
             raise not_found()
         return found

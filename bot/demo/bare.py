@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NO_COMMIT = "0" * 40
@@ -41,7 +41,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class BareRepository:
+    """`known` are commits that were asked for, by their id: they never change, and none is ever collected."""
+
     path: Path
+    known: dict[str, Commit] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def create(cls, path: Path, branch: str) -> BareRepository:
@@ -72,6 +75,8 @@ class BareRepository:
 
     def resolve(self, name: str, kind: str = "commit") -> str | None:
         """The object id that a name (a branch, a ref, a full or abbreviated id) stands for, None if nothing."""
+        if kind == "commit" and name in self.known:
+            return name
         for candidate in (name, f"refs/heads/{name}"):
             try:
                 return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{{kind}}}")
@@ -136,11 +141,15 @@ class BareRepository:
         return done.stdout.decode().strip()
 
     def commit(self, sha: str) -> Commit:
+        if sha in self.known:
+            return self.known[sha]
         form = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
         text = self.run("show", "--no-patch", f"--format={form}", sha).decode(errors="replace")
         id_, tree, parents, *people, message = text.split("\0", 9)
         an, ae, ad, cn, ce, cd = people
-        return Commit(id_, tree, tuple(parents.split()), (an, ae, ad), (cn, ce, cd), message.strip("\n"))
+        made = Commit(id_, tree, tuple(parents.split()), (an, ae, ad), (cn, ce, cd), message.strip("\n"))
+        self.known[made.sha] = made
+        return made
 
     def commits(self, revisions: str, limit: int = 250) -> list[Commit]:
         """Oldest first, the newest `limit` of them."""

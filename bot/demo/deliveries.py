@@ -20,6 +20,8 @@ from urllib.parse import urlencode
 import httpx
 
 TIMEOUT = 10.0
+# For how long a delivery is listed and can be sent again; seconds.
+KEPT = 3 * 86400.0
 # GitHub tells an App of these whether or not it subscribed.
 ALWAYS = frozenset({"ping", "installation", "installation_repositories", "check_suite", "check_run"})
 
@@ -68,6 +70,11 @@ class Hook:
 
     def wants(self, event: str) -> bool:
         return event in ALWAYS or event in self.events
+
+    def kept(self) -> list[Delivery]:
+        """The attempts that GitHub still tells of, the newest first."""
+        oldest = self.clock() - KEPT
+        return [delivery for delivery in reversed(self.log) if delivery.delivered_at > oldest]
 
     def send(
         self, event: str, payload: Mapping[str, Any], guid: str | None = None, *, redelivery: bool = False

@@ -54,7 +54,8 @@ def serve_git(world: World, method: str, path: str, query: str, headers: Mapping
 
 def _readable(world: World, full_name: str, authorization: str | None) -> str:
     """The repository's directory, once the caller has shown that it may read it."""
-    repo = next((r for name, r in world.repositories.items() if name.lower() == full_name.lower()), None)
+    wanted = world.renamed.get(full_name.lower(), full_name).lower()
+    repo = next((r for name, r in world.repositories.items() if name.lower() == wanted), None)
     if repo is not None and not repo.private and authorization is None:
         return str(repo.git.path)
     if authorization is None:

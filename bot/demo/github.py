@@ -259,13 +259,16 @@ class StandInGitHub(Story):
         status: int = 502,
         seconds: float = 1.0,
         after: bool = False,
+        message: str = "Server Error",
+        headers: Callable[[], Mapping[str, str]] = dict,
+        raw: bytes | None = None,
     ) -> Fault:
         """Order a fault for the next `times` requests of that method whose path contains `path`; see `Fault`."""
 
         def matches(its_method: str, its_path: str) -> bool:
             return (method is None or its_method == method) and path in its_path
 
-        fault = Fault(kind, matches, times, status, seconds, after)
+        fault = Fault(kind, matches, times, status, seconds, after, message, headers, raw)
         self.api.faults.pending.append(fault)
         return fault
 

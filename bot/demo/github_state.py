@@ -38,12 +38,28 @@ class Repository:
     fork_of: str | None
     created_at: float
     pushed_at: float
+    archived: bool = False
+    disabled: bool = False
     collaborators: dict[str, str] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(1))
 
     @property
     def name(self) -> str:
         return self.full_name.split("/")[1]
+
+
+@dataclass
+class Move:
+    """A branch was moved. `kind` is what the API calls the activity's type."""
+
+    id: int
+    repo: str
+    ref: str
+    before: str
+    after: str
+    kind: str
+    actor: User
+    at: float
 
 
 @dataclass
@@ -178,6 +194,9 @@ class ReviewComment:
         return self.in_reply_to or self.id
 
 
+Belonging = Move | Pull | CheckSuite | CheckRun | Status | Comment | Review | ReviewComment
+
+
 @dataclass
 class Thread:
     """A view: a review comment and its answers. `line` is where it lies at the head now, None when it is outdated."""
@@ -229,7 +248,11 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
     users: dict[str, User] = field(default_factory=dict)
     installations: dict[int, User] = field(default_factory=dict)
+    installed_at: dict[int, float] = field(default_factory=dict)
+    suspended_at: dict[int, float] = field(default_factory=dict)
     repositories: dict[str, Repository] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
     pulls: dict[tuple[str, int], Pull] = field(default_factory=dict)
     suites: dict[int, CheckSuite] = field(default_factory=dict)
     runs: dict[int, CheckRun] = field(default_factory=dict)
@@ -252,8 +275,9 @@ class World:
         return self.users[login]
 
     def repository(self, full_name: str) -> Repository:
-        """Raises `Problem` 404. Names are compared without regard to case, as on GitHub."""
-        wanted = full_name.lower()
+        """By its name or one that it had. Raises `Problem` 404. Names are compared without regard to case, as on
+        GitHub."""
+        wanted = self.renamed.get(full_name.lower(), full_name).lower()
         found = next((repo for name, repo in self.repositories.items() if name.lower() == wanted), None)
         if found is None:
             raise not_found()
@@ -268,6 +292,12 @@ class World:
 
     def pulls_of(self, repo: str) -> list[Pull]:
         return [pull for (name, _), pull in self.pulls.items() if name == repo]
+
+    def belongings(self, full_name: str) -> list[Belonging]:
+        """All that is in a repository."""
+        tables = (self.pulls, self.suites, self.runs, self.comments, self.reviews, self.review_comments)
+        things = [*self.moves, *self.statuses, *(thing for table in tables for thing in table.values())]
+        return [thing for thing in things if thing.repo == full_name]
 
     def installation_of(self, repo: Repository) -> int | None:
         """The id of the installation that covers this repository, if any."""

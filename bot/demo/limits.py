@@ -6,7 +6,7 @@ https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -93,15 +93,16 @@ def secondary(retry_after: float) -> Problem:
     return Problem(403, SECONDARY, docs=SECONDARY_DOCS, headers={"Retry-After": str(max(1, int(retry_after + 0.999)))})
 
 
-FaultKind = Literal["error", "reset", "secondary", "slow"]
+FaultKind = Literal["error", "hang", "reset", "secondary", "slow"]
 
 
 @dataclass
 class Fault:
     """What goes wrong with the next `times` requests that `matches` (method, path without the API's prefix) picks.
 
-    `error` answers `status`; `reset` cuts the connection; `secondary` answers 403 with `seconds` as Retry-After; `slow`
-    waits `seconds` and then goes on. With `after`, the request takes effect before the answer is lost.
+    `error` answers `status` with `message`, or with `raw` in place of JSON, and `headers`; `reset` cuts the connection;
+    `hang` does so after `seconds` of silence; `secondary` answers 403 with `seconds` as Retry-After; `slow` waits
+    `seconds` and then goes on. With `after`, the request takes effect before the answer is lost.
     """
 
     kind: FaultKind
@@ -110,6 +111,9 @@ class Fault:
     status: int = 502
     seconds: float = 1.0
     after: bool = False
+    message: str = "Server Error"
+    headers: Callable[[], Mapping[str, str]] = dict
+    raw: bytes | None = None
 
 
 @dataclass

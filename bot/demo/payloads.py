@@ -115,9 +115,12 @@ def check_suite(world: World, suite: CheckSuite, action: str, sender: User) -> J
     return {"action": action, "check_suite": shape, **_envelope(world, repo, sender)}
 
 
-def merge_group(world: World, repo: Repository, head: str, ref: str, base: str, branch: str, sender: User) -> Json:
+def merge_group(
+    world: World, repo: Repository, head: str, ref: str, base: str, branch: str, sender: User, reason: str | None = None
+) -> Json:
+    """`reason` is why it left the queue; without one, it has entered it."""
     return {
-        "action": "checks_requested",
+        **({"action": "destroyed", "reason": reason} if reason else {"action": "checks_requested"}),
         "merge_group": {
             "head_sha": head,
             "head_ref": f"refs/heads/{ref}",

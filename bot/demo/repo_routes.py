@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import textwrap
+from itertools import dropwhile
 from urllib.parse import quote
 
 from bot.demo import shapes
@@ -151,6 +152,24 @@ def get_branch(call: Call) -> Reply:
     )
 
 
+def list_activity(call: Call) -> Reply:
+    """The moves of branches, the newest first. A cursor names the last one of the page before."""
+    query, wanted = call.query, call.query.get("ref", "")
+    moves = [move for move in reversed(call.world.moves) if move.repo == call.repo.full_name]
+    if wanted:
+        moves = [move for move in moves if wanted in (move.ref, move.ref.removeprefix("refs/heads/"))]
+    if (kind := query.get("activity_type")) is not None:
+        moves = [move for move in moves if move.kind == kind]
+    if query.get("direction", "desc") == "asc":
+        moves.reverse()
+    if (after := query.get("after")) is not None:
+        moves = [*dropwhile(lambda move: str(move.id) != after, moves)][1:]
+    size = min(int(query.get("per_page", "30")), 100)
+    more = len(moves) > size
+    links = {"Link": f'<{call.link(after=str(moves[size - 1].id))}>; rel="next"'} if more else {}
+    return Reply([shapes.activity(call.world, move) for move in moves[:size]], headers=links)
+
+
 def get_ref(call: Call) -> Reply:
     repo, ref = call.repo, f"refs/{call.arguments['ref']}"
     sha = repo.git.resolve(ref, "object")
@@ -180,6 +199,7 @@ REPO_ROUTES: list[Route] = [
     read(f"{_REPO}/contents/{{path:path}}", get_contents, "contents"),
     read(f"{_REPO}/compare/{{basehead:path}}", compare, "contents"),
     read(f"{_REPO}/commits/{{ref:path}}", get_commit, "contents"),
+    read(f"{_REPO}/activity", list_activity, "contents"),
     read(f"{_REPO}/branches/{{branch:path}}", get_branch, "contents"),
     read(f"{_REPO}/git/ref/{{ref:path}}", get_ref, "contents"),
     read(f"{_REPO}/collaborators/{{login}}/permission", get_collaborator_permission, "metadata"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.demo.bare import Commit
 from bot.demo.diffs import ChangedFile
-from bot.demo.github_state import Repository, Status, Token, User, World
+from bot.demo.github_state import Move, Repository, Status, Token, User, World
 
 Json = dict[str, Any]
 
@@ -149,7 +149,9 @@ def full_repository(world: World, repo: Repository) -> Json:
         "network_count": forks,
         **dict.fromkeys(("stargazers_count", "watchers", "watchers_count", "subscribers_count"), 0),
         **dict.fromkeys(("has_issues", "has_projects", "has_wiki", "has_downloads", "allow_forking"), True),
-        **dict.fromkeys(("has_pages", "has_discussions", "archived", "disabled", "is_template"), False),
+        **dict.fromkeys(("has_pages", "has_discussions", "is_template"), False),
+        "archived": repo.archived,
+        "disabled": repo.disabled,
         "web_commit_signoff_required": False,
     }
 
@@ -175,6 +177,7 @@ def app(world: World) -> Json:
 
 def installation(world: World, id_: int) -> Json:
     account, url = world.installations[id_], f"{world.api}/app/installations/{id_}"
+    suspended_at = world.suspended_at.get(id_)
     return {
         "id": id_,
         "client_id": world.app.client_id,
@@ -189,13 +192,13 @@ def installation(world: World, id_: int) -> Json:
         "target_type": account.type,
         "permissions": {"metadata": "read", **world.app.permissions},
         "events": list(world.app.events),
-        "created_at": stamp(world.app.created_at),
-        "updated_at": stamp(world.app.created_at),
+        "created_at": stamp(world.installed_at[id_]),
+        "updated_at": stamp(suspended_at or world.installed_at[id_]),
         "single_file_name": None,
         "has_multiple_single_files": False,
         "single_file_paths": [],
-        "suspended_by": None,
-        "suspended_at": None,
+        "suspended_by": None if suspended_at is None else user(world, account),
+        "suspended_at": stamp(suspended_at),
     }
 
 
@@ -266,6 +269,19 @@ def changed_file(world: World, repo: Repository, file: ChangedFile, head: str) -
     if file.patch is not None:
         shape["patch"] = file.patch
     return shape if file.previous is None else {**shape, "previous_filename": file.previous}
+
+
+def activity(world: World, move: Move) -> Json:
+    return {
+        "id": move.id,
+        "node_id": node("PSH", move.id),
+        "before": move.before,
+        "after": move.after,
+        "ref": move.ref,
+        "timestamp": stamp(move.at),
+        "activity_type": move.kind,
+        "actor": user(world, move.actor),
+    }
 
 
 def status(world: World, made: Status) -> Json:

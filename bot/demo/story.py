@@ -13,7 +13,7 @@ from bot.demo import payloads
 from bot.demo.bare import NO_COMMIT, BareRepository, Files
 from bot.demo.check_routes import suite_for
 from bot.demo.deliveries import Delivery, Hook
-from bot.demo.github_state import Comment, Pull, Repository, User, World
+from bot.demo.github_state import Comment, Move, Pull, Repository, User, World
 from bot.demo.pull_routes import add_reply
 
 Sending = tuple[str, dict[str, Any]]
@@ -79,9 +79,41 @@ class Story:
         git = BareRepository.create(world.root / f"{full_name}.git", branch)
         repo = Repository(next(world.ids), full_name, owner, git, branch, private, installed, of, now, now)
         world.repositories[full_name] = repo
+        world.renamed.pop(full_name.lower(), None)
         if installed and owner not in world.installations.values():
-            world.installations[next(world.ids)] = owner
+            world.installations[number := next(world.ids)] = owner
+            world.installed_at[number] = now
         return repo
+
+    def archive(self, full_name: str) -> None:
+        """Nobody can change anything in it any more; nobody is told."""
+        self.world.repositories[full_name].archived = True
+
+    def _note(self, repo: Repository, branch: str, before: str, after: str, actor: User, kind: str = "push") -> None:
+        """Log the move of a branch."""
+        if before == NO_COMMIT:
+            kind = "branch_creation"
+        elif kind == "push" and repo.git.merge_base(before, after) != before:
+            kind = "force_push"
+        world = self.world
+        world.moves.append(
+            Move(next(world.ids), repo.full_name, f"refs/heads/{branch}", before, after, kind, actor, world.clock())
+        )
+
+    def rename_repository(self, full_name: str, new_name: str) -> None:
+        """It goes by another full name, under the same owner, with all that is in it; nobody is told. The old name
+        leads to it as long as nothing else has that."""
+        world = self.world
+        with world.lock:
+            repo = world.repositories.pop(full_name)
+            world.renamed = {old: new_name if new == full_name else new for old, new in world.renamed.items()}
+            world.renamed[full_name.lower()] = repo.full_name = new_name
+            world.repositories[new_name] = repo
+            for pull in world.pulls.values():
+                pull.head_repo = new_name if pull.head_repo == full_name else pull.head_repo
+            for thing in world.belongings(full_name):
+                thing.repo = new_name
+            world.pulls = {(pull.repo, pull.number): pull for pull in world.pulls.values()}
 
     def delete_repository(self, full_name: str) -> None:
         """It is gone for the API and for git, with its pull requests; nobody is told."""
@@ -149,6 +181,7 @@ class Story:
                 raise KeyError(branch)
             closing = self._pulls_from(repo, branch)
             source.git.delete_ref(f"refs/heads/{branch}")
+            self._note(source, branch, before, NO_COMMIT, sender, "branch_deletion")
             payload = payloads.push(world, source, f"refs/heads/{branch}", before, NO_COMMIT, sender)
         self._send([("push", payload)] if source.installed else [])
         for pull in closing:
@@ -163,10 +196,11 @@ class Story:
         parent: str | None,
         author: str,
         sha: str | None = None,
+        kind: str = "push",
     ) -> tuple[str, str]:
         """Where the branch was (zeros: nowhere) and is now. Pull requests of it follow."""
         world, source = self.world, self.world.repositories[repo]
-        world.user(author)
+        actor = world.user(author)
         tip = source.git.resolve(f"refs/heads/{branch}")
         if sha is not None:
             source.git.set_ref(f"refs/heads/{branch}", sha)
@@ -174,6 +208,7 @@ class Story:
             start = parent or tip or source.git.resolve(f"refs/heads/{source.default_branch}")
             sha = source.git.write(branch, files, message, start, author, world.clock())
         source.pushed_at = world.clock()
+        self._note(source, branch, tip or NO_COMMIT, sha, actor, kind)
         for pull in self._pulls_from(repo, branch):
             self._follow(pull, sha)
         return tip or NO_COMMIT, sha
@@ -289,7 +324,7 @@ class Story:
                 if pull.merge_sha is None:
                     raise ValueError("the pull request conflicts with its base")
                 pull.merged_at, pull.merged_by = world.clock(), world.user(author)
-                before, after = self._move(repo, pull.base_ref, {}, "", None, author, sha=pull.merge_sha)
+                before, after = self._move(repo, pull.base_ref, {}, "", None, author, pull.merge_sha, "pr_merge")
                 target = world.repositories[repo]
                 sendings = self._pushed(target, f"refs/heads/{pull.base_ref}", before, after, pull.merged_by)
         self._tell(pull, "closed", author)
@@ -327,6 +362,19 @@ class Story:
             group = payloads.merge_group(world, target, head, branch, base, pull.base_ref, sender)
         self._send([*sendings, ("merge_group", group)])
         return head
+
+    def leave_queue(self, repo: str, sha: str, reason: str = "dequeued", author: str = "alice") -> None:
+        """Take the entry with this head out of the merge queue, unmerged."""
+        world = self.world
+        with world.lock:
+            target, sender = world.repositories[repo], world.user(author)
+            listed = target.git.run("for-each-ref", f"--points-at={sha}", "--format=%(refname:short)", "refs/heads")
+            branch = next(name for name in listed.decode().split() if name.startswith("gh-readonly-queue/"))
+            target.git.delete_ref(f"refs/heads/{branch}")
+            base, _, entry = branch.removeprefix("gh-readonly-queue/").rpartition("/")
+            parent = entry.rpartition("-")[2]
+            group = payloads.merge_group(world, target, sha, branch, parent, base, sender, reason)
+        self._send([("merge_group", group)])
 
     def _tell(self, pull: Pull, action: str, author: str, **more: Any) -> None:
         world = self.world
@@ -396,7 +444,7 @@ class Story:
     def announce_installation(
         self, owner: str, action: Literal["created", "deleted", "suspend", "unsuspend"], author: str = "alice"
     ) -> Delivery | None:
-        """Sends `installation`; `deleted` also ends its tokens and its access."""
+        """Sends `installation`; `deleted` also ends its tokens and its access, `suspend` until `unsuspend`."""
         world = self.world
         with world.lock:
             id_ = next(number for number, account in world.installations.items() if account.login == owner)
@@ -404,6 +452,10 @@ class Story:
             payload = payloads.installation(world, id_, action, chosen, world.user(author))
             if action == "deleted":
                 del world.installations[id_]
+            elif action == "suspend":
+                world.suspended_at[id_] = world.clock()
+            elif action == "unsuspend":
+                world.suspended_at.pop(id_, None)
         return self.deliver("installation", payload)
 
     def deliver(self, event: str, payload: Mapping[str, Any], guid: str | None = None) -> Delivery | None:

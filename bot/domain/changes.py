@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from bot.domain.findings import Finding, Outcome
 from bot.domain.markdown import clip
@@ -20,12 +21,12 @@ def changes(run: Run, before: Sequence[Known]) -> Changes:
 
     One that is absent now is `fixed` only when every agent that reported it has looked again; else it is `unseen`.
     """
-    now = {finding.fingerprint for finding in _counted(run)}
+    now = _counted(run)
     old = {known.fingerprint for known in before}
     absent = [known for known in before if known.fingerprint not in now]
     return Changes(
-        new=tuple(finding.fingerprint for finding in _counted(run) if finding.fingerprint not in old),
-        open=tuple(finding.fingerprint for finding in _counted(run) if finding.fingerprint in old),
+        new=tuple(fingerprint for fingerprint in now if fingerprint not in old),
+        open=tuple(fingerprint for fingerprint in now if fingerprint in old),
         fixed=tuple(known for known in absent if _looked_again(run, known)),
         unseen=tuple(known for known in absent if not _looked_again(run, known)),
     )
@@ -44,15 +45,14 @@ def known(run: Run, before: Sequence[Known]) -> tuple[Known, ...]:
             blocking=blocks(run, finding),
             comment=comments.get(finding.fingerprint),
         )
-        for finding in _counted(run)
+        for finding in islice(_counted(run).values(), KNOWN_LIMIT)
     ]
     return (*now, *changes(run, before).unseen)[:KNOWN_LIMIT]
 
 
-def _counted(run: Run) -> list[Finding]:
-    """Those of the change, each with its identity once; what was there before it is nobody's news."""
-    once = {finding.fingerprint: finding for finding in findings(run) if finding.new and finding.fingerprint}
-    return list(once.values())
+def _counted(run: Run) -> dict[str, Finding]:
+    """Those of the change, by their identity; what was there before it is nobody's news."""
+    return {finding.fingerprint: finding for finding in findings(run) if finding.new and finding.fingerprint}
 
 
 def _looked_again(run: Run, known: Known) -> bool:

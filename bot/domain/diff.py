@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import islice
+from operator import itemgetter
 from typing import Literal
 
 from pydantic import Field
@@ -22,6 +24,11 @@ Status = Literal["added", "modified", "deleted", "renamed"]
 
 # Nine digits are more than any file has lines, and no trouble to `int`.
 _HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@", re.ASCII)
+_LINES = re.compile(r"[-+ \n]*")
+_LINES_AND_NOTES = re.compile(r"[-+ \n\\]*")
+_ADDED = re.compile(r"\++")
+# Lines that are held at a time.
+_BLOCK = 8192
 
 
 class FileDiff(Frozen):
@@ -65,12 +72,20 @@ class Diff(Frozen):
     def commentable(self, path: str, first: int, last: int) -> bool:
         """Whether GitHub takes a review comment on these lines: all of them within one hunk."""
         file = self.files.get(path)
-        return file is not None and any(start <= first <= last <= end for start, end in file.hunks)
+        if file is None or first > last:
+            return False
+        start, end = _last_before(file.hunks, first)
+        return start <= first and last <= end
 
 
 def _touches(spans: tuple[Span, ...], first: int, last: int) -> bool:
-    index = bisect_right(spans, (last, 1 << 60)) - 1
-    return index >= 0 and spans[index][1] >= first
+    return _last_before(spans, last)[1] >= first
+
+
+def _last_before(spans: tuple[Span, ...], line: int) -> Span:
+    """The last of the spans that begins at this line or before; one of no line where there is none."""
+    index = bisect_right(spans, (line, 1 << 60)) - 1
+    return spans[index] if index >= 0 else (0, -1)
 
 
 def parse_diff(lines: Iterable[str]) -> Diff:
@@ -81,16 +96,23 @@ def parse_diff(lines: Iterable[str]) -> Diff:
     passed over; a hunk that ends early ends there. Names that are no UTF-8 come as `surrogateescape` has them. Never
     raises.
     """
-    reader = _Reader()
-    for line in lines:
-        reader.read(line)
+    reader, rest = _Reader(), iter(lines)
+    while block := list(islice(rest, _BLOCK)):
+        reader.read(block)
     return reader.done()
 
 
+_mark = itemgetter(slice(1))
+_span = re.Match[str].span
+
+
 class _Reader:
+    """Reads by blocks of lines. What tells a hunk's lines apart is their first character, so those of a block are put
+    into one string, and a hunk is counted by searching it rather than line by line."""
+
     def __init__(self) -> None:
         self.files: dict[str, FileDiff] = {}
-        self.old_left = self.new_left = self.line = self.run_start = 0
+        self.old_left = self.new_left = self.line = 0
         self._begin(None, None)
 
     def _begin(self, old: str | None, new: str | None) -> None:
@@ -101,10 +123,65 @@ class _Reader:
         self.added: list[Span] = []
         self.hunks: list[Span] = []
 
-    def read(self, line: str) -> None:
-        if (self.old_left > 0 or self.new_left > 0) and self._body(line):
-            return
-        line = line.removesuffix("\n")
+    def read(self, block: list[str]) -> None:
+        marks = "".join(map(_mark, block))
+        if len(marks) < len(block):
+            # Some editors and mailers strip the space of an empty line.
+            marks = "".join([line[:1] or " " for line in block])
+        at = 0
+        while at < len(block):
+            if self.old_left > 0 or self.new_left > 0:
+                at = self._part(marks, at)
+            elif marks[at] == "@":
+                at = self._hunk(block[at], marks, at + 1)
+            else:
+                self._head(block[at].removesuffix("\n"))
+                at += 1
+
+    def _hunk(self, line: str, marks: str, at: int) -> int:
+        """Read a hunk's header, and its body if it is what follows up to the next header; where to go on."""
+        match = _HUNK.match(line)
+        if match is None or self.passed_over:
+            return at
+        old_count, start, new_count = match.groups()
+        old = int(old_count) if old_count is not None else 1
+        new = int(new_count) if new_count is not None else 1
+        self.line = int(start)
+        if new:
+            self.hunks.append((self.line, self.line + new - 1))
+        # The hunk as a whole, if it ends where the next header begins.
+        end = _LINES.match(marks, at).end()  # type: ignore[union-attr] # it matches anything
+        removed = marks.count("-", at, end)
+        if end - at - removed == new and new - marks.count("+", at, end) == old - removed:
+            self._body(marks[at:end], removed)
+            return end
+        self.old_left, self.new_left = old, new
+        return at
+
+    def _part(self, marks: str, at: int) -> int:
+        """Read as much of a hunk as is certain to be its, or up to a line that cannot be; where to go on."""
+        # A line takes at most one from either side.
+        least = at + max(self.old_left, self.new_left)
+        end = _LINES_AND_NOTES.match(marks, at, least).end()  # type: ignore[union-attr] # it matches anything
+        body = marks[at:end].replace("\\", "")
+        removed = body.count("-")
+        self.old_left -= len(body) - body.count("+")
+        self.new_left -= len(body) - removed
+        self._body(body, removed)
+        if end < least and end < len(marks):
+            self.old_left = self.new_left = 0
+        return end
+
+    def _body(self, marks: str, removed: int) -> None:
+        head, line = marks.replace("-", "") if removed else marks, self.line
+        added = [(line + first, line + end - 1) for first, end in map(_span, _ADDED.finditer(head))]
+        if added and self.added and self.added[-1][1] == added[0][0] - 1:
+            added[0] = (self.added.pop()[0], added[0][1])
+        self.added += added
+        self.removed += removed
+        self.line += len(head)
+
+    def _head(self, line: str) -> None:
         if line.startswith("diff --git "):
             self._flush()
             self._begin(*_both(line[len("diff --git ") :]))
@@ -112,52 +189,8 @@ class _Reader:
             self._flush()
             self._begin(None, None)
             self.passed_over = True
-        elif line.startswith("@@"):
-            self._hunk(line)
         elif not self.passed_over:
             self._header(line)
-
-    def _body(self, line: str) -> bool:
-        """Read a line of a hunk; false where it cannot be one."""
-        mark = line[:1]
-        if mark == "+":
-            self.new_left -= 1
-            if not self.run_start:
-                self.run_start = self.line
-            self.line += 1
-        elif mark == "-":
-            self.old_left -= 1
-            self.removed += 1
-        elif mark in (" ", "\n", ""):
-            # Some editors and mailers strip the space of an empty line.
-            self._end_run()
-            self.old_left -= 1
-            self.new_left -= 1
-            self.line += 1
-        elif mark != "\\":
-            self.old_left = self.new_left = 0
-        if self.old_left <= 0 and self.new_left <= 0:
-            self._end_run()
-        return mark in ("+", "-", " ", "\n", "", "\\")
-
-    def _end_run(self) -> None:
-        if self.run_start:
-            if self.added and self.added[-1][1] == self.run_start - 1:
-                self.added[-1] = (self.added[-1][0], self.line - 1)
-            else:
-                self.added.append((self.run_start, self.line - 1))
-            self.run_start = 0
-
-    def _hunk(self, line: str) -> None:
-        match = _HUNK.match(line)
-        if match is None or self.passed_over:
-            return
-        old_count, start, new_count = match.groups()
-        self.old_left = int(old_count) if old_count is not None else 1
-        self.new_left = int(new_count) if new_count is not None else 1
-        self.line = int(start)
-        if self.new_left:
-            self.hunks.append((self.line, self.line + self.new_left - 1))
 
     def _header(self, line: str) -> None:
         if line.startswith("--- "):
@@ -179,7 +212,6 @@ class _Reader:
 
     def _flush(self) -> None:
         self.old_left = self.new_left = 0
-        self._end_run()
         path = self.new if self.new is not None else self.old
         if path is None:
             return

@@ -6,9 +6,9 @@ GUID of the webhook and the `actor`'s login, where there is one.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from bot.domain.findings import AgentResult
 from bot.domain.model import Frozen, Text
@@ -39,15 +39,25 @@ class RerunRequested(_Fact):
     failed_only: bool = False
 
 
-class PullChanged(_Fact):
-    """A pull request with this head was closed or became a draft that is not wanted, or its head moved on to
-    `moved_to`. `updated_at` orders it against the pull request's other news."""
+class TriggerEnded(_Fact):
+    """The trigger of this id let the commit go: its pull request was closed or became a draft that is not wanted, its
+    branch or pull request moved on to `moved_to`, its entry left the merge queue. `updated_at` orders it against the
+    trigger's other news."""
 
-    kind: Literal["PullChanged"] = "PullChanged"
-    number: int
+    kind: Literal["TriggerEnded", "PullChanged"] = "TriggerEnded"
+    trigger: str
     updated_at: float
     reason: str
     moved_to: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_first_written(cls, value: Any) -> Any:
+        """Logs of version 0.1 call it PullChanged, and know pull requests only, by number."""
+        if not isinstance(value, dict) or value.get("kind") != "PullChanged":
+            return value
+        rest = {name: field for name, field in value.items() if name != "number"}
+        return rest | {"kind": "TriggerEnded", "trigger": f"pull:{value.get('number')}"}
 
 
 class AgentStarted(_Fact):
@@ -83,7 +93,7 @@ class DeadlinePassed(_Fact):
 
 
 Event = Annotated[
-    CommitReceived | RerunRequested | PullChanged | AgentStarted | AgentProgressed | AgentFinished | DeadlinePassed,
+    CommitReceived | RerunRequested | TriggerEnded | AgentStarted | AgentProgressed | AgentFinished | DeadlinePassed,
     Field(discriminator="kind"),
 ]
 

@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Severity).index(self)
+        return _RANKS[self]
 
     def __lt__(self, other: object) -> bool:
         return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
@@ -40,6 +40,8 @@ class Severity(StrEnum):
     def __ge__(self, other: object) -> bool:
         return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
 
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 # The words tools and people use for a place on the scale.
 SEVERITY_WORDS: dict[str, Severity] = {
@@ -151,11 +153,19 @@ class Cost(Frozen):
     usd: float | None = None
 
 
+class Origin(Frozen):
+    """Where a result was taken over from: the run of `sha`, whose agent ended `at`, in seconds since the epoch."""
+
+    sha: str
+    at: float
+
+
 class AgentResult(Frozen):
     """What one agent found at one commit.
 
     `reason` says why for every outcome but `clean` and `findings`, and `remedy` what would change it. `covered` names
-    the files it looked at, `tools` the versions it used, `log` is a bounded tail of output for people.
+    the files it looked at, `tools` the versions it used, `log` is a bounded tail of output for people. `origin` says
+    where it was taken over from, None when the agent looked itself.
     """
 
     outcome: Outcome
@@ -170,6 +180,7 @@ class AgentResult(Frozen):
     cost: Cost | None = None
     seconds: float = 0.0
     log: Text = ""
+    origin: Origin | None = None
 
 
 # What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.

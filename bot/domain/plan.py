@@ -23,8 +23,8 @@ from config.repository import (
 
 class AgentPlan(Frozen):
     """One agent's orders. `kind` is the queue it runs on and the implementation that runs: a built-in name, `command`,
-    or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `skip` says
-    why it will not run at all."""
+    or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `reuse` lets an
+    earlier result of the same look do. `skip` says why it will not run at all."""
 
     name: str
     kind: str
@@ -36,6 +36,7 @@ class AgentPlan(Frozen):
     paths_ignore: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
+    reuse: bool = True
     skip: str = ""
 
 
@@ -71,6 +72,12 @@ def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> 
     return ""
 
 
+def keeps_every_commit(config: RepositoryConfig, branch: str, default_branch: str) -> bool:
+    """Whether each commit of a branch keeps its verdict, whatever is pushed next."""
+    globs = config.triggers.every_commit
+    return matches_any((default_branch,) if globs is None else globs, branch)
+
+
 def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in defaults") -> Plan:
     """The agents to run for a trigger that `why_not` lets through, in the order of the file."""
     agents = tuple(
@@ -104,6 +111,7 @@ def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
         paths_ignore=config.paths_ignore,
         after=config.after,
         settings=own,
+        reuse=config.reuse,
         skip=f"`on` does not name the event {event}" if config.on and event not in config.on else "",
     )
 

@@ -12,7 +12,8 @@ class CheckRecord(Frozen):
     """One check run as last written. `id` is None until GitHub has given one, `digest` is of the view without its
     annotations, `annotations` how many went out and `noted` the digest of the list they are the beginning of.
     `written_at` is in seconds since the epoch. `doubtful` is set before a write and cleared after it: where it is still
-    set, nobody knows whether the write arrived."""
+    set, nobody knows whether the write arrived. `newer_than` is the id of the check run that this one takes the place
+    of: GitHub's ids grow."""
 
     external_id: str
     id: int | None = None
@@ -22,12 +23,24 @@ class CheckRecord(Frozen):
     noted: str = ""
     written_at: float = 0.0
     doubtful: bool = False
+    newer_than: int = 0
 
 
 class Publication(Frozen):
-    """A run's checks, by name."""
+    """A run's checks, by name. `refusal` says why GitHub cannot be brought up to date, where it does not let us."""
 
     checks: dict[str, CheckRecord] = Field(default_factory=dict)
+    refusal: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether GitHub shows, beyond doubt, all of them as completed."""
+        return all(record.status == "completed" and not record.doubtful for record in self.checks.values())
+
+    @property
+    def written_at(self) -> float:
+        """When the last of them was written."""
+        return max((record.written_at for record in self.checks.values()), default=0.0)
 
 
 class PullMemory(Frozen):

@@ -44,7 +44,21 @@ _SHAPES: dict[str, str] = {
     "npm token": r"npm_[A-Za-z0-9]{36,}+",
     "pypi token": r"pypi-[A-Za-z0-9_-]{32,}+",
 }
-_SHAPE = re.compile("|".join(f"(?P<{name.replace(' ', '_')}>{shape})" for name, shape in _SHAPES.items()))
+# What each has to contain, of which one at least: it is looked for first, because hardly any text does.
+_SIGNS: dict[str, tuple[str, ...]] = {
+    "private key": ("PRIVATE KEY",),
+    "github token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    "gitlab token": ("glpat-",),
+    "jwt": ("eyJ",),
+    "aws key": ("AKIA", "ASIA"),
+    "slack token": ("xox", "xapp-", "hooks.slack.com"),
+    "stripe key": ("k_live_", "k_test_", "whsec_"),
+    "google key": ("AIza", "ya29."),
+    "api key": ("sk-",),
+    "npm token": ("npm_",),
+    "pypi token": ("pypi-",),
+}
+_SHAPED = [(name, _SIGNS[name], re.compile(shape)) for name, shape in _SHAPES.items()]
 
 _URL_PASSWORD = re.compile(r"://[^\s/?#@:\"'`<>\[\]]{0,100}:([^\s/?#\"'`<>\[\]]{1,300})@")
 _AWS_SECRET = re.compile(r"(?i:secret_?access_?key|aws_?secret)[\"']?\s{0,3}[:=]\s{0,3}[\"']?([A-Za-z0-9/+]{40})\b")
@@ -77,7 +91,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets for form in _forms(secret.strip())}
-        self._literals = tuple(sorted(form for form in forms if len(form) >= SHORTEST_SECRET))
+        # Each with its squeezed form, which is looked for too where it is long enough.
+        self._literals = tuple((form, _BREAK.sub("", form)) for form in sorted(forms) if len(form) >= SHORTEST_SECRET)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._literals)} literals)"
@@ -103,9 +118,8 @@ class Redactor:
         if not self._literals:
             return
         squeezed = _Squeezed(text)
-        for literal in self._literals:
+        for literal, squeezed_literal in self._literals:
             yield from ((at, at + len(literal), "secret") for at in _occurrences(text, literal))
-            squeezed_literal = _BREAK.sub("", literal)
             if len(squeezed_literal) >= SHORTEST_SECRET:
                 yield from ((*squeezed.span(at, squeezed_literal), "secret") for at in squeezed.find(squeezed_literal))
 
@@ -135,22 +149,27 @@ class _Squeezed:
     """A text without white space and line breaks, that knows where each of its characters came from."""
 
     def __init__(self, text: str) -> None:
+        self._whole = text
+        self._text = _BREAK.sub("", text) if "\\" in text else "".join(text.split())
         self._starts: list[int] = []
         self._pieces: list[int] = []
-        pieces, at, length = [], 0, 0
-        for match in (*_BREAK.finditer(text), None):
-            end = match.start() if match else len(text)
+
+    def _take_apart(self) -> None:
+        at = length = 0
+        for match in (*_BREAK.finditer(self._whole), None):
+            end = match.start() if match else len(self._whole)
             self._starts.append(length)
             self._pieces.append(at)
-            pieces.append(text[at:end])
             length += end - at
             at = match.end() if match else end
-        self._text = "".join(pieces)
 
     def find(self, literal: str) -> Iterator[int]:
         return _occurrences(self._text, literal)
 
     def span(self, at: int, literal: str) -> tuple[int, int]:
+        # Late, for hardly any text has a secret in it.
+        if not self._starts:
+            self._take_apart()
         return self._origin(at), self._origin(at + len(literal) - 1) + 1
 
     def _origin(self, at: int) -> int:
@@ -166,15 +185,23 @@ def _occurrences(text: str, literal: str) -> Iterator[int]:
 
 
 def _shaped(text: str) -> Iterator[_Found]:
-    for match in _SHAPE.finditer(text):
-        yield match.start(), match.end(), (match.lastgroup or "secret").replace("_", " ")
+    for name, signs, shape in _SHAPED:
+        if any(sign in text for sign in signs):
+            yield from ((*match.span(), name) for match in shape.finditer(text))
     for match in _URL_PASSWORD.finditer(text):
         yield match.start(1), match.end(1), "password"
     for match in _AWS_SECRET.finditer(text):
         yield match.start(1), match.end(1), "aws key"
 
 
+_TELLING_SIGNS = ("passw", "passphrase", "secret", "token", "key", "credential", "authorization", "bearer", "basic")
+
+
 def _assigned(text: str) -> Iterator[_Found]:
+    # Folded, for the patterns ignore the case.
+    folded = text.casefold()
+    if not any(sign in folded for sign in _TELLING_SIGNS):
+        return
     for match in _ASSIGNED.finditer(text):
         if _looks_random(match[1]):
             yield match.start(1), match.end(1), "secret"

@@ -3,8 +3,8 @@
 The rules:
 1. Level, not edge. After every event `_advance` asks what the run needs now: agents whose turn has come are started,
    and nothing depends on which event was the last.
-2. Of each trigger, and of the end of each pull request, only the newest word counts: by the pull request's own
-   `updated_at`, then by when it was heard. So an opening that comes after its closing opens nothing.
+2. Of each trigger, and of its end, only the newest word counts: by the trigger's `updated_at`, then by when it was
+   heard. So an opening that comes after its closing opens nothing, and an older push never stops a newer one.
 3. A commit has one run, and one trigger leads it (`triggers.rank`): it decides the plan, what the commit is compared
    with and whether its author is trusted. When one of these changes, every agent starts anew.
 4. When the last trigger lets the commit go, unfinished work is cancelled. When one comes back, what was cancelled
@@ -31,13 +31,13 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
-    PullChanged,
     RerunRequested,
+    TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan
 from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
-from bot.domain.triggers import Pull, Trigger, is_live, rank
+from bot.domain.triggers import Trigger, rank
 from bot.domain.verdict import Conclusion, agent_conclusion, passed
 
 # What a run remembers at most; many branches and pull requests may have one head.
@@ -57,7 +57,7 @@ class Step:
 def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
     """Fold one event into the run of `key`. Pure, total, and idempotent."""
     if run is None:
-        if not isinstance(event, CommitReceived | PullChanged):
+        if not isinstance(event, CommitReceived | TriggerEnded):
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
@@ -70,7 +70,7 @@ def _fold(run: Run, event: Event) -> Run:
     match event:
         case CommitReceived():
             return _settle(run, _requested(run, event), event.at)
-        case PullChanged():
+        case TriggerEnded():
             return _settle(run, _closed(run, event), event.at)
         case RerunRequested():
             return _rerun(run, event)
@@ -121,7 +121,7 @@ def _let_go(agent: AgentState, run: Run) -> bool:
     return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
 
 
-# -- commits and pull requests
+# -- commits and their triggers
 
 
 def _requested(run: Run, event: CommitReceived) -> Run:
@@ -137,20 +137,20 @@ def _requested(run: Run, event: CommitReceived) -> Run:
     )
 
 
-def _closed(run: Run, event: PullChanged) -> Run:
-    old = next((closing for closing in run.closings if closing.number == event.number), None)
+def _closed(run: Run, event: TriggerEnded) -> Run:
+    old = next((closing for closing in run.closings if closing.trigger == event.trigger), None)
     if old and _when(old) >= _when(event):
         return run
-    others = (closing for closing in run.closings if closing.number != event.number)
-    closings = sorted((*others, event), key=lambda closing: (_when(closing), closing.number))
+    others = (closing for closing in run.closings if closing.trigger != event.trigger)
+    closings = sorted((*others, event), key=lambda closing: (_when(closing), closing.trigger))
     return run.model_copy(update={"closings": tuple(closings[-_CLOSINGS:])})
 
 
 def _age(trigger: Trigger, at: float) -> tuple[float, float]:
-    return (trigger.updated_at if isinstance(trigger, Pull) else 0.0, at)
+    return trigger.updated_at, at
 
 
-def _when(closing: PullChanged) -> tuple[float, float]:
+def _when(closing: TriggerEnded) -> tuple[float, float]:
     return closing.updated_at, closing.at
 
 
@@ -174,15 +174,13 @@ def _settle(before: Run, run: Run, at: float) -> Run:
 
 
 def _with_life(run: Run) -> Run:
-    ends = {closing.number: _when(closing) for closing in run.closings}
+    ends = {closing.trigger: _when(closing) for closing in run.closings}
 
     def lived(trigger: Trigger) -> Trigger:
-        if not isinstance(trigger, Pull):
-            return trigger
-        end = ends.get(trigger.number)
+        end = ends.get(trigger.id)
         return trigger.model_copy(update={"live": not end or end <= _age(trigger, run.requests[trigger.id].at)})
 
-    kept = sorted(map(lived, run.triggers), key=lambda trigger: (not is_live(trigger), rank(trigger)))[:_TRIGGERS]
+    kept = sorted(map(lived, run.triggers), key=lambda trigger: (not trigger.live, rank(trigger)))[:_TRIGGERS]
     requests = {trigger.id: run.requests[trigger.id] for trigger in kept}
     return run.model_copy(update={"triggers": tuple(sorted(kept, key=rank)), "requests": requests})
 
@@ -214,12 +212,16 @@ def _rerun(run: Run, event: RerunRequested) -> Run:
 
     # A delivery that found nothing to do is remembered too: repeated later, it must not find something.
     reruns = (*run.reruns, event.delivery)[-_RERUNS:] if event.delivery else run.reruns
-    return _again(run, asked_for).model_copy(update={"reruns": reruns})
+    return _again(run, asked_for, fresh=True).model_copy(update={"reruns": reruns})
 
 
-def _again(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
+def _again(run: Run, chosen: Callable[[AgentState], bool], *, fresh: bool = False) -> Run:
     attempt = run.attempt + 1
-    after = _each(run, lambda agent: AgentState(plan=agent.plan, attempt=attempt) if chosen(agent) else agent)
+
+    def again(agent: AgentState) -> AgentState:
+        return AgentState(plan=agent.plan, attempt=attempt, fresh=fresh) if chosen(agent) else agent
+
+    after = _each(run, again)
     return run if after == run else after.model_copy(update={"attempt": attempt})
 
 

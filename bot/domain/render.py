@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bot.domain.findings import Finding, Outcome, Severity
-from bot.domain.markdown import bullets, clip, details, fence, fit, plain, table, visible
+from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, verdict
@@ -34,10 +34,23 @@ RERUN_FAILED = Action(label="Re-run failed", description="Run again what did not
 RERUN = Action(label="Re-run all", description="Run every agent again", identifier="rerun")
 
 
-def checks(run: Run) -> tuple[CheckView, ...]:
-    """Every check of the run as it should stand now, the joined one last."""
-    first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent) for agent in run.agents)
-    return (*first, _joined(run))
+def checks(run: Run, web: str | None = None) -> tuple[CheckView, ...]:
+    """Every check of the run as it should stand now, the joined one last. `web` is the address of GitHub's pages, for a
+    link to the newer head's checks."""
+    newer = _newer(run, web)
+    first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent, newer) for agent in run.agents)
+    return (*first, _joined(run, newer))
+
+
+def _newer(run: Run, web: str | None) -> str:
+    """Where it goes on, of a run whose head moved on."""
+    sha = run.superseded_by
+    if sha is None:
+        return ""
+    name = code(sha[:7])
+    # Ours to write: names and SHA are GitHub's own words, and nobody's issue is touched.
+    page = f"{web.rstrip('/')}/{run.key.repository}/commit/{sha}/checks" if web else ""
+    return f"Superseded by {f'[{name}]({page})' if page else name}."
 
 
 def set_aside(name: str, external_id: str) -> CheckView:
@@ -50,6 +63,19 @@ def set_aside(name: str, external_id: str) -> CheckView:
         conclusion=Conclusion.NEUTRAL if name == CONFIG else Conclusion.CANCELLED,
         title="No longer part of this run",
         summary=f"The check `{JOINED}` has the verdict.",
+    )
+
+
+def abandoned(name: str, external_id: str) -> CheckView:
+    """The end of a check that no run knows of."""
+    return CheckView(
+        name=name,
+        external_id=external_id,
+        status="completed",
+        conclusion=Conclusion.CANCELLED,
+        title="Ended without a result",
+        summary="Assay does not know any more what this check was about: its data was lost. "
+        "Push again, or press Re-run, to have the commit looked at.",
     )
 
 
@@ -68,7 +94,7 @@ def _title(text: str) -> str:
 # -- one agent
 
 
-def _agent(run: Run, agent: AgentState) -> CheckView:
+def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
     statuses: dict[Phase, Status] = {Phase.RUNNING: "in_progress", Phase.DONE: "completed"}
     noted = _noted(agent)
     return CheckView(
@@ -77,7 +103,7 @@ def _agent(run: Run, agent: AgentState) -> CheckView:
         status=statuses.get(agent.phase, "queued"),
         conclusion=agent_conclusion(agent),
         title=_title(result_words(agent)),
-        summary=fit(_agent_summary(run, agent), TEXT_LIMIT),
+        summary=fit((newer if agent.outcome is Outcome.CANCELLED else "", *_agent_summary(run, agent)), TEXT_LIMIT),
         text=fit(_agent_text(run, agent, noted[ANNOTATION_LIMIT:]), TEXT_LIMIT),
         annotations=tuple(annotation(finding) for finding in noted[:ANNOTATION_LIMIT]),
         started_at=agent.started_at,
@@ -161,9 +187,9 @@ def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
 # -- the joined check
 
 
-def _joined(run: Run) -> CheckView:
+def _joined(run: Run, newer: str) -> CheckView:
     joined = verdict(run)
-    done = joined.conclusion is not None
+    done, cancelled = joined.conclusion is not None, joined.conclusion is Conclusion.CANCELLED
     ends = [agent.finished_at for agent in run.agents if agent.finished_at is not None]
     begun = any(agent.phase in (Phase.RUNNING, Phase.DONE) for agent in run.agents)
     return CheckView(
@@ -172,7 +198,7 @@ def _joined(run: Run) -> CheckView:
         status="completed" if done else "in_progress" if begun else "queued",
         conclusion=joined.conclusion,
         title=_title(joined.title),
-        summary=fit(_joined_summary(run, joined.because), TEXT_LIMIT),
+        summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because)), TEXT_LIMIT),
         text=fit([section("Findings", _findings(run, [f for f in findings(run) if f.new]))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,

@@ -13,8 +13,8 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
-    PullChanged,
     RerunRequested,
+    TriggerEnded,
 )
 from bot.domain.findings import AgentResult
 from bot.domain.markdown import clip, visible
@@ -24,6 +24,8 @@ from bot.domain.run import Run
 from bot.domain.triggers import Manual, MergeGroup, Pull, Push, Trigger
 from bot.domain.verdict import count
 from bot.domain.wording import duration
+
+_TRIGGER_WORDS = {"pull": "pull request", "push": "branch", "merge_group": "entry of the merge queue"}
 
 
 def explain_run(run: Run, events: Iterable[Event]) -> str:
@@ -58,9 +60,10 @@ def _meaning(event: Event) -> str:
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
             return f"{who} to run again" + (" where it did not pass" if event.failed_only else "")
-        case PullChanged():
+        case TriggerEnded():
             moved = f"; its head is now {event.moved_to[:7]}" if event.moved_to else ""
-            return f"pull request {event.number}: {event.reason}{moved}"
+            kind, _, name = event.trigger.partition(":")
+            return f"{_TRIGGER_WORDS.get(kind, kind)} {name}: {event.reason}{moved}"
         case AgentStarted():
             return f"{event.agent} began attempt {event.attempt}"
         case AgentProgressed():

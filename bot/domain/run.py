@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bot.domain.events import PullChanged
+from bot.domain.events import TriggerEnded
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, Plan
-from bot.domain.triggers import Pull, Trigger, is_live, rank
+from bot.domain.triggers import Pull, Trigger, rank
 
 # How long an agent may wait in a queue before the run ends without it, and what a worker gets on top of an agent's own
 # timeout to check out and report; seconds.
@@ -50,7 +50,8 @@ class Phase(StrEnum):
 
 class AgentState(Frozen):
     """One agent of a run. `attempt` is the run's attempt that started it; `assumed` marks a result that stands in for
-    one that did not come (a deadline, a cancellation). Times are seconds since the epoch."""
+    one that did not come (a deadline, a cancellation), `fresh` that a person asked for a new look, for which no earlier
+    result will do. Times are seconds since the epoch."""
 
     plan: AgentPlan
     attempt: int = 1
@@ -61,6 +62,7 @@ class AgentState(Frozen):
     progress: str = ""
     result: AgentResult | None = None
     assumed: bool = False
+    fresh: bool = False
 
     @property
     def in_flight(self) -> bool:
@@ -82,9 +84,9 @@ class Run(Frozen):
     """The state that the event log folds into.
 
     `base_sha` is what the commit is compared with. `requests` holds the newest word of each trigger by the trigger's
-    id, `closings` that of each pull request which let the commit go. `superseded_by` names the newer head when the
-    pull request moved on; `reruns` the deliveries that asked for another attempt. While only the end of a pull request
-    has been heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
+    id, `closings` that of each trigger which let the commit go. `superseded_by` names the newer head when the last of
+    them moved on; `reruns` the deliveries that asked for another attempt. While only the end of a trigger has been
+    heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
     """
 
     key: RunKey
@@ -93,7 +95,7 @@ class Run(Frozen):
     updated_at: float
     triggers: tuple[Trigger, ...] = ()
     requests: dict[str, Request] = Field(default_factory=dict)
-    closings: tuple[PullChanged, ...] = ()
+    closings: tuple[TriggerEnded, ...] = ()
     plan: Plan = Plan()
     base_sha: str | None = None
     attempt: int = 1
@@ -117,7 +119,7 @@ class Run(Frozen):
     @property
     def wanted(self) -> bool:
         """Whether anybody still waits for this commit."""
-        return any(is_live(trigger) for trigger in self.triggers)
+        return any(trigger.live for trigger in self.triggers)
 
     @property
     def trusted(self) -> bool:

@@ -9,12 +9,21 @@ from pydantic import Field
 from bot.domain.model import Frozen
 
 
-class Push(Frozen):
-    """A branch was moved to this commit. `base_sha` is what it is compared with, None for a first commit."""
+class _Trigger(Frozen):
+    """What every trigger has. `base_sha` is what the commit is compared with, None for a first commit. `updated_at`
+    (seconds since the epoch) orders what is told of one trigger: it is a pull request's own, and otherwise when GitHub
+    was asked, 0 where it was not. `live` is false once the trigger let the commit go."""
+
+    base_sha: str | None = None
+    updated_at: float = 0.0
+    live: bool = True
+
+
+class Push(_Trigger):
+    """A branch was moved to this commit."""
 
     kind: Literal["push"] = "push"
     branch: str
-    base_sha: str | None = None
 
     @property
     def event(self) -> str:
@@ -25,10 +34,10 @@ class Push(Frozen):
         return f"push:{self.branch}"
 
 
-class Pull(Frozen):
+class Pull(_Trigger):
     """This commit is the head of a pull request. `base_sha` is the merge base. `head_repository` differs from the
-    run's repository for a fork, and is empty when the fork is gone. `updated_at` (seconds since the epoch) orders
-    what is told about one pull request; `live` is false once it is closed, has moved on or became an unwanted draft."""
+    run's repository for a fork, and is empty when the fork is gone. `live` is false once it is closed, has moved on or
+    became an unwanted draft."""
 
     kind: Literal["pull"] = "pull"
     number: int
@@ -37,12 +46,9 @@ class Pull(Frozen):
     author: str = ""
     draft: bool = False
     base_ref: str
-    base_sha: str | None = None
     head_ref: str = ""
     head_repository: str = ""
     fork: bool = False
-    updated_at: float = 0.0
-    live: bool = True
 
     @property
     def event(self) -> str:
@@ -53,12 +59,11 @@ class Pull(Frozen):
         return f"pull:{self.number}"
 
 
-class MergeGroup(Frozen):
+class MergeGroup(_Trigger):
     """This commit is an entry of the merge queue."""
 
     kind: Literal["merge_group"] = "merge_group"
     head_ref: str
-    base_sha: str | None = None
 
     @property
     def event(self) -> str:
@@ -69,11 +74,10 @@ class MergeGroup(Frozen):
         return f"merge_group:{self.head_ref}"
 
 
-class Manual(Frozen):
+class Manual(_Trigger):
     """A person asked for a look at this commit: `assay check`, or a demo."""
 
     kind: Literal["manual"] = "manual"
-    base_sha: str | None = None
 
     @property
     def event(self) -> str:
@@ -87,11 +91,6 @@ class Manual(Frozen):
 Trigger = Annotated[Push | Pull | MergeGroup | Manual, Field(discriminator="kind")]
 
 
-def is_live(trigger: Trigger) -> bool:
-    """Whether somebody still waits for the commit because of this trigger."""
-    return not isinstance(trigger, Pull) or trigger.live
-
-
 _ORDER = {"pull": 0, "merge_group": 1, "push": 2, "manual": 3}
 
 
@@ -99,13 +98,13 @@ def rank(trigger: Trigger) -> tuple[bool, int, bool, int, str]:
     """Who leads a run; the smallest does.
 
     A fork's pull request comes last: a stranger who opens one for a commit of this repository must not take over its
-    run. That a pull request is over counts among pull requests only: its end is no reason to do the work again.
+    run. That a trigger is over counts among its own kind only: its end is no reason to do the work again.
     """
     pull = trigger if isinstance(trigger, Pull) else None
     return (
         pull is not None and pull.fork,
         _ORDER[trigger.kind],
-        not is_live(trigger),
+        not trigger.live,
         pull.number if pull else 0,
         trigger.id,
     )

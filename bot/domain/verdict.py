@@ -8,9 +8,11 @@ decide: `action_required`. Agents that are not required never change the verdict
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
-from bot.domain.findings import Finding, Outcome, merge
+from bot.domain.findings import AgentResult, Finding, Outcome, Severity, merge
 from bot.domain.model import Frozen
 from bot.domain.run import AgentState, Phase, Run
 
@@ -41,7 +43,8 @@ def blocking(agent: AgentState) -> tuple[Finding, ...]:
     limit = agent.plan.fail_on
     if agent.result is None or limit is None:
         return ()
-    return tuple(finding for finding in agent.result.findings if finding.new and finding.severity >= limit)
+    loud = {severity for severity in Severity if severity >= limit}
+    return tuple(finding for finding in agent.result.findings if finding.new and finding.severity in loud)
 
 
 def passed(agent: AgentState) -> bool:
@@ -137,5 +140,25 @@ def count(number: int, noun: str) -> str:
 
 def findings(run: Run) -> tuple[Finding, ...]:
     """All findings of the run, the worst first, one problem once."""
-    every = merge(finding for agent in run.agents if agent.result for finding in agent.result.findings)
+    return _merged(_Results(agent.result for agent in run.agents if agent.result))
+
+
+class _Results:
+    """Results, equal to another only when they are the same objects."""
+
+    def __init__(self, results: Iterable[AgentResult]) -> None:
+        self.results = tuple(results)
+        self._ids = tuple(map(id, self.results))
+
+    def __hash__(self) -> int:
+        return hash(self._ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Results) and self._ids == other._ids
+
+
+# Whoever renders a run asks for them a dozen times.
+@lru_cache(maxsize=1)
+def _merged(joined: _Results) -> tuple[Finding, ...]:
+    every = merge(finding for result in joined.results for finding in result.findings)
     return tuple(sorted(every, key=lambda f: (-f.severity.rank, f.path, f.start_line or 0, f.tool, f.rule)))

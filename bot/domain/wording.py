@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, Tests
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, blocking, count
@@ -34,7 +36,14 @@ def result_words(agent: AgentState) -> str:
     """How an agent stands, in one line: `2 new findings, 1 blocks`. Holds the agent's own words, unsanitised."""
     if agent.result is None:
         return _progress_words(agent)
-    result = agent.result
+    said, origin = _said_words(agent, agent.result), agent.result.origin
+    if origin is None:
+        return said
+    when = datetime.fromtimestamp(origin.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{said}; taken over from {origin.sha[:7]}, {when}"
+
+
+def _said_words(agent: AgentState, result: AgentResult) -> str:
     if word := _REASONED.get(result.outcome):
         return f"{word}: {result.reason}" if result.reason else word
     found = _found_words(agent, result)
@@ -130,9 +139,8 @@ def rule_words(finding: Finding) -> str:
 
 def blocks(run: Run, finding: Finding) -> bool:
     """Whether this finding fails a required agent that reported it."""
+    if not finding.new:
+        return False
     reporters = {source.partition("/")[0] for source in finding.sources}
-    return finding.new and any(
-        agent.plan.required and agent.plan.fail_on is not None and finding.severity >= agent.plan.fail_on
-        for agent in run.agents
-        if agent.plan.name in reporters
-    )
+    orders = [agent.plan for agent in run.agents if agent.plan.name in reporters]
+    return any(plan.required and plan.fail_on is not None and finding.severity >= plan.fail_on for plan in orders)

@@ -1,7 +1,8 @@
 """One conversation with one GitHub: sending a request, and what to do when it does not work out.
 
-githubkit builds the HTTP client (base URL, headers, proxies, redirects). Its own retrying is off, because it sends a
-POST again whose answer was lost and so creates a check or a comment twice.
+githubkit builds the HTTP client (base URL, headers, proxies). Its own retrying is off, because it sends a POST again
+whose answer was lost and so creates a check or a comment twice. So is httpx's following of redirects, because it makes
+a GET of a POST; GitHub wants the same request again (docs.github.com, "Best practices for using the REST API").
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -18,12 +20,19 @@ from githubkit.cache import MemCacheStrategy
 
 from bot.errors import Gone, Refused, Unavailable
 from bot.github.limits import backoff, hold, retry_after
+from bot.github.pacing import Budget
 
 API_VERSION = "2022-11-28"
-TIMEOUT = httpx.Timeout(30, connect=10)
+# Seconds. GitHub itself ends a request after ten.
+TIMEOUT = httpx.Timeout(15, connect=5)
 TRIES = 4
+# After so many seconds a request is not tried again: who publishes holds a lock, and others wait for the process.
+ENOUGH = 15.0
 
 _REPEATABLE = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
+# Where GitHub says that something is somewhere else: a renamed repository, for one.
+_MOVED = (301, 302, 307, 308)
+_MOVES = 3
 # After these the request cannot have reached GitHub.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -31,7 +40,8 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 @dataclass(frozen=True)
 class Call:
     """A request. `repeatable` says whether it may be sent again when its answer was lost or was a 5xx; by default
-    every method but POST may."""
+    every method but POST may. `installation` is the one that asks, 0 the App itself. `writes`: it counts as a write of
+    that installation."""
 
     method: str
     path: str
@@ -39,6 +49,8 @@ class Call:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool | None = None
+    installation: int = 0
+    writes: bool = False
 
     @property
     def may_repeat(self) -> bool:
@@ -46,6 +58,15 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+# Is given a request and what sends it, once; returns the answer and raises what that raises.
+Around = Callable[[Call, Callable[[], httpx.Response]], httpx.Response]
+
+
+def just_send(_: Call, exchange: Callable[[], httpx.Response]) -> httpx.Response:
+    """The plainest `Around`."""
+    return exchange()
 
 
 class Connection:
@@ -60,34 +81,47 @@ class Connection:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        around: Around = just_send,
+        timeout: httpx.Timeout = TIMEOUT,
+        budget: Budget | None = None,
     ) -> None:
+        # The default one is shared by every App of a process, key or no key.
+        self._kept = MemCacheStrategy()
         self.github = GitHubCore(
             UnauthAuthStrategy(),
             base_url=api_url,
             user_agent=user_agent,
-            timeout=TIMEOUT,
+            timeout=timeout,
             transport=transport,
-            # The default one is shared by every App of a process, key or no key.
-            cache_strategy=MemCacheStrategy(),
+            follow_redirects=False,
+            cache_strategy=self._kept,
             http_cache=False,
             auto_retry=False,
         )
         self.clock = clock
         self._sleep = sleep
         self._patience = patience
+        self._around = around
+        self._budget = budget
         self._open = ExitStack()
         self._client = self._open.enter_context(self.github.get_sync_client())
 
     def close(self) -> None:
         self._open.close()
 
+    def forget(self) -> None:
+        """Sign anew: githubkit would go on with a JWT that was dated by a clock ahead of GitHub's for as long as that
+        clock was ahead."""
+        self._kept.cleanup()
+
     def send(self, call: Call, token: str) -> httpx.Response:
         """The answer to the call: 2xx or 304.
 
         Waits for a rate limit as long as patience lasts, and tries again after a failure that passes, where the call
-        may be repeated. Raises Unavailable when that was not enough, Gone for 404 and 410, Refused for any other 4xx.
+        may be repeated. Raises Unavailable when that was not enough (Paced, where nothing was sent because the
+        installation has written enough), Gone for 404 and 410, Refused for any other 4xx.
         """
-        patience = self._patience
+        patience, began = self._patience, self.clock()
         for attempt in range(TRIES):
             pause = backoff(attempt)
             try:
@@ -106,13 +140,37 @@ class Connection:
                     raise trouble
                 patience -= trouble.retry_after or 0
                 pause = max(pause, trouble.retry_after or 0)
-            if attempt + 1 < TRIES:
-                self._sleep(pause)
+            if attempt + 1 == TRIES or self.clock() - began > ENOUGH:
+                break
+            self._sleep(pause)
         raise trouble
 
     def _exchange(self, call: Call, token: str) -> httpx.Response:
+        """One try, wherever GitHub sends it."""
         headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": API_VERSION, **call.headers}
-        return self._client.request(call.method, call.path, params=call.params, json=call.body, headers=headers)
+        url, params = httpx.URL(call.path), call.params
+        for _ in range(_MOVES):
+            if call.writes and self._budget is not None:
+                self._budget.take(call.installation)
+            request = partial(self._client.request, call.method, url, params=params, json=call.body, headers=headers)
+            response = self._around(call, request)
+            if response.status_code not in _MOVED:
+                break
+            # The address that GitHub gives has the query in it.
+            url, params = _moved(call, response), None
+        return response
+
+
+def _moved(call: Call, response: httpx.Response) -> httpx.URL:
+    """Where to send the call instead. Raises Refused for another host: a token goes nowhere but to GitHub."""
+    try:
+        new = response.request.url.join(response.headers.get("location", ""))
+    except httpx.InvalidURL:
+        new = httpx.URL()
+    old = response.request.url
+    if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
+        raise Refused(f"GitHub answers {call} with an address elsewhere", response.status_code)
+    return new
 
 
 def _trouble(call: Call, response: httpx.Response, asked: float | None, now: float) -> Unavailable:
@@ -124,6 +182,8 @@ def _trouble(call: Call, response: httpx.Response, asked: float | None, now: flo
 def _checked(call: Call, response: httpx.Response) -> httpx.Response:
     if response.status_code < 300 or response.status_code == 304:
         return response
+    if response.status_code in _MOVED:
+        raise Refused(f"GitHub sends {call} round in circles", response.status_code)
     if response.status_code in (404, 410):
         raise Gone(f"GitHub does not know {call}, or the App may not see it")
     raise Refused(f"GitHub refuses {call} with {response.status_code}: {_words(response)}", response.status_code)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
 
 from pydantic import AwareDatetime
 
 from bot.domain.model import Frozen
 from bot.errors import Gone, Refused, Theirs, Unavailable
 from bot.github.answers import Seen, read
-from bot.github.client import Api
+from bot.github.client import Api, Params
 from bot.github.names import to_path
 
 # What the endpoint itself serves. A configuration file is far smaller.
 FILE_LIMIT = 1_000_000
+# Items a page where the first few are mostly enough: a pull request in a list takes 20 KB.
+_GLANCE = 10
 
 
 class PullSeen(Frozen):
@@ -34,6 +37,18 @@ class PullSeen(Frozen):
     head_sha: str
     head_repository: str
     fork: bool
+    updated_at: float
+
+
+class PushSeen(Frozen):
+    """A move of a branch to `head_sha` at `updated_at` (seconds since the epoch), by a push or a merge. `before` is all
+    zeros for a new branch."""
+
+    branch: str
+    before: str
+    head_sha: str
+    forced: bool
+    actor: str
     updated_at: float
 
 
@@ -78,6 +93,15 @@ class _Pull(Seen):
     updated_at: AwareDatetime
 
 
+class _Activity(Seen):
+    ref: str
+    before: str
+    after: str
+    timestamp: AwareDatetime
+    activity_type: str
+    actor: _User | None = None
+
+
 class _Associated(Seen):
     number: int
     state: str
@@ -86,6 +110,10 @@ class _Associated(Seen):
 
 class _Commit(Seen):
     sha: str
+
+
+class _Ref(Seen):
+    object: _Commit
 
 
 class _Parents(Seen):
@@ -135,6 +163,14 @@ class Contents:
             return None
         return read(_Comparison, data).merge_base_commit.sha
 
+    def branch(self, name: str) -> str | None:
+        """The commit that a branch holds; None where there is no such branch."""
+        try:
+            ref = self._api.request("GET", to_path(self._repository, "git", "ref", f"heads/{name}"))
+        except Gone:
+            return None
+        return read(_Ref, ref).object.sha
+
     def parent(self, sha: str) -> str | None:
         """The first parent of a commit; None for a first commit. Raises Gone, or Refused(422), for an unknown one."""
         commit = read(
@@ -144,26 +180,21 @@ class Contents:
 
     def pull(self, number: int) -> PullSeen:
         """Raises Gone where there is no such pull request."""
-        pull = read(_Pull, self._api.request("GET", to_path(self._repository, "pulls", number)))
-        head_repository = pull.head.repo.full_name if pull.head.repo else ""
-        return PullSeen(
-            number=pull.number,
-            title=pull.title,
-            body=pull.body or "",
-            author=pull.user.login if pull.user else "",
-            state=pull.state,
-            draft=pull.draft,
-            merged=pull.merged,
-            base_ref=pull.base.ref,
-            base_sha=pull.base.sha,
-            head_ref=pull.head.ref,
-            head_sha=pull.head.sha,
-            head_repository=head_repository,
-            # Compared with the name GitHub gives, for ours may be in another case or from before a renaming. A head
-            # whose repository is gone was a fork: this one is still here.
-            fork=pull.base.repo is None or head_repository != pull.base.repo.full_name,
-            updated_at=pull.updated_at.timestamp(),
-        )
+        return _to_pull(read(_Pull, self._api.request("GET", to_path(self._repository, "pulls", number))))
+
+    def recent_pulls(self) -> Iterator[PullSeen]:
+        """The pull requests, open ones and others, that with the latest news first. In a list GitHub does not say
+        whether one was merged."""
+        path = to_path(self._repository, "pulls")
+        params: Params = {"state": "all", "sort": "updated", "direction": "desc"}
+        return (_to_pull(read(_Pull, item)) for item in self._api.pages(path, params, size=_GLANCE))
+
+    def recent_pushes(self, branch: str) -> Iterator[PushSeen]:
+        """The moves of a branch, the newest first; a branch's end is none."""
+        path = to_path(self._repository, "activity")
+        params: Params = {"ref": f"refs/heads/{branch}", "direction": "desc"}
+        moves = (read(_Activity, item) for item in self._api.pages(path, params, size=_GLANCE))
+        return (_to_push(move) for move in moves if move.activity_type != "branch_deletion")
 
     def pulls_for_commit(self, sha: str) -> tuple[int, ...]:
         """The numbers of the open pull requests that have this commit as their head.
@@ -185,6 +216,39 @@ class Contents:
         """Raises Gone where it does not exist or the App may not see it."""
         seen = read(_Whole, self._api.request("GET", to_path(self._repository)))
         return RepositorySeen(id=seen.id, default_branch=seen.default_branch, private=seen.private)
+
+
+def _to_pull(pull: _Pull) -> PullSeen:
+    head_repository = pull.head.repo.full_name if pull.head.repo else ""
+    return PullSeen(
+        number=pull.number,
+        title=pull.title,
+        body=pull.body or "",
+        author=pull.user.login if pull.user else "",
+        state=pull.state,
+        draft=pull.draft,
+        merged=pull.merged,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha,
+        head_ref=pull.head.ref,
+        head_sha=pull.head.sha,
+        head_repository=head_repository,
+        # Compared with the name GitHub gives, for ours may be in another case or from before a renaming. A head whose
+        # repository is gone was a fork: this one is still here.
+        fork=pull.base.repo is None or head_repository != pull.base.repo.full_name,
+        updated_at=pull.updated_at.timestamp(),
+    )
+
+
+def _to_push(move: _Activity) -> PushSeen:
+    return PushSeen(
+        branch=move.ref.removeprefix("refs/heads/"),
+        before=move.before,
+        head_sha=move.after,
+        forced=move.activity_type == "force_push",
+        actor=move.actor.login if move.actor else "",
+        updated_at=move.timestamp.timestamp(),
+    )
 
 
 def _text(path: str, file: _File) -> str | None:

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import httpx
+
 ENTRIES = 256
 ENTRY_BYTES = 256_000
 
@@ -21,6 +23,12 @@ class Answer:
     content: bytes
     etag: str | None = None
     next_url: str | None = None
+
+    @property
+    def next_query(self) -> httpx.QueryParams:
+        """The query of the page after it. Of the link only that is taken: a token goes nowhere but where we meant to
+        send it."""
+        return httpx.URL(self.next_url or "").params
 
 
 class Etags:

@@ -19,6 +19,7 @@ from bot.github.received import (
     CheckRerun,
     Ignored,
     InstallationChanged,
+    MergeGroupLeft,
     MergeGroupReceived,
     Ping,
     PullReceived,
@@ -33,6 +34,7 @@ __all__ = [
     "CheckRerun",
     "Ignored",
     "InstallationChanged",
+    "MergeGroupLeft",
     "MergeGroupReceived",
     "Ping",
     "PullReceived",
@@ -95,11 +97,18 @@ class _Push(_Part):
 
 class _Head(_Part):
     sha: _Sha
+    repo: _HasId | None = None
+
+
+class _PullBase(_Part):
+    ref: _Text = ""
+    sha: _Sha | None = None
 
 
 class _Pull(_Part):
     number: _Id
     head: _Head
+    base: _PullBase = _PullBase()
     draft: bool = False
     merged: bool | None = None
     state: Literal["open", "closed"]
@@ -172,6 +181,7 @@ class _Group(_Part):
 class _MergeGroup(_Part):
     repository: _Repository
     merge_group: _Group
+    reason: _Word | None = None
 
 
 class _InstalledOn(_Part):
@@ -291,6 +301,9 @@ def _pull_request(delivery: _Delivery) -> Received | Ignored:
         head_sha=pull.head.sha,
         before=payload.before if delivery.action == "synchronize" else None,
         base_changed=base_changed,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha or "",
+        fork=pull.head.repo is None or pull.head.repo.id != payload.repository.id,
         draft=pull.draft,
         closed=pull.state == "closed",
         merged=bool(pull.merged),
@@ -328,10 +341,10 @@ def _check_suite(delivery: _Delivery) -> Received | Ignored:
         return Ignored(reason=reason)
     origin = delivery.origin(payload.repository)
     pulls = _numbers(suite.pull_requests, payload.repository)
-    about = {**origin, "sha": suite.head_sha, "branch": suite.head_branch or "", "pulls": pulls}
+    about = {**origin, "branch": suite.head_branch or "", "pulls": pulls}
     if delivery.action == "rerequested":
-        return CheckRerun(**about, check_name=None, external_id="", failed_only=False)
-    return SuiteRequested(**about, before=_real(suite.before))
+        return CheckRerun(**about, sha=suite.head_sha, check_name=None, external_id="", failed_only=False)
+    return SuiteRequested(**about, before=_real(suite.before), after=suite.head_sha)
 
 
 def _not_ours(delivery: _Delivery, app: _HasId | None) -> str:
@@ -349,10 +362,19 @@ def _numbers(pulls: tuple[_PullOfCheck, ...], repository: _Repository) -> tuple[
 
 
 def _merge_group(delivery: _Delivery) -> Received | Ignored:
-    if delivery.action != "checks_requested":
+    if delivery.action not in ("checks_requested", "destroyed"):
         return Ignored(reason=f"{delivery.name} asks for no checks")
     payload = _MergeGroup.model_validate_json(delivery.body)
     group = payload.merge_group
+    if delivery.action == "destroyed":
+        if payload.reason == "merged":
+            return Ignored(reason="merge_group.destroyed: it was merged, and its commit goes on as the branch's")
+        return MergeGroupLeft(
+            **delivery.origin(payload.repository),
+            sha=group.head_sha,
+            head_ref=group.head_ref,
+            reason=payload.reason or "destroyed",
+        )
     return MergeGroupReceived(
         **delivery.origin(payload.repository),
         sha=group.head_sha,

@@ -26,14 +26,17 @@ class PushReceived(FromRepository):
 
 
 class PullReceived(FromRepository):
-    """A pull request has news. `before` is its previous head, known for `synchronize` only; `updated_at` is in seconds
-    since the epoch."""
+    """A pull request has news. `before` is its previous head, known for `synchronize` only; `base_sha` is the tip of
+    the base branch, empty where it is not told; `updated_at` is in seconds since the epoch."""
 
     action: str
     number: int
     head_sha: str
     before: str | None
     base_changed: bool
+    base_ref: str
+    base_sha: str
+    fork: bool
     draft: bool
     closed: bool
     merged: bool
@@ -57,11 +60,11 @@ class CheckRerun(FromRepository):
 
 
 class SuiteRequested(FromRepository):
-    """GitHub asks for checks of a commit that was pushed. `branch` is empty where GitHub does not know it."""
+    """GitHub asks for checks of a commit that was pushed: `after`. `branch` is empty where GitHub does not know it."""
 
-    sha: str
     branch: str
     before: str | None
+    after: str
     pulls: tuple[int, ...]
 
 
@@ -72,6 +75,14 @@ class MergeGroupReceived(FromRepository):
     head_ref: str
     base_sha: str
     base_ref: str
+
+
+class MergeGroupLeft(FromRepository):
+    """An entry left the merge queue without being merged; `reason` is GitHub's word for why."""
+
+    sha: str
+    head_ref: str
+    reason: str
 
 
 class InstallationChanged(Frozen):
@@ -88,7 +99,16 @@ class Ping(Frozen):
     """GitHub tries the webhook out."""
 
 
-Received = PushReceived | PullReceived | CheckRerun | SuiteRequested | MergeGroupReceived | InstallationChanged | Ping
+Received = (
+    PushReceived
+    | PullReceived
+    | CheckRerun
+    | SuiteRequested
+    | MergeGroupReceived
+    | MergeGroupLeft
+    | InstallationChanged
+    | Ping
+)
 
 
 class Ignored(Frozen):

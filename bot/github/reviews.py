@@ -106,7 +106,7 @@ class Reviews:
 
         GitHub may answer Refused(403) to an App that may not write the repository's contents.
         """
-        self._api.graphql(_RESOLVE, {"thread": thread_id}, repeatable=True)
+        self._api.graphql(_RESOLVE, {"thread": thread_id}, repeatable=True, writes=True)
 
 
 def to_json(comment: InlineComment) -> dict[str, Any]:

@@ -13,10 +13,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 import bot.wiring
 from bot.demo.github import StandInGitHub
 from bot.embedded import redis_server
+from bot.reconciliation import Pass
+from bot.redelivery import TRIES, Missed, Redeliveries
 from tests.cli.command import Assay, Ended
 from workers.registry import TOOLS
 
@@ -212,7 +215,10 @@ def redis_with(folder: Path, *options: str) -> Iterator[str]:
             ("--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"),
             "evicts keys when memory is short (allkeys-lru)",
         ),
-        (("--rename-command", "CONFIG", ""), "does not tell how it is configured\n→ see that it has `appendonly yes`"),
+        (
+            ("--appendonly", "yes", "--rename-command", "CONFIG", ""),
+            "(appendfsync: unknown)\n→ see that it has `appendonly yes`",
+        ),
     ],
     ids=["no AOF", "everysec", "evicting", "managed"],
 )
@@ -253,3 +259,22 @@ def test_tool_that_does_not_start(doctor: Doctor, monkeypatch: pytest.MonkeyPatc
     ended = doctor()
     assert ended.code == 0
     assert "! Tools       ruff does not start\n→ install it where Assay's workers run" in lines(ended, "Tools")
+
+
+def test_what_was_missed_is_told(doctor: Doctor) -> None:
+    now = time.time()
+    missed = {"a": Missed(id=1, at=now), "b": Missed(id=2, at=now, asked=TRIES)}
+    known = Redeliveries(since=now, missed=missed, read_at=now - 190)
+    last = Pass(began=now - 500, since=0, checks_since=0, seen=12, told=3, ended=now - 430)
+    with redis_with(Path.cwd(), "--appendonly", "yes") as url:
+        assert lines(doctor(ASSAY_REDIS_URL=url), "Missed") == ""
+        client = Redis.from_url(url)
+        client.set("assay:redelivery", known.model_dump_json())
+        client.set("assay:reconciliation", last.model_dump_json())
+        client.close()
+        told = lines(doctor(ASSAY_REDIS_URL=url), "Missed")
+    assert "failed deliveries: looked 3 min 1" in told
+    assert "1 asked for again" in told
+    assert "never came, however often asked for: 1" in told
+    assert "repositories: 12 compared 7 min 1" in told
+    assert "3 webhooks were missing" in told

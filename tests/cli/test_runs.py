@@ -90,6 +90,13 @@ def test_show_tells_the_timeline_and_the_findings(assay: Assay, finished: RunKey
     assert "\x1b" not in ended.out
 
 
+def test_show_tells_what_github_does_not_take(assay: Assay, store: Store, finished: RunKey) -> None:
+    stored = store.load(finished)
+    assert stored is not None
+    store.give_up_publishing(stored, "This installation has been suspended")
+    assert "GitHub does not show this: This installation has been suspended" in assay("show", finished).out
+
+
 def test_show_for_programs(assay: Assay, finished: RunKey) -> None:
     shown = json.loads(assay("show", finished, "--json").out)
     assert shown["run"]["key"] == {"repository": "octo/demo", "sha": SHA}

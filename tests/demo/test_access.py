@@ -143,3 +143,15 @@ def test_uninstalled_app_is_locked_out(github: StandInGitHub, client: Client) ->
     github.announce_installation("octo", "deleted")
     assert client.get(f"/repos/{REPO}").status_code == 401
     assert as_app(github).get(f"/repos/{REPO}/installation").status_code == 404
+
+
+def test_suspended_installation_is_locked_out_until_it_is_not(github: StandInGitHub, client: Client) -> None:
+    app, tokens = as_app(github), f"/app/installations/{github.installation('octo')}/access_tokens"
+    github.announce_installation("octo", "suspend")
+    refused = client.get(f"/repos/{REPO}")
+    assert (refused.status_code, refused.json()["message"]) == (403, "This installation has been suspended")
+    assert app.call("POST", tokens, {}).status_code == 403
+    assert app.ok("GET", "/app/installations")[0]["suspended_at"] is not None
+    github.announce_installation("octo", "unsuspend")
+    assert client.get(f"/repos/{REPO}").status_code == 200
+    assert app.ok("GET", "/app/installations")[0]["suspended_at"] is None

@@ -145,3 +145,54 @@ def test_answer_comes_late_as_ordered(github: StandInGitHub, client: Client) -> 
     began = time.monotonic()
     assert client.get(PATH).status_code == 200
     assert time.monotonic() - began >= 0.3
+
+
+def test_answer_never_comes_as_ordered(github: StandInGitHub, client: Client) -> None:
+    body = {"name": "assay", "head_sha": github.head(REPO, "main")}
+    github.fail("hang", path="/check-runs", seconds=0.2, after=True)
+    began = time.monotonic()
+    with pytest.raises(httpx.TransportError):
+        client.post(f"{PATH}/check-runs", body)
+    assert time.monotonic() - began >= 0.2
+    assert len(github.checks(REPO, body["head_sha"])) == 1
+
+
+def test_refusal_is_worded_as_ordered(github: StandInGitHub, client: Client) -> None:
+    github.fail(status=429, message="Slow down", headers=lambda: {"Retry-After": "7"})
+    refused = client.get(PATH)
+    assert (refused.status_code, refused.json(), refused.headers["Retry-After"]) == (429, {"message": "Slow down"}, "7")
+    github.fail(status=502, raw=b"<html>Bad gateway</html>")
+    page = client.get(PATH)
+    assert (page.status_code, page.text, page.headers["Content-Type"]) == (502, "<html>Bad gateway</html>", "text/html")
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 301), ("POST", 307)])
+def test_renamed_repository_says_where_it_is(github: StandInGitHub, client: Client, method: str, status: int) -> None:
+    sha = github.head(REPO, "main")
+    client.ok("POST", f"{PATH}/check-runs", {"name": "assay", "head_sha": sha})
+    github.rename_repository(REPO, "octo/renamed")
+    path = f"{PATH}/commits/{sha}/check-runs?filter=all" if method == "GET" else f"{PATH}/check-runs"
+    body = None if method == "GET" else {"name": "lint", "head_sha": sha}
+    moved = client.call(method, path, body)
+    assert moved.status_code == status
+    place = moved.headers["Location"].removeprefix(github.api_url)
+    assert place.startswith("/repositories/")
+    answer = client.ok(method, place, body)
+    assert answer["total_count"] == 1 if method == "GET" else answer["name"] == "lint"
+    assert github.checks("octo/renamed", sha)[0].name == "assay"
+    assert client.get("/repos/octo/renamed").json()["full_name"] == "octo/renamed"
+
+
+def test_renamed_repository_is_not_told_of_to_strangers(github: StandInGitHub) -> None:
+    github.add_repository("acme/other", FILES)
+    github.rename_repository(REPO, "octo/renamed")
+    assert with_token(github, "acme").get(PATH).status_code == 404
+
+
+def test_name_that_was_given_up_may_be_taken(github: StandInGitHub) -> None:
+    github.rename_repository(REPO, "octo/renamed")
+    github.rename_repository("octo/renamed", "octo/again")
+    assert with_token(github).get(PATH).status_code == 301
+    github.world.repositories["octo/again"].git.path.rename(github.world.root / "elsewhere")
+    github.add_repository(REPO, FILES)
+    assert with_token(github).get(PATH).json()["full_name"] == REPO

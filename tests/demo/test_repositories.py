@@ -99,6 +99,31 @@ def test_commit_branch_and_ref(github: StandInGitHub, client: Client) -> None:
     assert client.get(f"{BASE}/git/ref/heads/gone").status_code == 404
 
 
+def test_activity_tells_how_branches_moved(github: StandInGitHub, client: Client) -> None:
+    first = github.push(REPO, "topic", {"b.py": "b\n"})
+    second = github.push(REPO, "topic", {"b.py": "c\n"})
+    forced = github.push(REPO, "topic", {"b.py": "d\n"}, parent=first)
+    github.push(REPO, "main", {"docs/more.md": "more\n"})
+    github.delete_branch(REPO, "topic")
+    moves = client.ok("GET", f"{BASE}/activity?ref=refs/heads/topic")
+    assert [(move["activity_type"], move["before"], move["after"]) for move in moves] == [
+        ("branch_deletion", forced, "0" * 40),
+        ("force_push", second, forced),
+        ("push", first, second),
+        ("branch_creation", "0" * 40, first),
+    ]
+    assert len(client.ok("GET", f"{BASE}/activity")) == 5
+    page = client.get(f"{BASE}/activity?ref=topic&per_page=3")
+    rest = client.http.get(page.links["next"]["url"], headers=client.headers)
+    assert page.json() + rest.json() == moves
+    assert "next" not in rest.links
+
+
+def test_merge_is_an_activity_of_its_own(github: StandInGitHub, client: Client, pull: int) -> None:
+    github.close_pull(REPO, pull, merged=True)
+    assert client.ok("GET", f"{BASE}/activity?ref=main")[0]["activity_type"] == "pr_merge"
+
+
 def test_permission_of_a_collaborator(github: StandInGitHub, client: Client) -> None:
     github.world.user("stranger")
 

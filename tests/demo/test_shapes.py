@@ -67,6 +67,7 @@ def test_answers_have_the_shape_that_github_describes(github: StandInGitHub, cli
         "/contents/docs",
         "/compare/main...topic",
         "/branches/main",
+        "/activity",
         "/git/ref/heads/main",
         "/collaborators/alice/permission",
     ):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from bot.demo.github import StandInGitHub
-from tests.demo.client import FILES, REPO, Client, as_app
+from tests.demo.client import FILES, REPO, Client, Clock, as_app
 from tests.demo.receiver import Receiver
 
 ZEROS = "0" * 40
@@ -229,3 +229,16 @@ def test_delivery_to_nobody_is_logged(github: StandInGitHub) -> None:
     delivery = github.ping()
     assert delivery is not None
     assert (delivery.ok, delivery.status) == (False, "failed to connect to host")
+
+
+def test_deliveries_are_let_go_after_three_days() -> None:
+    clock = Clock()
+    with StandInGitHub(clock=clock, webhook_url="http://127.0.0.1:1/") as github:
+        delivery = github.ping()
+        assert delivery is not None
+        clock.now += 3 * 86400 - 60
+        assert [listed["guid"] for listed in as_app(github).ok("GET", "/app/hook/deliveries")] == [delivery.guid]
+        clock.now += 61
+        app = as_app(github)
+        assert app.ok("GET", "/app/hook/deliveries") == []
+        assert app.post(f"/app/hook/deliveries/{delivery.id}/attempts").status_code == 404

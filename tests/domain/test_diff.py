@@ -297,6 +297,27 @@ def test_never_raises(lines: list[str]) -> None:
         assert path == file.path
 
 
+bodies = st.lists(st.sampled_from(["+", "+", "-", "-", " ", " ", "", "\\ No newline", "@", "x"]), max_size=12)
+hunks = st.builds(
+    lambda old, new, body: [f"@@ -1,{old} +{3 if new else 0},{new} @@", *body],
+    st.integers(0, 5),
+    st.integers(0, 5),
+    bodies,
+)
+heads = st.sampled_from([["diff --git a/f b/f", "--- a/f", "+++ b/f"], ["diff --git a/g b/g"], ["diff --cc g"]])
+
+
+@given(st.lists(st.one_of(hunks, hunks, heads), max_size=8))
+def test_lines_are_counted_together_as_one_by_one(parts: list[list[str]]) -> None:
+    """Whole hunks are counted at once, and what is read at a time may end within one."""
+    lines = [line for part in parts for line in part]
+    whole = parse_diff(lines)
+    for size in (1, 2, 3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bot.domain.diff._BLOCK", size)
+            assert parse_diff(lines) == whole
+
+
 # -- where a line lies
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.domain.findings import Severity
-from bot.domain.plan import Plan, plan, skipped_by_paths, why_not
+from bot.domain.plan import Plan, keeps_every_commit, plan, skipped_by_paths, why_not
 from bot.domain.triggers import Manual, MergeGroup, Push, Trigger
 from config.repository import RepositoryConfig
 from tests.builders import agent_plan, pull
@@ -138,3 +138,29 @@ def test_plan_survives_json() -> None:
 )
 def test_skipped_by_paths(paths: tuple[str, ...], ignore: tuple[str, ...], changed: tuple[str, ...], why: str) -> None:
     assert skipped_by_paths(agent_plan(paths=paths, paths_ignore=ignore), changed) == why
+
+
+# -- whether a branch lets its older heads go
+
+
+@pytest.mark.parametrize(
+    ("triggers", "kept", "let_go"),
+    [
+        ({}, "main", "next"),
+        ({"every_commit": ["release/**"]}, "release/1.0", "main"),
+        ({"every_commit": "**"}, "anything", None),
+        ({"every_commit": []}, None, "main"),
+    ],
+)
+def test_branch_keeps_every_verdict_where_the_repository_says_so(
+    triggers: dict[str, Any], kept: str | None, let_go: str | None
+) -> None:
+    assert kept is None or keeps_every_commit(config(triggers=triggers), kept, "main")
+    assert let_go is None or not keeps_every_commit(config(triggers=triggers), let_go, "main")
+
+
+def test_agent_says_whether_an_earlier_result_may_do() -> None:
+    assert [agent.reuse for agent in planned({"lint": {"reuse": False}}).agents if agent.name in ("test", "lint")] == [
+        True,
+        False,
+    ]

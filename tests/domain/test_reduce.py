@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import (
@@ -17,7 +20,7 @@ from bot.domain.events import (
 from bot.domain.findings import Outcome, Severity
 from bot.domain.reduce import reduce
 from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Run
-from bot.domain.triggers import MergeGroup, Push
+from bot.domain.triggers import MergeGroup, Push, Trigger
 from bot.domain.verdict import Conclusion, verdict
 from config.problems import Problem
 from tests.builders import (
@@ -30,6 +33,7 @@ from tests.builders import (
     pull_changed,
     result,
     run_key,
+    trigger_ended,
 )
 
 KEY = run_key()
@@ -425,7 +429,109 @@ def test_result_of_a_cancelled_agent_still_counts() -> None:
     assert effects == (Publish(),)
 
 
+def test_pull_request_that_is_opened_again_with_the_same_plan_runs_nothing_again() -> None:
+    opened = (commit_received("test", "lint"), finished("test"), finished("lint", FAILED))
+    reopened = commit_received("test", "lint", trigger=pull(updated_at=300.0), at=300.0)
+    before, _ = play(*opened)
+    run, effects = play(*opened, pull_changed(), reopened)
+    assert effects == (Publish(),)
+    assert run.agents == before.agents
+
+
+# -- branches and merge groups that end
+
+
+def branch_received(*agents: str, name: str = "next", seen: float = 100.0, base: str = "p" * 40) -> CommitReceived:
+    """A push to a branch that was seen at that time to hold the commit."""
+    return commit_received(*agents, trigger=Push(branch=name, base_sha=base, updated_at=seen), at=seen)
+
+
+def test_branch_that_moved_on_stops_what_waits_and_what_runs_and_keeps_what_is_done() -> None:
+    history = (branch_received("test", "lint", "docs"), finished("test"), started("docs"))
+    run, effects = play(*history, trigger_ended("push:next", moved_to="d" * 40))
+    assert [agent.outcome for agent in run.agents] == [Outcome.CLEAN, Outcome.CANCELLED, Outcome.CANCELLED]
+    assert effects == (StopAgent("lint", 1), StopAgent("docs", 1), Publish())
+    assert (run.wanted, run.superseded_by) == (False, "d" * 40)
+
+
+def test_commit_that_another_branch_or_a_pull_request_waits_for_goes_on() -> None:
+    ended = trigger_ended("push:next", moved_to="d" * 40)
+    for other in (branch_received("lint", name="stable"), commit_received("lint", trigger=pull(base_sha="p" * 40))):
+        history = (branch_received("lint"), other)
+        before, _ = play(*history)
+        run, effects = play(*history, ended)
+        assert (run.agents, run.superseded_by, effects) == (before.agents, None, (Publish(),))
+
+
+def test_push_that_is_told_of_late_does_not_begin_and_does_not_stop_the_newer_one() -> None:
+    moved_on = trigger_ended("push:next", updated_at=200.0, moved_to="d" * 40)
+    run, _ = play(moved_on, branch_received("lint", seen=100.0))
+    assert (run.wanted, lint_of(run).outcome) == (False, Outcome.CANCELLED)
+    run, _ = play(branch_received("lint", seen=300.0), moved_on)
+    assert (run.wanted, lint_of(run).in_flight) == (True, True)
+
+
+def test_branch_that_is_set_back_to_a_commit_starts_what_was_cancelled() -> None:
+    history = (branch_received("test", "lint"), finished("test"), trigger_ended("push:next", moved_to="d" * 40))
+    run, effects = play(*history, branch_received("test", "lint", seen=300.0))
+    assert effects == (StartAgent("lint", "lint", 2, 600), Publish())
+    assert run.superseded_by is None
+
+
+def test_entry_that_left_the_merge_queue_is_let_go() -> None:
+    group = MergeGroup(head_ref="refs/heads/queue/1", base_sha="m" * 40, updated_at=100.0)
+    run, effects = play(commit_received("lint", trigger=group), trigger_ended(group.id))
+    assert (lint_of(run).outcome, run.superseded_by) == (Outcome.CANCELLED, None)
+    assert effects == (StopAgent("lint", 1), Publish())
+
+
+def test_newest_of_several_ends_names_the_newer_head() -> None:
+    history = (branch_received("lint"), commit_received("lint", trigger=pull(base_sha="p" * 40)))
+    ends = (trigger_ended("push:next", updated_at=201.0, moved_to="e" * 40), pull_changed(moved_to="d" * 40))
+    for order in (ends, ends[::-1]):
+        assert play(*history, *order)[0].superseded_by == "e" * 40
+
+
+# -- a new look
+
+
+def test_only_what_a_person_asks_for_is_looked_at_anew() -> None:
+    run, _ = play(commit_received("test", "lint"), finished("test"), finished("lint", FAILED), rerun("lint"))
+    assert {agent.plan.name: agent.fresh for agent in run.agents} == {"test": False, "lint": True}
+    history = (commit_received("lint"), pull_changed(), commit_received("lint", trigger=pull(updated_at=300.0)))
+    assert not lint_of(play(*history)[0]).fresh
+
+
 # -- values
+
+
+def test_log_and_run_of_the_first_version_are_understood() -> None:
+    told = (
+        '{"at": 200.0, "delivery": "d1", "actor": "mona", "kind": "PullChanged", "number": 1, "updated_at": 200.0, '
+        f'"reason": "the pull request moved on", "moved_to": "{"d" * 40}"}}'
+    )
+    event = EVENT.validate_json(told)
+    run, _ = play(commit_received("lint"), event)
+    assert run.superseded_by == "d" * 40
+    assert EVENT.validate_json(EVENT.dump_json(event)) == event
+    kept = json.loads(run.model_dump_json())
+    kept["closings"] = [json.loads(told)]
+    for agent in kept["agents"]:
+        del agent["fresh"], agent["plan"]["reuse"], agent["result"]["origin"]
+    for plan in (kept["plan"], *(request["plan"] for request in kept["requests"].values())):
+        for agent in plan["agents"]:
+            del agent["reuse"]
+    assert Run.model_validate_json(json.dumps(kept)) == run
+
+
+def test_push_of_the_first_version_is_understood() -> None:
+    told = {"kind": "push", "branch": "main", "base_sha": None}
+    assert TypeAdapter[Trigger](Trigger).validate_python(told) == Push(branch="main")
+
+
+def test_malformed_event_of_the_first_version_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        EVENT.validate_json('{"at": 1.0, "kind": "PullChanged", "updated_at": "soon", "reason": ""}')
 
 
 def test_run_and_events_survive_json() -> None:

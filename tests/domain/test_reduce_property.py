@@ -23,8 +23,8 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
-    PullChanged,
     RerunRequested,
+    TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
@@ -33,7 +33,7 @@ from bot.domain.run import Phase, Run
 from bot.domain.triggers import MergeGroup, Push
 from bot.domain.verdict import findings, verdict
 from config.problems import Problem
-from tests.builders import agent_plan, commit_received, finding, pull, pull_changed, result, run_key
+from tests.builders import agent_plan, commit_received, finding, pull, pull_changed, result, run_key, trigger_ended
 
 KEY = run_key()
 NAMES = ("a", "b", "c")
@@ -83,6 +83,21 @@ def pull_news(draw: st.DrawFn, number: int, clock: Callable[[], float]) -> list[
     return news
 
 
+@st.composite
+def branch_news(draw: st.DrawFn, name: str, clock: Callable[[], float]) -> list[Event]:
+    """A branch's life, each time it was looked at: it held the commit, or had moved on from it. Whoever looks notes the
+    time before, and may be overtaken before he tells."""
+    news: list[Event] = []
+    for kind in draw(st.lists(st.sampled_from(["holds", "holds", "moved"]), min_size=1, max_size=4)):
+        seen = clock()
+        if kind == "holds":
+            trigger = Push(branch=name, base_sha=draw(bases), updated_at=seen)
+            news.append(commit_received(trigger=trigger, plan=draw(plans()), at=seen))
+        else:
+            news.append(trigger_ended(f"push:{name}", updated_at=seen, moved_to=draw(bases), at=seen))
+    return news
+
+
 results = st.sampled_from(
     [
         *(result(outcome) for outcome in (Outcome.CLEAN, Outcome.NOT_RUN, Outcome.ERROR)),
@@ -107,9 +122,15 @@ def worlds(draw: st.DrawFn) -> World:
         news += draw(pull_news(number, clock))
     if draw(st.booleans()):
         news.append(commit_received(trigger=Push(branch="main", base_sha=draw(bases)), plan=draw(plans()), at=clock()))
+    for name in draw(st.lists(st.sampled_from(["next", "stable"]), max_size=2, unique=True)):
+        news += draw(branch_news(name, clock))
     if draw(st.booleans()):
-        group = MergeGroup(head_ref="queue/1", base_sha=draw(bases))
-        news.append(commit_received(trigger=group, plan=draw(plans()), at=clock()))
+        at = clock()
+        group = MergeGroup(head_ref="queue/1", base_sha=draw(bases), updated_at=at)
+        news.append(commit_received(trigger=group, plan=draw(plans()), at=at))
+        if draw(st.booleans()):
+            at = clock()
+            news.append(trigger_ended(group.id, updated_at=at, at=at))
     for delivery in draw(st.lists(st.sampled_from(["d1", "d2"]), unique=True)):
         agents, failed_only = draw(st.sampled_from([(), ("a",)])), draw(st.booleans())
         news.append(RerunRequested(at=clock(), delivery=delivery, agents=agents, failed_only=failed_only))
@@ -242,13 +263,13 @@ def _result(plan: AgentPlan, given_result: AgentResult | None, world: World) -> 
 
 
 def assert_wanted_agrees(run: Run | None, world: World) -> None:
-    """An oracle of its own for who still waits: the last word of each pull request, and everything else for ever."""
+    """An oracle of its own for who still waits: the last word of each trigger."""
     last = {}
     for event in world.news:
         if isinstance(event, CommitReceived):
             last[event.trigger.id] = True
-        elif isinstance(event, PullChanged) and f"pull:{event.number}" in last:
-            last[f"pull:{event.number}"] = False
+        elif isinstance(event, TriggerEnded) and event.trigger in last:
+            last[event.trigger] = False
     assert (run is not None and run.wanted) == any(last.values())
 
 

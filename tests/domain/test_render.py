@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from bot.domain.findings import AgentResult, Cost, NotCovered, Outcome, Severity
+from bot.domain.findings import AgentResult, Cost, NotCovered, Origin, Outcome, Severity
 from bot.domain.plan import Plan
 from bot.domain.render import ANNOTATION_LIMIT, annotation, checks
 from bot.domain.run import AgentState, Phase, Run
@@ -205,3 +205,23 @@ def test_texts_are_bounded_whatever_is_said() -> None:
         assert len(view.title) <= 255
         assert max(len(view.summary), len(view.text)) <= TEXT_LIMIT
         assert all(len(note.message.encode()) < 64_000 for note in view.annotations)
+
+
+def test_what_was_cancelled_for_a_newer_head_leads_to_its_checks_and_what_was_done_does_not() -> None:
+    cancelled = make_agent("lint", AgentResult(outcome=Outcome.CANCELLED, reason="it moved on"))
+    run = make_run(make_agent("test", clean()), cancelled, superseded_by="d" * 40)
+    test, lint, joined = checks(run, "https://github.example/")
+    link = f"Superseded by [`ddddddd`](https://github.example/{run.key.repository}/commit/{'d' * 40}/checks)."
+    assert link in lint.summary
+    assert link in joined.summary
+    assert "Superseded" not in test.summary
+    assert "Superseded by `ddddddd`." in checks(run)[1].summary
+    done = make_run(make_agent("test", clean()), superseded_by="d" * 40)
+    assert "Superseded" not in by_name(done)["assay"].summary
+
+
+def test_what_was_taken_over_says_from_where() -> None:
+    taken = clean(origin=Origin(sha="d" * 40, at=1_700_000_000.0))
+    assert title_of(make_agent("lint", taken)) == (
+        "Clean: 2 files, ruff 0.17.5; taken over from ddddddd, 2023-11-14 22:13 UTC"
+    )

@@ -7,8 +7,8 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
-    PullChanged,
     RerunRequested,
+    TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import Plan
@@ -39,7 +39,7 @@ def test_every_kind_of_event_is_a_line() -> None:
         AgentFinished(at=AT + 75, agent="lint", attempt=1, result=AgentResult(outcome=Outcome.ERROR, reason="crashed")),
         RerunRequested(at=AT + 80, agents=("lint",), failed_only=True, actor="octocat"),
         DeadlinePassed(at=AT + 90),
-        PullChanged(at=AT + 4000, number=12, updated_at=AT, reason="closed", moved_to="c" * 40),
+        TriggerEnded(at=AT + 4000, trigger="pull:12", updated_at=AT, reason="closed", moved_to="c" * 40),
     )
     _, _, *lines = text.splitlines()
     assert lines[:7] == [
@@ -49,7 +49,7 @@ def test_every_kind_of_event_is_a_line() -> None:
         "2023-11-14 22:14:35   +1 min 15 s  AgentFinished   lint ended attempt 1: error: crashed",
         "2023-11-14 22:14:40   +1 min 20 s  RerunRequested  lint to run again where it did not pass [by octocat]",
         "2023-11-14 22:14:50   +1 min 30 s  DeadlinePassed  a deadline passed: what had not answered was given up",
-        "2023-11-14 23:20:00    +1 h 6 min  PullChanged     pull request 12: closed; its head is now ccccccc",
+        "2023-11-14 23:20:00    +1 h 6 min  TriggerEnded    pull request 12: closed; its head is now ccccccc",
     ]
     assert text.startswith(f"octo/shop@{SHA} (attempt 2)\n")
 

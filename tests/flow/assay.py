@@ -17,21 +17,23 @@ from pathlib import Path
 import pytest
 import uvicorn
 from redis import Redis
-from rq import SimpleWorker
-from rq.serializers import JSONSerializer
 
 import bot.wiring
 import workers.wiring
+from bot.dead import DeadLetters
 from bot.deliveries import Admissions, Deliveries
 from bot.demo.github import QuickServer, StandInGitHub
 from bot.demo.github_state import CheckRun
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
 from bot.github.client import App
-from bot.queues import QUEUES, AllowedJob, Queues
+from bot.github.connection import Around, just_send
+from bot.github.pacing import Budget
+from bot.queues import QUEUES, Queues
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.web import create_app
+from bot.worker import ControlWorker, make_worker
 from config.settings import Settings
 
 REPOSITORY = "octo/demo"
@@ -47,16 +49,6 @@ agents:
 """
 CLEAN = "def double(number):\n    return number * 2\n"
 DIRTY = "import os\n\n\ndef double(number):\n    return number * 2\n"
-
-
-class _Worker(SimpleWorker):
-    """Hears no commands: the thread that listens for them takes a fifth of a second to end."""
-
-    def subscribe(self) -> None:
-        pass
-
-    def unsubscribe(self) -> None:
-        pass
 
 
 class _Web(QuickServer):
@@ -94,18 +86,17 @@ class Assay:
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
         names = queues or QUEUES
-        while waiting := [name for name in names if Queues(self.redis).queue(name).count]:
+        while waiting := [name for name in names if Queues(self.redis).waiting(name)]:
             for name in waiting:
                 self.work(name)
 
     def work(self, name: str, jobs: int | None = None) -> None:
         """Run the jobs that wait in one queue, at most so many."""
-        queue = Queues(self.redis).queue(name)
-        worker = _Worker([queue], connection=self.redis, job_class=AllowedJob, serializer=JSONSerializer)
+        worker = make_worker(self.redis, name, Queues(self.redis), kind=ControlWorker)
         worker.work(burst=True, max_jobs=jobs, logging_level="WARNING")
 
     def sweep(self) -> None:
-        Sweep(self.store, self.clock.time).once()
+        Sweep(self.store, DeadLetters(self.store, Deliveries(self.redis), self.clock.time), self.clock.time).once()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and send what is due by then."""
@@ -148,6 +139,9 @@ def _settings(github: StandInGitHub, redis_url: str, folder: Path) -> dict[str, 
         "ASSAY_GITHUB_URL": github.url,
         "ASSAY_REDIS_URL": redis_url,
         "ASSAY_DATA_DIR": str(folder),
+        # Tests write in a second what takes people minutes.
+        "ASSAY_GITHUB_WRITES_PER_MINUTE": "0",
+        "ASSAY_GITHUB_WRITES_PER_HOUR": "0",
     }
 
 
@@ -161,15 +155,19 @@ def running(
         patch.setenv(name, value)
     if "OPENAI_API_KEY" not in extra:
         patch.delenv("OPENAI_API_KEY", raising=False)
-    caches = (bot.wiring.settings, bot.wiring.control, workers.wiring.bench)
+    ours = (workers.wiring.store, workers.wiring.observer, workers.wiring.bench)
+    caches = (bot.wiring.settings, bot.wiring.control, *ours)
     for cached in caches:
         cached.cache_clear()
     clock, apps = Clock(), list[App]()
 
-    def make_app(chosen: Settings) -> App:
+    def make_app(chosen: Settings, around: Around = just_send, budget: Budget | None = None) -> App:
         app = chosen.require_app()
-        key = app.private_key.get_secret_value()
-        made = App(int(app.app_id), key, api_url=chosen.github_api_url, clock=clock.time, sleep=clock.pauses.append)
+        key, pauses = app.private_key.get_secret_value(), clock.pauses
+        url = chosen.github_api_url
+        made = App(
+            int(app.app_id), key, api_url=url, clock=clock.time, sleep=pauses.append, around=around, budget=budget
+        )
         apps.append(made)
         return made
 

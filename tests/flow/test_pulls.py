@@ -97,6 +97,25 @@ def test_head_that_moved_on_cancels_what_is_unfinished_with_a_word_of_the_newer_
     assay.settle()
     assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.CANCELLED, Conclusion.SUCCESS)
     assert second[:7] in str(assay.check(first).output["title"])
+    for check in github.checks(REPOSITORY, first):
+        assert (check.conclusion, f"commit/{second}/checks" in (check.summary or "")) == ("cancelled", True)
+    assert second[:7] in assay.comment(number)
+
+
+def test_news_that_github_itself_does_not_show_yet_are_waited_for(assay: Assay, github: StandInGitHub) -> None:
+    number, first = opened(github)
+    assay.settle()
+    told = next(made.payload for made in github.deliveries if made.event == "pull_request")
+    second = github.commit(REPOSITORY, "replica", {"demo.py": CLEAN + "\n\nX = 1\n"}, parent=first)
+    later = {"head": {**told["pull_request"]["head"], "sha": second}, "updated_at": "2100-01-01T00:00:00Z"}
+    github.deliver("pull_request", {**told, "pull_request": {**told["pull_request"], **later}})
+    assay.settle()
+    assert "waiting" in assay.outcomes()
+    github.lose_deliveries(3)
+    github.push(REPOSITORY, "feature", {}, sha=second)
+    assay.wait(1)
+    assay.settle()
+    assert assay.verdict(second) is Conclusion.SUCCESS
     assert second[:7] in assay.comment(number)
 
 
@@ -177,6 +196,139 @@ def test_reopening_looks_again(assay: Assay, github: StandInGitHub) -> None:
     assay.settle()
     assert assay.verdict(sha) is Conclusion.FAILURE
     assert sha[:7] in assay.comment(number)
+
+
+def test_reopening_what_was_looked_at_starts_nothing(assay: Assay, github: StandInGitHub) -> None:
+    number, sha = opened(github)
+    assay.settle()
+    seen = assay.run(sha).agents
+    github.close_pull(REPOSITORY, number)
+    assay.settle()
+    github.reopen(REPOSITORY, number)
+    assay.settle()
+    assert assay.run(sha).agents == seen
+    assert assay.run(sha).wanted
+
+
+# -- quick pushes
+
+PATIENT = QUICK + "triggers: {debounce: 60s}\n"
+
+
+def test_quick_pushes_start_one_run_for_the_last_head(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: PATIENT})
+    number, first = opened(github)
+    assay.settle("intake", "publish")
+    assert assay.run(first).agents[0].in_flight, "the first starts at once"
+    second = github.push(REPOSITORY, "feature", {"demo.py": DIRTY + "\n"})
+    third = github.push(REPOSITORY, "feature", {"demo.py": CLEAN + "\n\nX = 1\n"})
+    assay.settle("intake", "publish")
+    assert not assay.has_run(second)
+    assert not assay.has_run(third)
+    assert assay.run(first).wanted, "until the next one starts"
+    assay.wait(60)
+    assay.settle()
+    assert not assay.has_run(second)
+    assert (assay.verdict(first), assay.verdict(third)) == (Conclusion.CANCELLED, Conclusion.SUCCESS)
+    assert assay.run(first).superseded_by == third
+    assert third[:7] in assay.comment(number)
+
+
+def test_push_that_follows_after_a_while_starts_at_once(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: PATIENT})
+    opened(github)
+    assay.settle()
+    assay.wait(61)
+    second = github.push(REPOSITORY, "feature", {"demo.py": CLEAN + "\n\nX = 1\n"})
+    assay.settle()
+    assert assay.verdict(second) is Conclusion.SUCCESS
+
+
+def test_whoever_presses_rerun_never_waits(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: PATIENT})
+    _, sha = opened(github)
+    assay.settle()
+    github.click_rerun(assay.check(sha).id)
+    assay.settle()
+    assert assay.run(sha).attempt == 2
+    # The same where the run has been forgotten.
+    assay.redis.delete(f"assay:run:{REPOSITORY}@{sha}")
+    github.click_rerun(assay.check(sha).id)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.FAILURE
+
+
+def test_quick_pushes_to_a_branch_wait_and_to_the_default_branch_do_not(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: PATIENT.replace("{debounce", '{push: ["**"], debounce')})
+    first = github.push(REPOSITORY, "feature", {"other.py": DIRTY})
+    second = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    third = github.push(REPOSITORY, "feature", {"demo.py": CLEAN})
+    main = [github.push(REPOSITORY, "main", {"notes.txt": text}) for text in "ab"]
+    assay.settle()
+    assert [assay.has_run(sha) for sha in (first, second, third, *main)] == [False, False, True, True, True]
+    assay.settle()
+    fourth = github.push(REPOSITORY, "feature", {"notes.txt": "x"})
+    assay.settle()
+    assert not assay.has_run(fourth)
+    assay.wait(60)
+    assay.settle()
+    assert assay.run(fourth).base_sha == third
+
+
+# -- what was said before
+
+
+def test_merge_queue_takes_over_what_was_said_of_the_same_files(assay: Assay, github: StandInGitHub) -> None:
+    number, head = opened(github, CLEAN + "\n\nX = 1\n")
+    assay.settle()
+    group = github.merge_group(REPOSITORY, number)
+    assay.settle()
+    assert group != head
+    assert assay.verdict(group) is Conclusion.SUCCESS
+    assert f"taken over from {head[:7]}" in str(assay.check(group, "assay / lint").output["title"])
+    github.click_rerun(assay.check(group, "assay / lint").id)
+    assay.settle()
+    assert "taken over" not in str(assay.check(group, "assay / lint").output["title"])
+
+
+def test_stranger_s_result_does_not_serve_the_repository_s_own_commits(assay: Assay, github: StandInGitHub) -> None:
+    fork = github.fork(REPOSITORY, "mallory")
+    stranger = github.commit(fork, "feature", {"demo.py": DIRTY})
+    github.open_pull(REPOSITORY, "feature", head_repo=fork)
+    assay.settle()
+    _, sha = opened(github)
+    assay.settle()
+    assert stranger != sha
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    assert "taken over" not in str(assay.check(sha, "assay / lint").output["title"])
+
+
+# -- what it takes
+
+
+def asked_by_intake(assay: Assay, github: StandInGitHub) -> list[str]:
+    """What the deliveries that wait have GitHub asked about the repository."""
+    before, about = len(github.requests), f"/repos/{REPOSITORY}/"
+    assay.settle("intake")
+    return sorted(request.path.removeprefix(about) for request in github.requests[before:] if about in request.path)
+
+
+def test_requests_before_agents_start_are_few(assay: Assay, github: StandInGitHub) -> None:
+    number, sha = opened(github)
+    base = github.head(REPOSITORY, "main")
+    config = f"contents/{CONFIG}"
+    assert asked_by_intake(assay, github) == [
+        f"compare/{base}...{sha}",
+        config,
+        f"pulls/{number}",
+    ]
+    assay.settle()
+    # By the push and by the suite, of a branch that nobody asked for.
+    github.push(REPOSITORY, "other", {"notes.txt": "x"})
+    assert asked_by_intake(assay, github) == [config, config]
+    assay.settle()
+    github.push(REPOSITORY, "main", {"notes.txt": "x"})
+    assert asked_by_intake(assay, github) == [config]
 
 
 def test_new_base_is_a_new_comparison(assay: Assay, github: StandInGitHub) -> None:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from bot.demo.github import StandInGitHub
+from bot.domain.events import AgentStarted
 from bot.domain.verdict import Conclusion
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 
 EVERYWHERE = QUICK + 'triggers: {push: ["**"]}\n'
+MORE = CLEAN + "\n\nX = 1\n"
+
+
+def redelivered(assay: Assay, github: StandInGitHub, *numbers: int) -> None:
+    """Deliver these pushes, counted from the first, as though it were for the first time and in this order."""
+    pushes = [delivery for delivery in github.deliveries if delivery.event == "push"]
+    for number in numbers:
+        github.deliver("push", pushes[number].payload)
+    assay.settle()
 
 
 def test_push_to_the_default_branch_gets_checks_and_a_verdict(assay: Assay, github: StandInGitHub) -> None:
@@ -88,6 +98,157 @@ def test_lost_push_is_made_up_for_by_the_check_suite(assay: Assay, github: Stand
     sha = github.push(REPOSITORY, "main", {"demo.py": DIRTY})
     assay.settle()
     assert assay.verdict(sha) is Conclusion.FAILURE
+
+
+# -- branches of which only the newest head is of interest
+
+
+def test_branch_that_moves_on_cancels_what_is_unfinished_with_a_link_to_the_newer_head(
+    assay: Assay, github: StandInGitHub
+) -> None:
+    base = github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"other.py": DIRTY})
+    assay.settle("intake", "publish")
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle("intake", "publish")
+    assert [made.conclusion for made in github.checks(REPOSITORY, first)] == ["cancelled", "cancelled"]
+    for check in github.checks(REPOSITORY, first):
+        assert f"[`{second[:7]}`]({github.url}/{REPOSITORY}/commit/{second}/checks)" in (check.summary or "")
+    assay.settle()
+    # What the first brought is the second's to answer for: nobody else has looked at it.
+    assert (assay.run(second).base_sha, assay.verdict(second)) == (base, Conclusion.FAILURE)
+    assert not any(isinstance(event, AgentStarted) for event in assay.store.log(assay.run(first).key))
+
+
+def test_head_that_was_looked_at_is_what_the_next_one_is_compared_with(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"other.py": DIRTY})
+    assay.settle()
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle()
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.FAILURE, Conclusion.SUCCESS)
+    assert assay.run(second).base_sha == first
+
+
+def test_commit_that_a_pull_request_waits_for_is_let_go_by_both(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    github.open_pull(REPOSITORY, "feature")
+    assay.settle("intake", "publish")
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle()
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.CANCELLED, Conclusion.SUCCESS)
+    assert assay.run(first).superseded_by == second
+
+
+def test_commit_that_another_branch_holds_goes_on(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    github.push(REPOSITORY, "main", {}, sha=first)
+    assay.settle("intake", "publish")
+    github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle()
+    assert assay.verdict(first) is Conclusion.FAILURE
+
+
+def test_every_commit_of_the_default_branch_keeps_its_verdict(assay: Assay, github: StandInGitHub) -> None:
+    first = github.push(REPOSITORY, "main", {"demo.py": DIRTY})
+    assay.settle("intake", "publish")
+    second = github.push(REPOSITORY, "main", {"demo.py": MORE})
+    assay.settle()
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.FAILURE, Conclusion.SUCCESS)
+
+
+def test_default_branch_moves_on_where_the_repository_says_so(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: QUICK + "triggers: {every_commit: []}\n"})
+    assay.settle()
+    first = github.push(REPOSITORY, "main", {"demo.py": DIRTY})
+    assay.settle("intake", "publish")
+    second = github.push(REPOSITORY, "main", {"demo.py": MORE})
+    assay.settle()
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.CANCELLED, Conclusion.SUCCESS)
+
+
+def test_older_push_that_is_told_of_late_does_not_stop_the_newer_one(assay: Assay, github: StandInGitHub) -> None:
+    base = github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    github.lose_deliveries(4)
+    first = github.push(REPOSITORY, "feature", {"other.py": DIRTY})
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    redelivered(assay, github, 2)
+    assert assay.run(second).base_sha == first
+    redelivered(assay, github, 1)
+    assert not assay.has_run(first)
+    assert any(f"moved on to {second[:7]}" in outcome for outcome in assay.outcomes())
+    # Nobody has looked at the first one, and now nobody will but as a part of the second.
+    assert (assay.run(second).base_sha, assay.verdict(second)) == (base, Conclusion.FAILURE)
+
+
+def test_push_told_of_twice_and_late_changes_nothing(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    assay.settle()
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle("intake", "publish")
+    redelivered(assay, github, 1, 2, 1)
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.FAILURE, Conclusion.SUCCESS)
+    assert (assay.run(second).attempt, assay.run(second).base_sha) == (1, first)
+
+
+def test_branch_that_is_set_back_takes_up_what_was_cancelled(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    first = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    assay.settle("intake", "publish")
+    second = github.push(REPOSITORY, "feature", {"demo.py": MORE})
+    assay.settle("intake", "publish")
+    github.push(REPOSITORY, "feature", {}, sha=first)
+    assay.settle()
+    assert (assay.verdict(first), assay.verdict(second)) == (Conclusion.FAILURE, Conclusion.CANCELLED)
+
+
+def test_push_that_github_itself_does_not_show_yet_is_waited_for(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: EVERYWHERE})
+    before = github.push(REPOSITORY, "feature", {"demo.py": DIRTY})
+    assay.settle()
+    payload = next(made.payload for made in github.deliveries[::-1] if made.event == "push")
+    after = github.commit(REPOSITORY, "replica", {"demo.py": MORE}, parent=before)
+    github.deliver("push", {**payload, "before": before, "after": after})
+    assay.settle()
+    assert assay.outcomes()[0] == "waiting"
+    github.world.repositories[REPOSITORY].git.set_ref("refs/heads/feature", after)
+    assay.wait(1)
+    assay.settle()
+    assert assay.verdict(after) is Conclusion.SUCCESS
+
+
+# -- the merge queue
+
+
+def test_entry_that_leaves_the_merge_queue_is_cancelled(assay: Assay, github: StandInGitHub) -> None:
+    github.commit(REPOSITORY, "feature", {"demo.py": DIRTY})
+    sha = github.merge_group(REPOSITORY, github.open_pull(REPOSITORY, "feature"))
+    assay.settle("intake", "publish")
+    github.leave_queue(REPOSITORY, sha)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.CANCELLED
+    reason = assay.run(sha).agents[0].result
+    assert reason is not None
+    assert reason.reason == "it left the merge queue (dequeued)"
+
+
+def test_entry_that_has_left_before_it_is_told_of_starts_nothing(assay: Assay, github: StandInGitHub) -> None:
+    github.commit(REPOSITORY, "feature", {"demo.py": DIRTY})
+    number = github.open_pull(REPOSITORY, "feature")
+    github.lose_deliveries(3)
+    sha = github.merge_group(REPOSITORY, number)
+    asked = next(made.payload for made in github.deliveries if made.event == "merge_group")
+    github.leave_queue(REPOSITORY, sha)
+    github.deliver("merge_group", asked)
+    assay.settle()
+    assert "waiting" in assay.outcomes(), "GitHub's answer may lag behind"
+    assay.wait(11)
+    assay.settle()
+    assert any("has left the merge queue" in outcome for outcome in assay.outcomes())
+    assert not assay.has_run(sha)
 
 
 def test_merge_group_is_compared_with_its_base(assay: Assay, github: StandInGitHub) -> None:

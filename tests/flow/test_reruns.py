@@ -11,7 +11,7 @@ import pytest
 
 from bot.demo.github import StandInGitHub
 from bot.demo.github_state import CheckRun
-from bot.domain.events import AgentStarted, PullChanged
+from bot.domain.events import AgentStarted, TriggerEnded
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
@@ -224,14 +224,14 @@ def test_running_agent_stops_when_nobody_waits_for_it(assay: Assay, github: Stan
     number = github.open_pull(REPOSITORY, "feature")
     assay.settle("intake", "publish")
     key, begun = _key(sha), time.monotonic()
-    closed = PullChanged(
-        at=time.time(), number=number, updated_at=time.time() + 60, reason="the pull request was closed"
+    closed = TriggerEnded(
+        at=time.time(), trigger=f"pull:{number}", updated_at=time.time() + 60, reason="the pull request was closed"
     )
     with_a_closing = threading.Timer(0.5, assay.store.update, [key, closed])
     with_a_closing.start()
     assay.settle()
     assert time.monotonic() - begun < 5
     assert assay.verdict(sha) is Conclusion.CANCELLED
-    assert isinstance(assay.store.log(key)[-1], PullChanged), "that it stopped is no news"
+    assert isinstance(assay.store.log(key)[-1], TriggerEnded), "that it stopped is no news"
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from bot.check_plan import STEP_INTERVAL
 from bot.demo.github import StandInGitHub
 from bot.domain.events import AgentStarted
 from bot.domain.run import RunKey
@@ -17,9 +18,11 @@ def writes(github: StandInGitHub) -> list[str]:
 
 
 def test_pull_request_takes_three_writes_a_check_a_comment_and_a_review(assay: Assay, github: StandInGitHub) -> None:
+    """Where agents take their time."""
     sha = github.commit(REPOSITORY, "feature", {"demo.py": DIRTY})
     github.open_pull(REPOSITORY, "feature")
     assay.settle("intake", "publish")
+    assay.wait(STEP_INTERVAL)
     begun = AgentStarted(at=time.time(), agent="lint", attempt=1)
     assay.store.update(RunKey(repository=REPOSITORY, sha=sha), begun)
     assay.settle("publish")
@@ -29,7 +32,7 @@ def test_pull_request_takes_three_writes_a_check_a_comment_and_a_review(assay: A
     assert len(writes(github)) == 3 * checks + 2, writes(github)
 
 
-def test_agents_faster_than_publishing_save_a_write_a_check(assay: Assay, github: StandInGitHub) -> None:
+def test_agents_that_end_within_a_second_save_a_write_a_check(assay: Assay, github: StandInGitHub) -> None:
     sha = github.commit(REPOSITORY, "feature", {"demo.py": DIRTY})
     github.open_pull(REPOSITORY, "feature")
     assay.settle()

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -12,10 +13,20 @@ import pytest
 
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
 from bot.github.client import MAX_PAGES, App
+from bot.github.pacing import Paced
 from tests.github.hub import APP_ID, REPOSITORY, Hub, answer, pem
 
 PATH = f"/repos/{REPOSITORY}"
+TOKENS = "/app/installations/7/access_tokens"
 CHECKS = {"checks": "write"}
+
+
+def token(name: str = "x") -> httpx.Response:
+    return answer({"token": f"ghs_{name}", "expires_at": "2100-01-01T00:00:00Z"}, 201)
+
+
+def moved(status: int, place: str, host: str = "https://api.github.com") -> httpx.Response:
+    return answer({"message": "Moved"}, status, location=f"{host}{place}")
 
 
 @pytest.fixture
@@ -75,12 +86,45 @@ def test_a_revoked_token_is_replaced_once(hub: Hub) -> None:
     assert len(hub.issued) == 2
 
 
-def test_a_second_401_is_a_refusal(hub: Hub) -> None:
+def test_a_new_token_that_is_not_taken_either_may_be_taken_later(hub: Hub) -> None:
     hub.plan("GET", PATH, answer({"message": "Bad credentials"}, 401))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Unavailable, match="just issued"):
         hub.api().request("GET", PATH)
-    assert caught.value.status == 401
     assert len(hub.sent("GET", PATH)) == 2
+
+
+def test_a_suspended_installation_is_a_refusal_that_says_so(hub: Hub) -> None:
+    hub.plan("POST", TOKENS, answer({"message": "This installation has been suspended"}, 403))
+    with pytest.raises(Refused, match="has been suspended"):
+        hub.api().request("GET", PATH)
+    assert len(hub.requests) == 1
+
+
+def test_the_token_of_a_renamed_repository_names_it_by_its_new_name(hub: Hub) -> None:
+    unknown = answer({"message": "There is at least one repository that does not exist"}, 422)
+    hub.plan("POST", TOKENS, unknown, token("broad"), token("narrow"))
+    hub.plan("GET", PATH, moved(301, "/repositories/9"))
+    hub.plan("GET", "/repositories/9", answer({"full_name": "octo/fork"}))
+    assert hub.app().token(7, REPOSITORY, CHECKS) == "ghs_narrow"
+    assert [body.get("repositories") for body in hub.bodies("POST", TOKENS)] == [["spoon"], None, ["fork"]]
+    assert hub.bodies("POST", TOKENS)[1]["permissions"] == {"metadata": "read"}
+
+
+def test_a_renaming_is_found_whichever_locks_it_takes(hub: Hub) -> None:
+    """To find the new name takes another token while the first is asked for: of many, some share a lock by chance."""
+    app, refusal = hub.app(), answer({"message": "Validation Failed"}, 422)
+    hub.plan("GET", "/repos/octo/old", answer({"full_name": "octo/new"}))
+    for installation in range(1, 100):
+        token = answer({"token": f"ghs_{installation}", "expires_at": "2100-01-01T00:00:00Z"}, 201)
+        # Refused by its old name; then the one for looking, and the one by its new name.
+        hub.plan("POST", f"/app/installations/{installation}/access_tokens", refusal, token)
+        assert app.token(installation, "octo/old", {"contents": "read"}) == f"ghs_{installation}"
+
+
+def test_the_token_of_a_deleted_repository_is_gone(hub: Hub) -> None:
+    hub.plan("POST", TOKENS, answer({"message": "There is at least one repository that does not exist"}, 422), token())
+    with pytest.raises(Gone, match=PATH):
+        hub.app().token(7, REPOSITORY, CHECKS)
 
 
 def test_threads_share_an_app(hub: Hub) -> None:
@@ -99,7 +143,8 @@ def test_an_odd_token_answer_does_not_show_the_token(hub: Hub) -> None:
 
 def test_a_token_for_what_is_not_granted_is_refused(hub: Hub) -> None:
     refusal = answer({"message": "The permissions requested are not granted to this installation."}, 422)
-    hub.plan("POST", "/app/installations/7/access_tokens", refusal)
+    hub.plan("POST", TOKENS, refusal, token())
+    hub.plan("GET", PATH, answer({"full_name": REPOSITORY}))
     with pytest.raises(Refused, match="not granted"):
         hub.app().token(7, REPOSITORY, CHECKS)
 
@@ -213,7 +258,7 @@ def test_a_post_that_was_never_sent_is_sent_again(hub: Hub, trouble: Exception) 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_short_limit_is_waited_for(hub: Hub, method: str) -> None:
     hub.plan(method, PATH, answer({}, 403, retry_after="3"), answer({}, 429, retry_after="4"), answer({"id": 1}))
-    assert hub.api().request(method, PATH) == {"id": 1}
+    assert hub.api(patience=10.0).request(method, PATH) == {"id": 1}
     assert hub.slept == [3, 4]
 
 
@@ -228,9 +273,24 @@ def test_a_long_limit_is_the_callers_to_wait_for(hub: Hub) -> None:
 def test_patience_is_for_the_whole_request(hub: Hub) -> None:
     hub.plan("GET", PATH, answer({}, 429, retry_after="6"))
     with pytest.raises(Unavailable) as caught:
-        hub.api().request("GET", PATH)
+        hub.api(patience=10.0).request("GET", PATH)
     assert hub.slept == [6]
     assert caught.value.retry_after == 6
+
+
+def test_nothing_is_asked_while_github_has_said_to_wait(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({}, 429, retry_after="30"), answer({"id": 1}))
+    app = hub.app()
+    with pytest.raises(Unavailable):
+        app.api(7, REPOSITORY, CHECKS).request("GET", PATH)
+    hub.now += 20
+    with pytest.raises(Unavailable) as caught:
+        app.api(7, REPOSITORY, {"contents": "read"}).request("GET", PATH)
+    assert caught.value.retry_after == 10
+    assert len(hub.sent("GET", PATH)) == 1
+    app.api(8, REPOSITORY, CHECKS).request("GET", PATH)
+    hub.now += 10
+    app.api(7, REPOSITORY, CHECKS).request("GET", PATH)
 
 
 def test_patience_is_an_argument(hub: Hub) -> None:
@@ -243,6 +303,105 @@ def test_maintenance_says_when_to_come_back(hub: Hub) -> None:
     with pytest.raises(Unavailable) as caught:
         hub.api().request("GET", PATH)
     assert caught.value.retry_after == 600
+
+
+def test_no_try_begins_after_enough_time(hub: Hub) -> None:
+    """Whoever publishes holds a lock meanwhile."""
+
+    def slow(_: httpx.Request) -> httpx.Response:
+        hub.now += 14
+        raise httpx.ReadTimeout("")
+
+    hub.plan("PATCH", PATH, slow)
+    with pytest.raises(Unavailable):
+        hub.api().request("PATCH", PATH)
+    assert len(hub.sent("PATCH", PATH)) == 2
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_request_is_sent_again_as_it_is_where_github_says(hub: Hub, method: str, status: int) -> None:
+    hub.plan(method, PATH, moved(status, "/repositories/9?page=2"))
+    hub.plan(method, "/repositories/9", answer({"id": 1}))
+    body = None if method == "GET" else {"name": "x"}
+    assert hub.api().request(method, PATH, json=body) == {"id": 1}
+    (request,) = hub.sent(method, "/repositories/9")
+    assert request.url.query == b"page=2"
+    assert request.headers["authorization"] == "Bearer ghs_1"
+    assert request.content == (b"" if method == "GET" else hub.sent(method, PATH)[0].content)
+
+
+@pytest.mark.parametrize("host", ["https://evil.example", "http://api.github.com", "https://api.github.com:444", "//x"])
+def test_a_token_goes_nowhere_but_to_github(hub: Hub, host: str) -> None:
+    hub.plan("GET", PATH, moved(301, "/repositories/9", host))
+    with pytest.raises(Refused, match="elsewhere"):
+        hub.api().request("GET", PATH)
+    assert {str(request.url.copy_with(path="/", query=None)) for request in hub.requests} == {"https://api.github.com/"}
+
+
+def test_redirects_that_do_not_end_are_a_refusal(hub: Hub) -> None:
+    hub.plan("POST", PATH, moved(307, PATH))
+    with pytest.raises(Refused, match="circles"):
+        hub.api().request("POST", PATH)
+    assert len(hub.sent("POST", PATH)) == 3
+
+
+# The budget of writes
+
+
+@dataclass
+class Purse:
+    """A budget of so many writes."""
+
+    left: int = 1000
+    spent: list[int] = field(default_factory=list)
+    holds: list[tuple[int, float]] = field(default_factory=list)
+
+    def take(self, installation: int) -> None:
+        if not self.left:
+            raise Paced(5)
+        self.left -= 1
+        self.spent.append(installation)
+
+    def hold(self, installation: int, seconds: float) -> None:
+        self.holds.append((installation, seconds))
+
+
+def test_every_try_of_a_write_is_counted_and_no_read(hub: Hub) -> None:
+    purse = Purse()
+    hub.plan("PATCH", PATH, answer({}, 502), httpx.ReadError(""), answer({"id": 1}))
+    hub.plan("GET", PATH, answer({"id": 1}))
+    hub.plan("POST", "/graphql", answer({"data": {}}))
+    api = hub.api(budget=purse)
+    api.request("PATCH", PATH)
+    assert purse.spent == [7, 7, 7]
+    api.request("GET", PATH)
+    api.graphql("query", {})
+    assert len(purse.spent) == 3
+    api.graphql("mutation", {}, writes=True)
+    assert len(purse.spent) == 4
+
+
+def test_without_room_nothing_is_sent_and_reads_go_on(hub: Hub) -> None:
+    hub.plan("GET", PATH, answer({"id": 1}))
+    api = hub.api(budget=Purse(left=0))
+    with pytest.raises(Paced) as caught:
+        api.request("POST", PATH)
+    assert caught.value.retry_after == 5
+    assert hub.sent("POST", PATH) == []
+    assert hub.slept == []
+    assert api.request("GET", PATH) == {"id": 1}
+
+
+def test_that_github_said_to_wait_is_told_to_all(hub: Hub) -> None:
+    purse = Purse()
+    hub.plan("GET", PATH, answer({}, 429, retry_after="30"))
+    with pytest.raises(Unavailable):
+        hub.api(budget=purse).request("GET", PATH)
+    assert purse.holds == [(7, 30)]
 
 
 # Conditional requests

@@ -12,6 +12,7 @@ from bot.github.payloads import (
     CheckRerun,
     Ignored,
     InstallationChanged,
+    MergeGroupLeft,
     MergeGroupReceived,
     Ping,
     PullReceived,
@@ -58,7 +59,8 @@ def push(**changes: Any) -> dict[str, Any]:
 
 def pull(action: str, /, pull_request: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     head = {"sha": NEW, "ref": "topic", "repo": None}
-    about = {"number": 5, "head": head, "draft": False, "merged": False, "state": "open"}
+    base = {"sha": OLD, "ref": "main", "repo": {"id": 99}}
+    about = {"number": 5, "head": head, "base": base, "draft": False, "merged": False, "state": "open"}
     about |= {"updated_at": "2027-01-15T08:00:00Z"} | (pull_request or {})
     return COMMON | {"action": action, "number": 5, "pull_request": about} | changes
 
@@ -125,12 +127,21 @@ def test_pull_request(action: str) -> None:
         head_sha=NEW,
         before=None,
         base_changed=False,
+        base_ref="main",
+        base_sha=OLD,
+        fork=True,
         draft=False,
         closed=False,
         merged=False,
         updated_at=1_800_000_000.0,
         sender="mona",
     )
+
+
+def test_head_of_the_same_repository_is_no_fork_and_what_is_not_told_is_left_out() -> None:
+    own = read("pull_request", pull("opened", {"head": {"sha": NEW, "repo": {"id": 99}}, "base": {"ref": "main"}}))
+    assert isinstance(own, PullReceived)
+    assert (own.fork, own.base_sha) == (False, "")
 
 
 def test_synchronize_knows_the_previous_head() -> None:
@@ -213,9 +224,9 @@ def test_suite_requested() -> None:
         installation=7,
         repository="octo/spoon",
         default_branch="main",
-        sha=NEW,
         branch="main",
         before=OLD,
+        after=NEW,
         pulls=(),
         sender="mona",
     )
@@ -239,7 +250,16 @@ def test_merge_group() -> None:
     result = read("merge_group", payload)
     assert isinstance(result, MergeGroupReceived)
     assert (result.sha, result.head_ref, result.base_sha) == (NEW, "refs/heads/q", OLD)
-    assert "destroyed" in ignored("merge_group", payload | {"action": "destroyed"})
+
+
+def test_merge_group_that_left_the_queue() -> None:
+    group = {"head_sha": NEW, "head_ref": "refs/heads/q", "base_sha": OLD, "base_ref": "refs/heads/main"}
+    payload = COMMON | {"action": "destroyed", "merge_group": group}
+    for reason, told in (({"reason": "dequeued"}, "dequeued"), ({"reason": None}, "destroyed"), ({}, "destroyed")):
+        result = read("merge_group", payload | reason)
+        assert isinstance(result, MergeGroupLeft)
+        assert (result.sha, result.head_ref, result.reason) == (NEW, "refs/heads/q", told)
+    assert "merged" in ignored("merge_group", payload | {"reason": "merged"})
 
 
 @pytest.mark.parametrize("event", ["installation", "installation_repositories", "installation_target"])

@@ -1,242 +1,335 @@
-"""From a commit's name to files: what is fetched, what is written, and what a hostile tree cannot do."""
+"""The files of commits: the same as git's, once for all who read them, whoever is killed and however full the disk."""
 
 from __future__ import annotations
 
-import stat
+import hashlib
+import multiprocessing
+import os
+import random
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bot.demo.github import StandInGitHub
-from bot.errors import Gone, Refused, ToolFailed
-from workers.checkout import PATCH_LIMIT, Mirrors, Trees, remove, scratch
+from bot.errors import NoSpace, ToolFailed
+from tests.workers.plumbing import plumb
+from workers.cache import Cache, Limits, remove
+from workers.checkout import Checkouts
 from workers.git import Git
+from workers.mirrors import Mirror, Mirrors
 
 REPO = "octo/demo"
+FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A work folder, and the repository of a server."""
+
+    github: StandInGitHub
+    cache: Cache
+
+    @contextmanager
+    def mirror(self, *commits: str) -> Iterator[Mirror]:
+        """As a job has it: the copy is taken while the commit is fetched."""
+        mirrors = Mirrors(self.cache, self.github.url)
+        with ExitStack() as stack:
+            with self.checkouts.ahead(mirrors.name(REPO), commits[0]):
+                mirror = stack.enter_context(mirrors.fetch(REPO, commits, None))
+            yield mirror
+
+    @contextmanager
+    def shared(self, commit: str) -> Iterator[Path]:
+        with self.mirror(commit) as mirror, self.checkouts.shared(mirror, commit) as files:
+            yield files
+
+    @property
+    def checkouts(self) -> Checkouts:
+        return Checkouts(self.cache)
+
+    def commit(self, files: dict[str, str | bytes | None]) -> str:
+        return self.github.commit(REPO, "main", files)
+
+    def archive(self, commit: str) -> dict[str, bytes]:
+        """What git itself says is in a commit."""
+        git = self.github.api.world.repositories[REPO].git
+        lines = git.run("ls-tree", "-r", "-z", commit).decode("utf-8", "surrogateescape").split("\0")[:-1]
+        return {line.partition("\t")[2]: git.blob(line.split()[2]) for line in lines}
 
 
 @pytest.fixture
 def github() -> Iterator[StandInGitHub]:
     with StandInGitHub() as github:
-        github.add_repository(REPO, {"a.txt": "one\n", "folder/b.txt": "two\n"}, private=False)
+        github.add_repository(REPO, {"a.txt": "one\n", "folder/b.txt": "two\n", "run": "#!/bin/sh\n"}, private=False)
         yield github
 
 
 @pytest.fixture
-def mirrors(tmp_path: Path, github: StandInGitHub) -> Mirrors:
-    return Mirrors(tmp_path, f"{github.url}/")
+def machine(tmp_path: Path, github: StandInGitHub) -> Iterator[Machine]:
+    yield Machine(github, Cache(tmp_path, Limits(10**9, 3600)))
+    remove(tmp_path)
 
 
-def fetched(github: StandInGitHub) -> int:
-    """How often objects were asked for."""
-    return sum(request.path.endswith("git-upload-pack") and request.method == "POST" for request in github.git_requests)
+def read(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- the same as git's
+
+
+def test_files_are_shared_and_cannot_be_written_to(machine: Machine, github: StandInGitHub) -> None:
+    sha = github.head(REPO, "main")
+    with machine.shared(sha) as one, machine.shared(sha) as other:
+        assert one == other
+        assert read(one) == machine.archive(sha)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (one, *one.rglob("*"))}
+    assert {name: mode & 0o222 for name, mode in modes.items()} == dict.fromkeys(modes, 0)
+    assert modes["run"] & 0o100
+
+
+def test_copy_is_one_s_own(machine: Machine, github: StandInGitHub, tmp_path: Path) -> None:
+    sha = github.head(REPO, "main")
+    with machine.mirror(sha) as mirror:
+        machine.checkouts.copy(mirror, sha, tmp_path / "own")
+        with (tmp_path / "own" / "a.txt").open("r+") as file:
+            file.write("changed")
+        (tmp_path / "own" / "folder" / "new").touch()
+        with machine.checkouts.shared(mirror, sha) as files:
+            assert read(files) == machine.archive(sha)
+            assert (files / "run").stat().st_mode & 0o111 == (tmp_path / "own" / "run").stat().st_mode & 0o111
+
+
+def test_next_commit_is_made_from_the_last(machine: Machine) -> None:
+    first = machine.commit({"a.txt": "1\n", "gone/deep/c.txt": "x\n"})
+    second = machine.commit({"a.txt": "2\n", "gone/deep/c.txt": None, "gone": "now a file\n"})
+    third = machine.commit({"gone": None, "gone/d.txt": "a folder again\n", "a.txt": "#!/bin/sh\n"})
+    for sha in (first, second, third, first):
+        with machine.shared(sha) as files:
+            assert read(files) == machine.archive(sha)
+    with machine.shared(third) as files:
+        assert (files / "a.txt").stat().st_mode & 0o100
+        assert not (files / "run").stat().st_mode & 0o222
+
+
+def test_links_stay_plain_files_in_the_next_commit(machine: Machine, tmp_path: Path) -> None:
+    """The first commit has a folder where the second has a link, through which a file would be written outside."""
+    machine.commit({"x/file": "1\n"})
+    bare = machine.github.api.world.repositories[REPO].git.path
+    target = plumb(bare, "hash-object", "-w", "--stdin", stdin=str(tmp_path).encode())
+    tree = plumb(bare, "mktree", stdin=f"120000 blob {target}\tx\n".encode())
+    first = machine.github.head(REPO, "main")
+    second = plumb(bare, "commit-tree", tree, "-p", first, "-m", "link")
+    third = machine.commit({"x/file": "2\n"})
+    for sha in (first, second, third):
+        with machine.shared(sha) as files:
+            assert not any(path.is_symlink() for path in files.rglob("*"))
+            assert read(files) == machine.archive(sha)
+
+
+def test_attributes_that_change_what_is_written_are_heeded(machine: Machine) -> None:
+    first = machine.commit({"a.txt": "one\n"})
+    second = machine.commit({".gitattributes": "*.txt eol=crlf\n"})
+    with machine.shared(first) as files:
+        assert (files / "a.txt").read_bytes() == b"one\n"
+    with machine.shared(second) as files:
+        assert (files / "a.txt").read_bytes() == b"one\r\n"
+
+
+def test_files_that_somebody_wrote_to_are_not_made_others_from(machine: Machine) -> None:
+    first = machine.commit({"a.txt": "1\n"})
+    second = machine.commit({"b.txt": "2\n"})
+    with machine.shared(first) as files:
+        files.chmod(0o700)
+        (files / "cache").write_text("left here\n")
+    with machine.shared(second) as files:
+        assert read(files) == machine.archive(second)
+    with machine.shared(first) as files:
+        assert read(files) == machine.archive(first)
+
+
+def test_tree_that_is_refused_is_told_of(machine: Machine) -> None:
+    bare = machine.github.api.world.repositories[REPO].git.path
+    blob = plumb(bare, "hash-object", "-w", "--stdin", stdin=b"x")
+    tree = plumb(bare, "mktree", stdin=f"100644 blob {blob}\t.git\n".encode())
+    sha = plumb(bare, "commit-tree", tree, "-m", "evil")
+    good = machine.commit({"a.txt": "1\n"})
+    with machine.shared(good):
+        pass
+    for _ in range(2):
+        with pytest.raises(ToolFailed, match="git"), machine.shared(sha):
+            pass
+
+
+PATHS = st.sampled_from(["a", "a/b", "a/b/c", "d", "d/e", "ä \n", "-rf", "--", ".gitignore", "d/.gitattributes", "A"])
+TREES = st.dictionaries(PATHS, st.sampled_from([b"", b"1\n", b"2\n", b"#!/bin/sh\n", b"* text=auto\n"]), max_size=8)
+
+
+def _fits(tree: dict[str, bytes]) -> bool:
+    return not any(other.startswith(f"{path}/") for path in tree for other in tree)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(trees=st.lists(TREES.filter(_fits), min_size=2, max_size=4))
+def test_any_tree_is_made_from_any_other(machine: Machine, trees: list[dict[str, bytes]]) -> None:
+    for tree in trees:
+        head = machine.archive(machine.github.head(REPO, "main"))
+        before = set(head) - set(tree)
+        machine.commit(dict.fromkeys(before))
+        sha = machine.commit(dict(tree))
+        with machine.shared(sha) as files:
+            assert read(files) == machine.archive(sha) == tree
+
+
+# -- several at once
+
+
+def test_four_processes_write_it_once(machine: Machine) -> None:
+    machine.commit({f"{number}.txt": f"{number}\n" for number in range(50)})
+    with machine.shared(machine.github.head(REPO, "main")):
+        pass
+    sha = machine.commit({"a.txt": "next\n"})
+    told = FORK.SimpleQueue()
+
+    def work() -> None:
+        with machine.shared(sha) as files:
+            told.put((read(files) == machine.archive(sha), files.stat().st_ino))
+
+    processes = [FORK.Process(target=work) for _ in range(4)]
+    for process in processes:
+        process.start()
+    answers = [told.get() for _ in processes]
+    for process in processes:
+        process.join()
+    assert {right for right, _ in answers} == {True}
+    assert len({inode for _, inode in answers}) == 1
+
+
+def test_eviction_at_any_moment_disturbs_nobody(machine: Machine) -> None:
+    shas = [machine.commit({"a.txt": f"{number}\n"}) for number in range(3)]
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(6):
+            sha = chance.choice(shas)
+            with machine.shared(sha) as files:
+                assert read(files) == machine.archive(sha)
+
+    processes = [FORK.Process(target=work, args=(seed,)) for seed in range(3)]
+    for process in processes:
+        process.start()
+    while any(process.is_alive() for process in processes):
+        machine.cache.shrink(0)
+        time.sleep(0.01)
+    assert [process.exitcode for process in processes] == [0] * 3
+
+
+# -- killed
+
+
+def test_kill_at_any_point_leaves_nothing_wrong(machine: Machine) -> None:
+    """Fifty times: a worker is killed while it fetches and writes a new commit, and another one does it over."""
+    machine.commit({f"{number % 7}/{number}.txt": f"{number}\n" * 50 for number in range(100)})
+    chance = random.Random(7)
+    took = 0.1
+    for number in range(50):
+        sha = machine.commit({f"{number % 7}/{number}.txt": "changed\n", "new.txt": f"{number}\n"})
+
+        def work(sha: str = sha) -> None:
+            with machine.shared(sha):
+                pass
+
+        process = FORK.Process(target=work)
+        process.start()
+        time.sleep(chance.uniform(0, took))
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        begun = time.monotonic()
+        with machine.shared(sha) as files:
+            took = 0.5 * took + 0.5 * min(time.monotonic() - begun, 0.3)
+            assert _listed(files) == _listed_by_git(machine, sha)
+    left = {path.name for entry in machine.cache.entries("mirrors") for path in entry.folder.iterdir()}
+    assert left <= {"kept", "use", "lock", "size"}
+    git = Git(machine.cache.entries("mirrors")[0].kept)
+    git.run("fsck", "--connectivity-only")
+
+
+def _listed(files: Path) -> dict[str, str]:
+    """Names and contents, as git names them."""
+    return {path: hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest() for path, text in read(files).items()}
+
+
+def _listed_by_git(machine: Machine, sha: str) -> dict[str, str]:
+    lines = machine.github.api.world.repositories[REPO].git.run("ls-tree", "-r", "-z", sha).decode().split("\0")[:-1]
+    return {line.partition("\t")[2]: line.split()[2] for line in lines}
+
+
+# -- a full disk
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Path:
-    """An empty repository with a work tree, for trees that GitHub would not take."""
-    folder = tmp_path / "local"
-    folder.mkdir()
-    plumb(folder, "init", "-q", "-b", "main")
-    return folder
+def small(tmp_path: Path, github: StandInGitHub) -> Iterator[Machine]:
+    """A machine with a work folder of 4 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield Machine(github, Cache(disk / "work", Limits(10**9, 3600)))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def plumb(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, input=stdin, capture_output=True, check=True)
-    return done.stdout.decode().strip()
+def _noise(files: int) -> dict[str, str | bytes | None]:
+    return {f"{number}.bin": os.urandom(100_000) for number in range(files)}
 
 
-def tree_of(folder: Path, *entries: tuple[str, str, bytes]) -> str:
-    """A tree of (mode, name, content)."""
-    lines = b""
-    for mode, name, content in entries:
-        kind = "commit" if mode == "160000" else "blob"
-        sha = content.decode() if kind == "commit" else plumb(folder, "hash-object", "-w", "--stdin", stdin=content)
-        lines += f"{mode} {kind} {sha}\t{name}\0".encode()
-    return plumb(folder, "mktree", "-z", "--missing", stdin=lines)
+def test_full_disk_is_told_of_and_damages_nothing(small: Machine, tmp_path: Path) -> None:
+    first = small.commit({"a.txt": "1\n"})
+    with small.shared(first):
+        pass
+    too_large = small.commit(_noise(45))
+    for _ in range(2):
+        with pytest.raises(NoSpace, match="(?s)no space in ASSAY_WORK_DIR .*larger disk"), small.shared(too_large):
+            pass
+    with small.shared(first) as files:
+        assert read(files) == small.archive(first)
+    subprocess.run(["mount", "-o", "remount,size=60m", str(tmp_path / "disk")], check=True)
+    with small.shared(too_large) as files:
+        assert _listed(files) == _listed_by_git(small, too_large)
 
 
-def trees(folder: Path) -> Trees:
-    return Trees(Git(folder / ".git"))
+def test_disk_that_is_full_while_files_are_written(small: Machine, tmp_path: Path) -> None:
+    """What compresses well can be fetched, and then there is no room for its files."""
+    large = small.commit({f"{number}.txt": "line\n" * 100_000 for number in range(12)})
+    with small.mirror(large) as mirror:
+        for _ in range(2):
+            with pytest.raises(NoSpace, match="no space in ASSAY_WORK_DIR"), small.checkouts.shared(mirror, large):
+                pass
+    assert shutil.disk_usage(tmp_path / "disk").free > 3_000_000
 
 
-# -- fetching
+def test_what_nobody_uses_makes_room(small: Machine) -> None:
+    for number in range(6):
+        small.commit({f"{other}.bin": None for other in range(5)} if number else {})
+        sha = small.commit(_noise(5))
+        with small.shared(sha) as files:
+            assert _listed(files) == _listed_by_git(small, sha)
 
 
-def test_commits_are_fetched_once_and_without_their_history(github: StandInGitHub, mirrors: Mirrors) -> None:
-    base = github.head(REPO, "main")
-    sha = github.commit(REPO, "main", {"a.txt": "changed\n"})
-    mirrors.fetch(REPO, (sha, base), None)
-    assert fetched(github) > 0
-    before = len(github.git_requests)
-    diff = mirrors.fetch(REPO, (sha, base), None).diff(base, sha)
-    assert len(github.git_requests) == before
-    assert diff.paths == ("a.txt",)
-
-
-def test_next_commit_needs_only_itself(github: StandInGitHub, mirrors: Mirrors, tmp_path: Path) -> None:
-    shas = [github.commit(REPO, "main", {"a.txt": f"{number}\n"}) for number in range(3)]
-    for sha in shas:
-        mirrors.fetch(REPO, (sha,), None).write(sha, tmp_path / sha)
-        assert (tmp_path / sha / "folder" / "b.txt").read_text() == "two\n"
-    assert mirrors.fetch(REPO, (shas[0], shas[2]), None).diff(shas[0], shas[2]).paths == ("a.txt",)
-
-
-def test_commit_that_no_branch_has_is_fetched_by_name(github: StandInGitHub, mirrors: Mirrors) -> None:
-    fork = github.fork(REPO, "mallory")
-    sha = github.commit(fork, "feature", {"a.txt": "theirs\n"})
-    github.open_pull(REPO, "feature", head_repo=fork)
-    assert mirrors.fetch(REPO, (sha,), None).files(sha) == ("a.txt", "folder/b.txt")
-
-
-def test_unknown_commit_is_gone_and_a_hidden_repository_refused(github: StandInGitHub, mirrors: Mirrors) -> None:
-    with pytest.raises(Gone):
-        mirrors.fetch(REPO, ("f" * 40,), None)
-    github.add_repository("octo/private", {"a.txt": "x"})
-    with pytest.raises(Refused):
-        mirrors.fetch("octo/private", (github.head("octo/private", "main"),), None)
-
-
-def test_lock_of_a_git_that_was_killed_is_no_obstacle(github: StandInGitHub, mirrors: Mirrors, tmp_path: Path) -> None:
-    mirrors.fetch(REPO, (github.head(REPO, "main"),), None)
-    (tmp_path / "mirrors" / f"{REPO}.git" / "shallow.lock").touch()
-    sha = github.commit(REPO, "main", {"a.txt": "changed\n"})
-    assert mirrors.fetch(REPO, (sha,), None).files(sha)
-
-
-def test_mirror_that_was_never_finished_is_made_anew(github: StandInGitHub, mirrors: Mirrors, tmp_path: Path) -> None:
-    (tmp_path / "mirrors" / f"{REPO}.git" / "objects").mkdir(parents=True)
-    sha = github.head(REPO, "main")
-    assert mirrors.fetch(REPO, (sha,), None).files(sha)
-
-
-def test_four_agents_at_once_fetch_once(github: StandInGitHub, mirrors: Mirrors) -> None:
-    sha = github.head(REPO, "main")
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: mirrors.fetch(REPO, (sha,), None).files(sha), range(4)))
-    assert found == [("a.txt", "folder/b.txt")] * 4
-    assert fetched(github) <= 2
-
-
-def test_fetch_that_failed_half_way_is_made_up_for(github: StandInGitHub, mirrors: Mirrors) -> None:
-    sha = github.head(REPO, "main")
-    github.fail("reset", path="git-upload-pack", times=2)
-    with pytest.raises(Exception, match="git fetch"):
-        mirrors.fetch(REPO, (sha,), None)
-    github.api.faults.pending.clear()
-    assert mirrors.fetch(REPO, (sha,), None).files(sha)
-
-
-# -- differences
-
-
-def test_first_commit_is_compared_with_nothing(github: StandInGitHub, mirrors: Mirrors) -> None:
-    sha = github.head(REPO, "main")
-    diff = mirrors.fetch(REPO, (sha,), None).diff(None, sha)
-    assert {path: file.status for path, file in diff.files.items()} == {"a.txt": "added", "folder/b.txt": "added"}
-
-
-def test_patch_is_bounded(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = tree_of(local, ("100644", "a.txt", b"line\n" * 1000))
-    whole = trees(local).patch(None, tree)
-    assert whole.count("+line") == 1000
-    assert len(whole) < PATCH_LIMIT
-    monkeypatch.setattr("workers.checkout.PATCH_LIMIT", 500)
-    assert 300 < len(trees(local).patch(None, tree)) <= 501
-
-
-def test_comparing_thousands_of_renamed_files_ends_soon(local: Path) -> None:
-    """Looking for renames takes time that grows with the square of their number."""
-    before = tree_of(local, *(("100644", f"old-{n}", f"{n}\n".encode() * 50) for n in range(100)))
-    after = tree_of(local, *(("100644", f"new-{n}", f"{n}\n".encode() * 50) for n in range(100)))
-    assert all(file.status == "renamed" for file in trees(local).diff(before, after).files.values())
-    assert Git(local / ".git").run("config", "diff.renameLimit").strip() == "1000"
-
-
-# -- writing
-
-
-def test_links_become_files_and_submodules_folders(local: Path, tmp_path: Path) -> None:
-    tree = tree_of(
-        local, ("120000", "link", b"/etc/passwd"), ("160000", "module", b"1" * 40), ("100755", "run", b"#!/bin/sh\n")
-    )
-    trees(local).write(tree, tmp_path / "out")
-    assert not (tmp_path / "out" / "link").is_symlink()
-    assert (tmp_path / "out" / "link").read_text() == "/etc/passwd"
-    assert list((tmp_path / "out" / "module").iterdir()) == []
-    assert (tmp_path / "out" / "run").stat().st_mode & stat.S_IXUSR
-    assert trees(local).files(tree) == ("run",)
-
-
-def test_nothing_of_git_is_left_in_the_files(local: Path, tmp_path: Path) -> None:
-    trees(local).write(tree_of(local, ("100644", "a.txt", b"x")), tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.txt"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["local", "out"]
-
-
-@pytest.mark.parametrize("name", ["-rf", "--config=evil", "a\nb", "\u202e.py", "ä", "a b", "'\"$(x)`"])
-def test_odd_names_are_written_as_they_are(local: Path, tmp_path: Path, name: str) -> None:
-    tree = tree_of(local, ("100644", name, b"x\n"))
-    trees(local).write(tree, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
-    assert trees(local).files(tree) == (name,)
-    assert trees(local).diff(None, tree).paths == (name,)
-
-
-@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".g\u200cit"])
-def test_tree_that_would_write_a_git_directory_is_refused(local: Path, tmp_path: Path, name: str) -> None:
-    tree = tree_of(local, ("100644", name, b"[core]\n"))
-    with pytest.raises(ToolFailed):
-        trees(local).write(tree, tmp_path / "out")
-
-
-def test_filters_and_hooks_of_the_repository_do_not_run(local: Path, tmp_path: Path) -> None:
-    attributes = b"* filter=evil\n*.txt working-tree-encoding=UTF-16\n"
-    plumb(local, "config", "core.hooksPath", str(tmp_path / "hooks"))
-    hook = tmp_path / "hooks" / "post-checkout"
-    hook.parent.mkdir()
-    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/pwned\n")
-    hook.chmod(0o755)
-    trees(local).write(
-        tree_of(local, ("100644", ".gitattributes", attributes), ("100644", "a.py", b"x\n")), tmp_path / "out"
-    )
-    assert (tmp_path / "out" / "a.py").read_text() == "x\n"
-    assert not (tmp_path / "pwned").exists()
-
-
-# -- scratch folders
-
-
-def test_scratch_folder_is_gone_whatever_was_done_to_it(tmp_path: Path) -> None:
-    with scratch(tmp_path / "runs") as folder:
-        deep = folder / "a" / "b"
-        deep.mkdir(parents=True)
-        (deep / "file").touch()
-        (folder / "link").symlink_to(tmp_path)
-        for path in (deep, deep.parent, folder):
-            path.chmod(0)
-    assert list((tmp_path / "runs").iterdir()) == []
-
-
-def test_removing_follows_no_links(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "file").touch()
-    (tmp_path / "gone").mkdir()
-    (tmp_path / "gone" / "link").symlink_to(kept)
-    kept.chmod(0o500)
-    remove(tmp_path / "gone")
-    assert not (tmp_path / "gone").exists()
-    assert (kept.stat().st_mode & 0o777, [path.name for path in kept.iterdir()]) == (0o500, ["file"])
-    kept.chmod(0o700)
-
-
-def test_removing_what_is_gone_is_no_error(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    remove(tmp_path / "nothing")
-    assert time.monotonic() - begun < 1
+def test_no_room_for_a_copy_of_one_s_own(small: Machine, tmp_path: Path) -> None:
+    sha = small.commit(_noise(15))
+    own = tmp_path / "disk" / "own"
+    with small.mirror(sha) as mirror, pytest.raises(NoSpace, match="no space in ASSAY_WORK_DIR"):
+        small.checkouts.copy(mirror, sha, own)
+    assert not own.exists()

@@ -186,7 +186,7 @@ def test_redacting_many_at_once_is_redacting_each(texts: list[str]) -> None:
 
 def test_a_hundred_thousand_findings_take_seconds() -> None:
     many = [finding(10, message=f"`name_{number}` is not used") for number in range(100_100)]
-    begun = time.monotonic()
+    begun = time.process_time()
     result = settled(*many)
     assert len(result.findings) == 100_000
-    assert time.monotonic() - begun < 15
+    assert time.process_time() - begun < 15

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
+import psutil
 import pytest
 
-import workers.run
+import workers.watch
 from bot.demo.github import StandInGitHub
-from bot.domain.events import AgentFinished, AgentProgressed, CommitReceived, PullChanged
+from bot.domain.events import AgentFinished, AgentProgressed, CommitReceived, RerunRequested, TriggerEnded
 from bot.domain.findings import AgentResult, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.redact import Redactor
@@ -21,9 +24,12 @@ from bot.domain.triggers import Manual, Pull
 from bot.errors import Misconfigured, ToolFailed, Unavailable
 from bot.store import Store
 from tests.workers.stage import Stage
-from workers.agent import Agent, Command, Completed, Kit, Work
-from workers.checkout import Mirrors
-from workers.run import Bench, look, on_agent
+from workers.agent import Agent, Command, Completed, Kit, Model, Work
+from workers.agents.review import ReviewAgent
+from workers.cache import Cache, Limits
+from workers.checkout import Checkouts
+from workers.mirrors import Mirrors
+from workers.run import Bench, look, on_agent, tidy
 from workers.sandbox.process import ProcessSandbox
 
 SECRET = "never-to-be-shown"
@@ -126,10 +132,12 @@ def shop(tmp_path: Path, store: Store) -> Iterator[Shop]:
             return Kit(sandbox=sandbox, model=None, progress=progress, redact=Redactor([SECRET]))
 
         pauses: list[float] = []
+        cache = Cache(tmp_path, Limits(10**9, 3600))
         bench = Bench(
             runs=store,
-            mirrors=Mirrors(tmp_path, github.url),
-            work_dir=tmp_path,
+            cache=cache,
+            mirrors=Mirrors(cache, github.url),
+            checkouts=Checkouts(cache),
             read_token=lambda _installation, _repository: None,
             agent_for=raises(AssertionError()),
             kit=kit,
@@ -155,6 +163,44 @@ def test_agent_gets_the_commit_and_what_it_is_compared_with(shop: Shop) -> None:
     assert shop.work(does(look_around)).summary == "seen"
 
 
+def test_agents_that_only_read_share_the_files_and_others_do_not(shop: Shop) -> None:
+    kinds = ("lint", "security", "review", "test", "command", "extension")
+    plans = tuple(PLAN.model_copy(update={"name": kind, "kind": kind}) for kind in kinds)
+    key = RunKey(repository="octo/demo", sha=shop.github.commit("octo/demo", "main", {"a.py": "x = 2\n"}))
+    shop.store.update(key, CommitReceived(at=time.time(), installation=1, trigger=Manual(), plan=Plan(agents=plans)))
+    places: list[Path] = []
+
+    def look_around(work: Work, _kit: Kit) -> AgentResult:
+        assert (work.root / "a.py").read_text() == "x = 2\n"
+        places.append(work.root)
+        return AgentResult(outcome=Outcome.CLEAN)
+
+    for kind in kinds:
+        on_agent(replace(shop.bench, agent_for=does(look_around)), key, kind, 1)
+    assert len(set(places)) == 4
+    assert len(set(places[:3])) == 1
+    assert places[0].exists()
+    assert not any(place.exists() for place in places[3:])
+
+
+def test_tidying_removes_what_is_old(shop: Shop) -> None:
+    shop.work(says(AgentResult(outcome=Outcome.CLEAN)))
+    folder = shop.bench.cache.folder
+    used = list(folder.glob("*/*/use"))
+    assert len(used) == 2
+    for use in used:
+        os.utime(use, (0, 0))
+    tidy(shop.bench)
+    assert list(folder.glob("*/*/use")) == []
+
+
+def test_tidying_that_goes_wrong_harms_nobody(shop: Shop) -> None:
+    shop.work(says(AgentResult(outcome=Outcome.CLEAN)))
+    (shop.bench.cache.folder / "tidied").mkdir()
+    tidy(shop.bench)
+    (shop.bench.cache.folder / "tidied").rmdir()
+
+
 def test_progress_is_told_without_secrets(shop: Shop) -> None:
     def tell(_work: Work, kit: Kit) -> AgentResult:
         kit.progress(f"at {SECRET}")
@@ -166,7 +212,7 @@ def test_progress_is_told_without_secrets(shop: Shop) -> None:
 
 
 def test_attempt_that_nobody_wants_any_more_is_not_begun(shop: Shop) -> None:
-    closed = PullChanged(at=time.time(), number=1, updated_at=2.0, reason="closed")
+    closed = TriggerEnded(at=time.time(), trigger="pull:1", updated_at=2.0, reason="closed")
     shop.store.update(shop.key, closed)
     before = shop.store.log(shop.key)
     assert shop.work(raises(AssertionError())).outcome is Outcome.CANCELLED
@@ -214,28 +260,184 @@ def test_token_that_cannot_be_had_is_an_error(shop: Shop) -> None:
 
 
 def test_full_disk_is_an_error_that_says_so(shop: Shop) -> None:
-    Path(shop.bench.work_dir / "runs").write_text("not a folder")
+    (shop.bench.cache.folder / "runs").write_text("not a folder")
     result = shop.work(raises(AssertionError()))
     assert (result.outcome, "could not be written" in result.reason) == (Outcome.ERROR, True)
-    Path(shop.bench.work_dir / "runs").unlink()
+    (shop.bench.cache.folder / "runs").unlink()
 
 
-def test_attempt_that_is_called_off_ends_its_commands_within_two_seconds(shop: Shop) -> None:
+# -- what was said before
+
+
+def another(shop: Shop, plan: AgentPlan = PLAN, **commit: str) -> None:
+    """Have the shop work for another commit of the same files, compared with the same."""
+    first = shop.run
+    sha = shop.github.commit("octo/demo", "again", {}, "Nothing new", parent=shop.key.sha, **commit)
+    shop.key = shop.key.model_copy(update={"sha": sha})
+    trigger = Pull(number=2, base_ref="main", base_sha=first.base_sha, title="Another title", updated_at=1.0)
+    event = CommitReceived(at=time.time(), installation=1, trigger=trigger, plan=Plan(agents=(plan,)))
+    shop.store.update(shop.key, event)
+
+
+def test_commit_of_the_same_files_is_not_looked_at_again(shop: Shop) -> None:
+    said = AgentResult(outcome=Outcome.CLEAN, summary="seen")
+    first = shop.key.sha
+    assert shop.work(says(said)).origin is None
+    for _ in range(2):
+        another(shop)
+        taken = shop.work(raises(AssertionError()))
+        assert taken.origin is not None
+        assert (taken.summary, taken.origin.sha) == ("seen", first)
+
+
+def test_other_files_are_looked_at(shop: Shop) -> None:
+    shop.work(says(AgentResult(outcome=Outcome.CLEAN)))
+    first = shop.key.sha
+    sha = shop.github.commit("octo/demo", "other", {"b.py": "y = 1\n"}, parent=first)
+    shop.key = shop.key.model_copy(update={"sha": sha})
+    trigger = Pull(number=3, base_ref="main", base_sha=first, updated_at=1.0)
+    shop.store.update(
+        shop.key, CommitReceived(at=time.time(), installation=1, trigger=trigger, plan=Plan(agents=(PLAN,)))
+    )
+    assert shop.work(says(AgentResult(outcome=Outcome.CLEAN, summary="new"))).summary == "new"
+
+
+def test_person_who_asks_again_gets_a_new_look_which_serves_from_then_on(shop: Shop) -> None:
+    shop.work(says(AgentResult(outcome=Outcome.CLEAN, summary="old")))
+    shop.store.update(shop.key, RerunRequested(at=time.time(), delivery="d1"))
+    new = AgentResult(outcome=Outcome.CLEAN, summary="new")
+    assert shop.work(says(new), attempt=2).summary == "new"
+    another(shop)
+    assert shop.work(raises(AssertionError())).summary == "new"
+
+
+def test_result_of_an_attempt_that_was_called_off_does_not_serve(shop: Shop) -> None:
+    def close(_work: Work, _kit: Kit) -> AgentResult:
+        closed = TriggerEnded(at=time.time(), trigger="pull:1", updated_at=2.0, reason="closed")
+        shop.store.update(shop.key, closed)
+        time.sleep(0.7)
+        return AgentResult(outcome=Outcome.CLEAN, summary="half of it")
+
+    assert shop.work(does(close)).outcome is Outcome.CANCELLED
+    another(shop)
+    assert shop.work(says(AgentResult(outcome=Outcome.CLEAN, summary="all of it"))).summary == "all of it"
+
+
+# -- attempts that are called off
+
+STUBBORN = """
+trap '' TERM INT HUP
+setsid sh -c 'trap "" TERM INT HUP; echo $$ >> ../pids; while :; do sleep 1; done' &
+echo $$ >> ../pids
+while :; do sleep 1; done
+"""
+
+
+class Closing(threading.Thread):
+    """Closes the pull request as soon as `ready` says so, and measures how long `gone` takes from then on."""
+
+    def __init__(self, shop: Shop, ready: Callable[[], bool], gone: Callable[[], bool] = lambda: True) -> None:
+        super().__init__()
+        self._shop, self._ready, self._gone = shop, ready, gone
+        self.closed = self.seconds = 0.0
+
+    def run(self) -> None:
+        _until(self._ready)
+        closed = TriggerEnded(at=time.time(), trigger="pull:1", updated_at=2.0, reason="closed")
+        self._shop.store.update(self._shop.key, closed)
+        self.closed = time.monotonic()
+        _until(self._gone)
+        self.seconds = time.monotonic() - self.closed
+
+    def call_off(self, agent: Callable[[AgentPlan], Agent]) -> float:
+        """Do the job; how long it took to end, in seconds."""
+        self.start()
+        assert self._shop.work(agent).outcome is Outcome.CANCELLED
+        ended = time.monotonic()
+        self.join()
+        assert not any(thread.name.startswith("watch-") for thread in threading.enumerate())
+        assert not any(isinstance(event, AgentFinished) for event in self._shop.store.log(self._shop.key))
+        return ended - self.closed
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+def test_processes_of_an_attempt_that_is_called_off_are_gone_within_two_seconds(shop: Shop) -> None:
     ended: list[Completed] = []
 
-    def sleep(work: Work, kit: Kit) -> AgentResult:
-        ended.append(kit.sandbox.run(Command(["sleep", "60"], work.root, 60)))
+    def run(work: Work, kit: Kit) -> AgentResult:
+        notes.append(work.root.parent / "pids")
+        ended.append(kit.sandbox.run(Command(["sh", "-c", STUBBORN], work.root, 60)))
         with pytest.raises(ToolFailed, match="called off"):
             kit.sandbox.run(Command(["true"], work.root, 60))
         return AgentResult(outcome=Outcome.CLEAN)
 
-    closed = PullChanged(at=time.time(), number=1, updated_at=2.0, reason="closed")
-    begun, closing = time.monotonic(), threading.Timer(0.2, shop.store.update, [shop.key, closed])
-    closing.start()
-    assert shop.work(does(sleep)).outcome is Outcome.CANCELLED
-    assert time.monotonic() - begun < 3
+    notes: list[Path] = []
+    seen: list[int] = []
+
+    def ready() -> bool:
+        seen[:] = [int(line) for note in notes if note.exists() for line in note.read_text().split()]
+        return len(seen) == 2
+
+    closing = Closing(shop, ready, lambda: not any(map(psutil.pid_exists, seen)))
+    assert closing.call_off(does(run)) < 2
+    assert closing.seconds < 2
     assert [one.exit_code for one in ended] == [None]
-    assert not any(isinstance(event, AgentFinished) for event in shop.store.log(shop.key))
+
+
+def test_attempt_that_computes_is_interrupted_within_two_seconds(shop: Shop) -> None:
+    begun = threading.Event()
+
+    def compute(_work: Work, _kit: Kit) -> AgentResult:
+        begun.set()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            sum(range(1000))
+        return AgentResult(outcome=Outcome.CLEAN)
+
+    assert Closing(shop, begun.is_set).call_off(does(compute)) < 2
+
+
+def test_attempt_that_asks_a_silent_model_is_interrupted_within_two_seconds(shop: Shop) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Silent:
+        name = "silent"
+
+        def named(self, _model: str) -> Model:
+            return self
+
+        def ask(self, *_: object, **__: object) -> NoReturn:
+            asked.set()
+            answer.wait(10)
+            raise Unavailable("it never answered")
+
+    inner = shop.bench.kit
+    shop.bench = replace(shop.bench, kit=lambda *given: replace(inner(*given), model=Silent()))
+    begun = time.monotonic()
+    closing = Closing(shop, asked.is_set)
+    closing.start()
+    assert shop.work(lambda _plan: ReviewAgent("Review it.")).outcome is Outcome.CANCELLED
+    assert time.monotonic() - max(closing.closed, begun) < 2
+    answer.set()
+    closing.join()
+
+
+def test_fetch_that_takes_long_is_interrupted_within_two_seconds(shop: Shop) -> None:
+    shop.github.fail("slow", path=".git/", seconds=3.0)
+    # The fetch is under way as soon as there is a mirror to fetch into.
+    under_way = Closing(shop, lambda: any(shop.bench.cache.folder.glob("mirrors/**/HEAD")), lambda: _gits() == [])
+    assert under_way.call_off(raises(AssertionError())) < 2
+    assert under_way.seconds < 2
+
+
+def _gits() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("git")]
 
 
 def test_redis_that_hiccups_does_not_call_an_attempt_off(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +445,7 @@ def test_redis_that_hiccups_does_not_call_an_attempt_off(shop: Shop, monkeypatch
         raise ConnectionError("away")
 
     monkeypatch.setattr(Store, "stopped", breaks)
-    monkeypatch.setattr(workers.run, "_WATCH", 0.01)
+    monkeypatch.setattr(workers.watch, "_LOOK", 0.01)
 
     def wait(_work: Work, _kit: Kit) -> AgentResult:
         time.sleep(0.05)

@@ -88,7 +88,8 @@ def _hear(
     plan: Plan, ask: Callable[[Request], Heard], budget: float | None, progress: Callable[[str], None]
 ) -> list[Heard]:
     heard: list[Heard] = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
         for start in range(0, len(plan.requests), AT_ONCE):
             wave = plan.requests[start : start + AT_ONCE]
             if why := _why_stop(heard, budget):
@@ -97,6 +98,9 @@ def _hear(
             begun = {path for request in plan.requests[: start + AT_ONCE] for path in request.paths.values()}
             progress(f"reading {len(begun)} of {len(plan.files)} files")
             heard += pool.map(ask, wave)
+    finally:
+        # When it is called off, nobody waits for answers that are still to come.
+        pool.shutdown(wait=False, cancel_futures=True)
     return heard
 
 

@@ -32,7 +32,7 @@ _ABSURD = 200_000_000
 # What the launcher may take to clear away the command's processes, beyond its own patience; seconds.
 _CLEARING = 8.0
 # Seconds between two looks whether the work was called off.
-_GLANCE = 0.5
+_GLANCE = 0.2
 
 # Git sets these for its hooks; a command that runs git in another folder would be led astray by them.
 _GIT_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"}

@@ -1,0 +1,163 @@
+"""Dead letters: jobs that nobody survived or that failed at every try. RQ's registry of failed jobs keeps them.
+
+Each is told of once where people look: an agent's on its check, a delivery's in the ledger. A person may have it done
+again or let it go (`assay dead`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from redis import Redis
+from rq.exceptions import NoSuchJobError
+from rq.serializers import JSONSerializer
+
+from bot import queues
+from bot.context import Subject, bound
+from bot.deliveries import Deliveries
+from bot.domain.events import AgentFinished, RerunRequested
+from bot.domain.findings import AgentResult, Outcome
+from bot.domain.model import Frozen
+from bot.domain.run import RunKey
+from bot.errors import Theirs
+from bot.queues import QUEUES, AllowedJob, JobSpec
+from bot.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Try(Frozen):
+    """One try of a job: when it ended (seconds since the epoch), on which worker, and how: words, or a traceback."""
+
+    at: float
+    worker: str
+    how: str
+
+    @property
+    def gist(self) -> str:
+        """How it ended, in a few words that quote nothing."""
+        last = self.how.strip().rpartition("\n")[2]
+        return last.partition(":")[0].rpartition(".")[2][:80] or "unknown"
+
+
+class DeadLetter(Frozen):
+    """A job that was given up."""
+
+    id: str
+    queue: str
+    function: str
+    args: tuple[str | int, ...]
+    tries: tuple[Try, ...]
+
+    @property
+    def about(self) -> str:
+        """The run or delivery it was about."""
+        return " ".join(map(str, self.args))
+
+    @property
+    def subject(self) -> Subject:
+        return queues.about(self.function, self.args, self.id)
+
+    @property
+    def why(self) -> str:
+        gists = ", ".join(dict.fromkeys(one.gist for one in self.tries)) or "unknown"
+        return f"its job failed {len(self.tries)} times ({gists})"
+
+
+class DeadLetters:
+    """`clock` gives seconds since the epoch."""
+
+    def __init__(self, store: Store, deliveries: Deliveries, clock: Callable[[], float]) -> None:
+        self._redis: Redis = store.redis
+        self._store = store
+        self._deliveries = deliveries
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """All of them, the newest of each queue first."""
+        for queue in QUEUES:
+            for name in cast("list[bytes]", self._redis.zrevrange(f"rq:failed:{queue}", 0, -1)):
+                if letter := self._load(name.decode()):
+                    yield letter
+
+    def count(self) -> int:
+        return len(list(self))
+
+    def find(self, text: str) -> DeadLetter:
+        """The one whose id begins with this text, or that is about it. Raises Theirs for none and for several."""
+        found = [letter for letter in self if text and (letter.id.startswith(text) or text in letter.about)]
+        if not found:
+            raise Theirs(f"no dead letter is called {text!r}: `assay dead list` lists those there are")
+        if len(found) > 1:
+            names = "".join(f"\n  {letter.id}" for letter in found[:5])
+            raise Theirs(f"{text!r} names {len(found)} dead letters, write more of it:{names}")
+        return found[0]
+
+    def _load(self, job_id: str) -> DeadLetter | None:
+        try:
+            job = AllowedJob.fetch(job_id, connection=self._redis, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return None
+        tries = cast("list[bytes]", self._redis.lrange(f"assay:tries:{job_id}", 0, -1))
+        return DeadLetter(
+            id=job_id,
+            queue=job.origin,
+            function=job.func_name or "",
+            args=tuple(job.args or ()),
+            tries=tuple(Try(**json.loads(one)) for one in tries),
+        )
+
+    # -- telling
+
+    def report(self) -> int:
+        """Tell of those that nobody has been told of; how many. The sweep does it."""
+        fresh = cast("set[bytes]", self._redis.smembers("assay:dead:new"))
+        for member in fresh:
+            if letter := self._load(member.decode().partition(" ")[2]):
+                with bound(letter.subject):
+                    log.error("dead letter %s (%s): %s", letter.id, letter.about, letter.why)
+                    try:
+                        self._tell(letter)
+                    except ValueError:
+                        log.exception("dead letter %s is about nothing that Assay knows", letter.id)
+            self._redis.srem("assay:dead:new", member)
+        return len(fresh)
+
+    def _tell(self, letter: DeadLetter) -> None:
+        match letter.function, letter.args:
+            case queues.ON_AGENT, (str(key), str(agent), int(attempt)):
+                reason, remedy = letter.why, f"the operator sees more with `assay dead show {letter.id}`"
+                result = AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=remedy)
+                event = AgentFinished(at=self._clock(), agent=agent, attempt=attempt, result=result)
+                self._store.update(RunKey.parse(key), event)
+            case queues.ON_PUBLISH, (str(key),):
+                self._store.let_be(RunKey.parse(key))
+            case queues.ON_DELIVERY, (str(guid),):
+                self._deliveries.settle(guid, f"failed: {letter.why}", keep_body=True)
+
+    # -- what a person does with one
+
+    def retry(self, letter: DeadLetter) -> None:
+        """Have it done again, with as many tries as before."""
+        match letter.function, letter.args:
+            case queues.ON_AGENT, (str(key), str(agent), int()):
+                again = RerunRequested(at=self._clock(), delivery=f"dead letter {letter.id}", agents=(agent,))
+                self._store.update(RunKey.parse(key), again)
+            case queues.ON_PUBLISH, (str(key),):
+                run_key = RunKey.parse(key)
+                stored = self._store.load(run_key)
+                if stored is not None:
+                    self._store.enqueue(JobSpec.publish(run_key, stored.run.installation))
+            case queues.ON_DELIVERY, (str(guid),):
+                self._store.enqueue(JobSpec.intake(guid))
+            case queues.ON_LOOSE_CHECKS, (str(key), int(installation)):
+                self._store.enqueue(JobSpec.loose_checks(RunKey.parse(key), installation))
+        self.drop(letter)
+
+    def drop(self, letter: DeadLetter) -> None:
+        """Let it go."""
+        self._redis.zrem(f"rq:failed:{letter.queue}", letter.id)
+        self._redis.delete(f"rq:job:{letter.id}", f"rq:results:{letter.id}", f"assay:tries:{letter.id}")

@@ -1,0 +1,50 @@
+"""Whose a webhook is: the little of a payload that admission reads, as cheaply as it checks that it is JSON at all.
+
+What a payload means is `payloads.py`'s business. pydantic goes through the text without making Python values of what is
+not asked for: 15 us for 28 kB, where making a dict takes 40.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+
+class Tenant(NamedTuple):
+    """Who a payload is about; what it does not say is 0 and empty."""
+
+    installation: int = 0
+    repository: str = ""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Installation(_Part):
+    id: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Repository(_Part):
+    full_name: Annotated[str, Field(max_length=200)]
+
+
+class _Envelope(_Part):
+    installation: _Installation | None = None
+    repository: _Repository | None = None
+
+
+def read_tenant(body: bytes) -> Tenant:
+    """Raises ValueError for what is not a JSON object. One with an odd installation or repository is nobody's: what is
+    wrong with it is told where it is read."""
+    try:
+        found = _Envelope.model_validate_json(body)
+    except ValidationError:
+        if not isinstance(from_json(body), dict):
+            raise ValueError("the payload is not a JSON object") from None  # noqa: TRY004 (of a text, not of a type)
+        return Tenant()
+    return Tenant(
+        found.installation.id if found.installation else 0, found.repository.full_name if found.repository else ""
+    )

@@ -1,0 +1,192 @@
+"""The faults, one function each, in any size. Each is played on a stage that is ready, and judged at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+from tests.faults.figures import Figures
+from tests.faults.outages import Flaky, SmallDisk, again_and_again
+from tests.faults.stage import Stage, stage
+
+DAY = 86400.0
+_DISK = 16 << 20
+# Seconds between two commits, of people in a hurry and of others.
+_HURRY, _USUAL = 0.05, 0.3
+
+
+# -- where
+
+
+@contextmanager
+def one_machine(name: str, seed: int) -> Iterator[Stage]:
+    """One machine with everything, another one that helps, and a Redis elsewhere."""
+    with stage(name, seed) as at:
+        at.system.start("serve", "serve")
+        at.system.start("machine-2", "worker", "lint", "command", "--count", "2")
+        at.system.send_webhooks_to("serve")
+        at.ready()
+        yield at
+
+
+@contextmanager
+def small_disk(name: str, seed: int) -> Iterator[tuple[Stage, SmallDisk]]:
+    """One machine, whose checkouts are on a disk of their own."""
+    with stage(name, seed) as at, SmallDisk(at.folder / "disk", _DISK) as disk, at.system:
+        at.system.environment["ASSAY_WORK_DIR"] = str(disk.folder / "work")
+        at.system.start("serve", "serve")
+        at.system.send_webhooks_to("serve")
+        at.ready()
+        yield at, disk
+
+
+@contextmanager
+def own_redis(name: str, seed: int) -> Iterator[Stage]:
+    """One machine with everything, its Redis too."""
+    with stage(name, seed, embedded=True) as at:
+        at.system.start("serve", "serve")
+        at.system.send_webhooks_to("serve")
+        at.ready()
+        yield at
+
+
+@contextmanager
+def many_machines(name: str, seed: int) -> Iterator[Stage]:
+    """Two that receive, one that reads and publishes, one that sweeps, two that do the agents' work."""
+    with stage(name, seed, seconds=0.5) as at:
+        system = at.system
+        system.start("web-1", "web")
+        system.start("web-2", "web")
+        system.start("control", "worker", "intake", "publish")
+        system.start("sweep", "sweep")
+        system.start("machine-1", "worker", "lint", "command")
+        system.start("machine-2", "worker", "lint", "command", "--count", "2")
+        system.send_webhooks_to("web-1")
+        at.ready()
+        yield at
+
+
+# -- what
+
+
+def kill_loop(at: Stage, runs: int, interval: float = 0.5) -> Figures:
+    """A worker, a supervisor's other child or a work-horse is killed every half second, until all is done."""
+    wanted = at.witness.answered() + runs
+    with again_and_again(lambda: at.system.kill_one(at.random), interval):
+        at.load.add(runs, _HURRY)
+        at.system.until("all commits are answered", lambda: at.witness.answered() >= wanted, 60 + 3 * runs)
+    return at.conclude()
+
+
+def crash_points(at: Stage, points: Sequence[str], times: int = 1) -> Figures:
+    """Processes die at these points, each so many times."""
+    for point in points:
+        at.system.arm(point, times)
+    if any(point.startswith("sweep") for point in points):
+        # A sweep that dies shall have something in its hands.
+        at.system.arm("agent-looked")
+    give_up = time.monotonic() + 60
+    while at.system.armed():
+        assert time.monotonic() < give_up, f"nobody came by {at.system.armed()}"
+        at.load.add(1, _USUAL)
+    return at.conclude()
+
+
+def machine_dies(at: Stage, runs: int, name: str = "machine-2") -> Figures:
+    """One of two machines that do the agents' work is gone at once, with all that it had in hand."""
+    doomed = {child.pid for child in at.system.groups[name].children}
+    give_up = time.monotonic() + 60
+    while not at.in_hand(doomed):
+        assert time.monotonic() < give_up, f"{name} has nothing to do"
+        at.load.add(1)
+    at.system.kill(name)
+    at.load.add(runs, _HURRY)
+    return at.conclude()
+
+
+def rolling_restart(at: Stage, *names: str) -> Figures:
+    """These groups of processes, or all, are stopped and started again, one after the other, under load: nothing is
+    refused."""
+    with again_and_again(lambda: at.load.add(1), _USUAL):
+        for name in names or tuple(at.system.groups):
+            if name.startswith("web"):
+                at.system.send_webhooks_to("web-2" if name == "web-1" else "web-1")
+                # What is under way to the one that goes.
+                time.sleep(_USUAL)
+            at.system.stop(name)
+            at.system.again(name)
+    at.ready()
+    refused = at.load.redeliver()
+    return at.conclude().with_violations([f"{refused} webhooks were refused"] if refused else [])
+
+
+def everything_dies(at: Stage, runs: int) -> Figures:
+    """Every process is killed at once, Redis too, and all of them are started again."""
+    at.load.add(runs)
+    time.sleep(at.random.uniform(0, 1.5))
+    names = list(at.system.groups)
+    for name in names:
+        at.system.kill(name)
+    if at.redis is not None:
+        at.redis.kill()
+        at.redis.start()
+    for name in names:
+        at.system.again(name)
+    at.system.send_webhooks_to(names[0])
+    return at.conclude()
+
+
+def redis_killed(at: Stage, times: int) -> Figures:
+    """Redis is killed and comes back, again and again, under load."""
+    with again_and_again(lambda: at.load.add(1), _USUAL):
+        for _ in range(times):
+            time.sleep(at.random.uniform(0.5, 2.0))
+            if at.redis is not None:
+                at.redis.kill()
+                time.sleep(at.random.uniform(0.1, 1.5))
+                at.redis.start()
+            else:
+                at.system.kill_redis()
+    at.ready()
+    return at.conclude()
+
+
+def github_fails(at: Stage, runs: int, rate: float = 0.2, *, git: bool = True) -> Figures:
+    """A fifth of all requests to GitHub goes wrong, one way or another, while these runs are done."""
+    wanted = at.witness.answered() + runs
+    usual, flaky = at.github.api.faults, Flaky(Random(f"{at.seed} GitHub"), rate, git=git)
+    at.github.api.faults = flaky
+    at.load.add(runs, _HURRY)
+    at.system.until("half of it is done", lambda: at.witness.answered() >= wanted - runs // 2, 60 + 3 * runs)
+    at.github.api.faults = usual
+    return at.conclude().with_violations([] if flaky.done else ["nothing went wrong"])
+
+
+def disk_full(at: Stage, disk: SmallDisk, runs: int) -> Figures:
+    """There is no room for checkouts: agents end in an error that says so, and work again when there is room."""
+    before = at.witness.reasons()
+    with again_and_again(disk.fill, 0.02):
+        at.load.add(runs, _HURRY)
+        at.settle()
+    said = at.witness.reasons()[len(before) :]
+    disk.clear()
+    at.load.add(runs, _HURRY)
+    figures = at.conclude()
+    wrong = [f"of a full disk an agent says {reason!r}" for reason in said if "space" not in reason]
+    if not said:
+        wrong = ["the disk was not full"]
+    if len(at.witness.reasons()) > len(before) + len(said):
+        wrong += [f"there is room again, and agents say {at.witness.reasons()}"]
+    return figures.with_violations(wrong)
+
+
+def clock_jumps(at: Stage, runs: int, jumps: Sequence[float] = (DAY, 0.0)) -> Figures:
+    """All clocks but GitHub's and Redis's are so many seconds ahead, one jump after the other."""
+    for ahead in jumps:
+        at.load.add(runs, _HURRY)
+        at.system.set_clock(ahead)
+        at.load.add(1)
+        time.sleep(2)
+    return at.conclude()

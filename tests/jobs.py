@@ -1,0 +1,42 @@
+"""Jobs for tests of workers: they leave marks in a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def mark(file: str, text: str) -> None:
+    """Leave a mark."""
+    with Path(file).open("a") as out:
+        out.write(text + "\n")
+
+
+def marks(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def quick(file: str, name: str) -> None:
+    mark(file, f"done {name}")
+
+
+def slow(file: str, seconds: int) -> None:
+    """Takes so long at its first try, and no time afterwards."""
+    first = not marks(Path(file))
+    mark(file, f"began {os.getpid()}")
+    if first:
+        time.sleep(seconds)
+    mark(file, f"ended {os.getpid()}")
+
+
+def poison(file: str, _: int) -> None:
+    """Kills the process that does it."""
+    mark(file, "tried")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(file: str, _: int) -> None:
+    mark(file, "tried")
+    raise LookupError("no such thing: hunter2")

@@ -1,0 +1,74 @@
+"""What git knows of trees: their files, what lies between two of them, and how they are written to disk."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from bot.domain.diff import Diff, parse_diff
+from workers.git import Git
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
+PATCH_LIMIT = 20_000_000
+
+
+class Trees:
+    """Trees of one git directory: their files, and what lies between two of them."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+
+    def diff(self, base: str | None, head: str) -> Diff:
+        """The change from `base` to `head`, both commits or trees; from nothing where base is None."""
+        with self._git.lines(*_DIFF, "--unified=3", base or EMPTY_TREE, head, "--") as lines:
+            return parse_diff(lines)
+
+    def patch(self, base: str | None, head: str) -> str:
+        """The same as text, cut at `PATCH_LIMIT` characters."""
+        kept, size = [], 0
+        with self._git.lines(*_DIFF, "--unified=3", base or EMPTY_TREE, head, "--") as lines:
+            for line in lines:
+                size += len(line) + 1
+                if size <= PATCH_LIMIT:
+                    kept.append(line)
+        return "\n".join(kept) + "\n"
+
+    def trees(self, base: str | None, head: str) -> tuple[str, str]:
+        """The names of two commits' trees; the empty tree's where base is None."""
+        first, second = self._git.run("rev-parse", f"{base or EMPTY_TREE}^{{tree}}", f"{head}^{{tree}}").split()
+        return first, second
+
+    def files(self, tree: str) -> tuple[str, ...]:
+        """Every file of a tree; links and submodules are left out."""
+        entries = self._git.run("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
+        fields = (entry.partition("\t") for entry in entries if entry)
+        return tuple(path for about, _, path in fields if about.startswith("100"))
+
+    def write(self, tree: str, folder: Path, index: Path | None = None, lock: int | None = None) -> None:
+        """Write a tree's files into a folder. Links become plain files that hold their target.
+
+        `index` is where to leave git's index of them. `lock` is held for as long as git writes, whatever becomes of
+        this process.
+        """
+        folder.mkdir(parents=True)
+        with ExitStack() as stack:
+            if index is None:
+                scratch = tempfile.TemporaryDirectory(prefix="index-", dir=folder.parent)
+                index = Path(stack.enter_context(scratch), "index")
+            self._on(folder, index, lock, "read-tree", tree)
+            self._on(folder, index, lock, "checkout-index", "--all", "--force")
+
+    def turn(self, old: str, new: str, folder: Path, index: Path, lock: int) -> bool:
+        """Make a folder and an index of one tree, as `write` left them, those of another. False where files that are
+        the same in both may have to look different all the same."""
+        attributes = ("--", ":(top,glob)**/.gitattributes")
+        if self._git.run("diff-tree", "-r", "--name-only", "--no-renames", old, new, *attributes):
+            return False
+        self._on(folder, index, lock, "read-tree", "--reset", "-u", old, new)
+        return True
+
+    def _on(self, folder: Path, index: Path, lock: int | None, *command: str) -> None:
+        env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}
+        self._git.run(*command, env=env, cwd=folder, lock=lock)
