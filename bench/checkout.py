@@ -54,7 +54,7 @@ class _Worker:
         mirrors, checkouts = Mirrors(cache, self.url), Checkouts(cache)
         with ExitStack() as stack:
             with checkouts.ahead(mirrors.name(_REPO), sha):
-                mirror = stack.enter_context(mirrors.fetch(_REPO, (sha,), None))
+                mirror = stack.enter_context(mirrors.fetch(_REPO, (sha,), lambda: None))
             yield cache, mirror, checkouts
 
 

@@ -92,6 +92,8 @@ def _options(address: RedisAddress, answer: float) -> dict[str, Any]:
         "socket_timeout": answer,
         "socket_connect_timeout": _CONNECT,
         "health_check_interval": _IDLE,
+        # To tell its version redis-py would look through the installed packages, at every connection.
+        "driver_info": None,
     }
 
 

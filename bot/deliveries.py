@@ -15,12 +15,12 @@ from string import Template
 from typing import NamedTuple, cast
 
 import redis.asyncio
-from isal import isal_zlib
 from redis import Redis
 from rq.utils import now, utcformat
 
 from bot.batches import Batches
 from bot.domain.model import Frozen
+from bot.packing import pack, unpack
 from bot.queues import INTAKE, JobSpec, Queues
 from bot.turns import LIBRARY
 
@@ -130,7 +130,7 @@ class Admissions:
     async def _admit(self, arrivals: Sequence[Arrival]) -> list[Admission]:
         args: list[str | bytes | int | float] = [utcformat(now())]
         for guid, event, body, at, installation, repository in arrivals:
-            args += (guid, event, isal_zlib.compress(body, 0), at, installation, repository)
+            args += (guid, event, pack(body), at, installation, repository)
         return [Admission(answer.decode()) for answer in await self._script(args=args)]
 
     async def has_room(self) -> bool:
@@ -154,7 +154,7 @@ class Deliveries:
         return Delivery(
             guid=guid,
             event=fields[b"event"].decode("utf-8", "replace"),
-            body=zlib.decompress(body) if body else b"",
+            body=unpack(body),
             received_at=float(fields[b"received_at"]),
             outcome=fields[b"outcome"].decode("utf-8", "replace"),
         )
@@ -168,7 +168,7 @@ class Deliveries:
         if (known := self.load(guid)) is not None:
             return known.outcome == "waiting"
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_key(guid), "body", zlib.compress(body))
+            pipe.hset(_key(guid), "body", pack(body))
             pipe.hset(_key(guid), mapping={"event": event, "received_at": at, "outcome": "waiting"})
             pipe.expire(_key(guid), LEDGER_TTL)
             pipe.lpush("assay:deliveries", guid)

@@ -26,6 +26,7 @@ from bot.domain.publication import Publication, PullMemory
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.errors import Conflict, TakenOver
+from bot.packing import pack, unpack
 from bot.queues import JobSpec, Queues, agent_job
 
 _RACES = 50
@@ -137,7 +138,7 @@ class Store:
                     if token is not None:
                         self._check(pipe, key, event, token)
                     raw = cast("bytes | None", pipe.get(_run(key)))
-                    before = Run.model_validate_json(raw) if raw else None
+                    before = Run.model_validate_json(unpack(raw)) if raw else None
                     step = reduce(before, event, key)
                     if step.run is None or (step.run == before and not step.effects):
                         return before
@@ -160,9 +161,9 @@ class Store:
 
     def _save(self, pipe: Pipeline, run: Run, event: Event, effects: tuple[Effect, ...]) -> None:
         name = str(run.key)
-        pipe.xadd(_log(run.key), {"event": EVENT.dump_json(event)})
+        pipe.xadd(_log(run.key), {"event": pack(EVENT.dump_json(event))})
         pipe.expire(_log(run.key), self._retention)
-        pipe.set(_run(run.key), run.model_dump_json(), ex=self._retention)
+        pipe.set(_run(run.key), pack(run.model_dump_json().encode()), ex=self._retention)
         if run.triggers:
             pipe.zadd(_RUNS, {name: run.created_at})
         if run.deadline is None:
@@ -194,7 +195,7 @@ class Store:
     def log(self, key: RunKey) -> list[Event]:
         """Every event the run ever saw, in the order in which it was folded in."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(key)))
-        return [EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+        return [EVENT.validate_json(unpack(fields[b"event"])) for _, fields in entries]
 
     def recent(self, limit: int = 50) -> list[Run]:
         """The newest runs first. Forgets those whose retention is over."""
@@ -246,7 +247,7 @@ class Store:
             return None
         noted = _Noted.model_validate_json(raw)
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(noted.key)))
-        told = [fields[b"event"] for _, fields in entries if b'"AgentFinished"' in fields[b"event"]]
+        told = [event for _, fields in entries if b'"AgentFinished"' in (event := unpack(fields[b"event"]))]
         found = [
             event
             for event in map(EVENT.validate_json, told)
@@ -289,11 +290,11 @@ class Store:
 
     def publication(self, key: RunKey) -> Publication:
         raw = cast("bytes | None", self.redis.get(_publication(key)))
-        return Publication.model_validate_json(raw) if raw else Publication()
+        return Publication.model_validate_json(unpack(raw)) if raw else Publication()
 
     def save_publication(self, key: RunKey, publication: Publication) -> None:
         with self.redis.pipeline(transaction=True) as pipe:
-            pipe.set(_publication(key), publication.model_dump_json(), ex=self._retention)
+            pipe.set(_publication(key), pack(publication.model_dump_json().encode()), ex=self._retention)
             if publication.finished:
                 pipe.zrem(_UNFINISHED, str(key))
             else:
@@ -350,10 +351,10 @@ class Store:
 
     def pull(self, repository: str, number: int) -> PullMemory:
         raw = cast("bytes | None", self.redis.get(_pull(repository, number)))
-        return PullMemory.model_validate_json(raw) if raw else PullMemory()
+        return PullMemory.model_validate_json(unpack(raw)) if raw else PullMemory()
 
     def save_pull(self, repository: str, number: int, memory: PullMemory) -> None:
-        self.redis.set(_pull(repository, number), memory.model_dump_json(), ex=self._retention)
+        self.redis.set(_pull(repository, number), pack(memory.model_dump_json().encode()), ex=self._retention)
 
     # -- heads of branches and pull requests, by the id of the trigger
 
@@ -392,7 +393,7 @@ class Store:
 
 
 def _stored(raw: bytes) -> Stored:
-    return Stored(run=Run.model_validate_json(raw), version=_version(raw))
+    return Stored(run=Run.model_validate_json(unpack(raw)), version=_version(raw))
 
 
 def _version(raw: bytes) -> str:

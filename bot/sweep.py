@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 # As long as others wait for a sweep that died.
-_LOCK_TTL = 5
+_LOCK_TTL = 3
 # A run that waits longer than this to be published has lost its job.
 _PUBLISH_PATIENCE = 60.0
 

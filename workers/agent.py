@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -169,11 +170,11 @@ class Kit:
 
 @dataclass(frozen=True)
 class Work:
-    """One commit to look at.
+    """One commit to look at. What has to be fetched for it is fetched when it is asked for.
 
     `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
     has them to itself. `base()` gives the files of the commit it is compared with, shared, None for a first commit.
-    `diff` is between the two, `patch` is its text.
+    `diff` is between the two, `patch()` is its text.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
@@ -182,16 +183,27 @@ class Work:
 
     repository: str
     sha: str
-    root: Path
+    checkout: Callable[[], Path]
     base: Callable[[], Path | None]
-    diff: Diff
+    compare: Callable[[], Diff]
     patch: Callable[[], str]
     settings: Mapping[str, Any]
     timeout: float
     trusted: bool = True
     title: str = ""
     description: str = ""
-    files: tuple[str, ...] = ()
+
+    @cached_property
+    def root(self) -> Path:
+        return self.checkout()
+
+    @cached_property
+    def diff(self) -> Diff:
+        return self.compare()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.diff.paths
 
 
 class Agent(Protocol):

@@ -17,7 +17,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from bot.errors import NoSpace, ToolFailed
-from workers.cache import Cache, Entry, remove
+from workers.cache import Cache
+from workers.entry import Entry, remove
 from workers.mirrors import Mirror
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Checkouts:
         lock = stack.enter_context(entry.changed(wait=False))
         if entry.kept.exists() or (entry.folder / "ahead").exists():
             return None
-        for source in self._cache.entries(_shelf(), f"{name}@")[:2]:
+        for source in self._cache.entries(_shelf(), f"{name}@"):
             if source.kept.exists():
                 stack.enter_context(source.used())
                 return _Copying(source, entry, lock)

@@ -114,11 +114,10 @@ class _Check:
         return Work(
             repository=self._key.repository,
             sha=desk.sha,
-            root=desk.root,
+            checkout=lambda: desk.root,
             base=self._base,
-            diff=desk.diff,
+            compare=lambda: desk.diff,
             patch=partial(desk.trees.patch, desk.base.commit, desk.head),
-            files=desk.diff.paths,
             settings=plan.settings,
             timeout=plan.timeout,
         )

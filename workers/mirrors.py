@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from bot.errors import Gone, ToolFailed
-from workers.cache import Cache, Entry
+from workers.cache import Cache
+from workers.entry import Entry
 from workers.git import Git
 from workers.trees import Trees
 
@@ -31,6 +32,8 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 # Every fetch makes a pack. A mirror of more than this is packed anew, and of the commits in it only the last used stay.
 _PACKS = 50
 _KEPT_COMMITS = 100
+
+Token = Callable[[], str | None]
 
 
 class Mirror(Trees):
@@ -49,8 +52,9 @@ class Mirrors:
         self._git_url = git_url.rstrip("/")
 
     @contextmanager
-    def fetch(self, repository: str, commits: tuple[str, ...], token: str | None) -> Iterator[Mirror]:
+    def fetch(self, repository: str, commits: tuple[str, ...], token: Token) -> Iterator[Mirror]:
         """Make sure that the commits are there, without their history; in the context they stay there.
+        `token` gives what may read the repository, None where anybody may; it is asked only when something is missing.
 
         Raises Gone for a commit or repository that does not exist, Unavailable when the server is away, NoSpace.
         """
@@ -82,7 +86,7 @@ class Mirrors:
                     Git(entry.kept).run("gc", "--quiet", "--prune=now", lock=lock)
 
 
-def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: str | None) -> None:
+def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: Token) -> None:
     if not all(_SHA.fullmatch(sha) for sha in commits):
         raise Gone(f"{', '.join(commits)}: not the names of commits")
     if all(_touch(entry.kept, sha) for sha in commits):
@@ -91,7 +95,7 @@ def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: str | None)
     def make(folder: Path, lock: int) -> None:
         folder.mkdir()
         Git(folder).run("init", "--quiet", "--bare", "--template=")
-        _fetch(Git(folder, token=token), url, commits, lock)
+        _fetch(Git(folder, token=token()), url, commits, lock)
 
     with entry.changed() as lock:
         missing = [sha for sha in commits if not _touch(entry.kept, sha)]
@@ -99,7 +103,7 @@ def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: str | None)
             entry.make(make, lock)
         elif missing:
             try:
-                _fetch(Git(entry.kept, token=token), url, missing, lock)
+                _fetch(Git(entry.kept, token=token()), url, missing, lock)
             except ToolFailed as error:
                 # What is there may be damaged. If that is not it, the next fails too, and this one stays.
                 log.warning("%s: the mirror is made anew: %s", url, error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from bot.errors import Misconfigured
@@ -27,6 +29,8 @@ from workers.tools import (
     yamllint,
     zizmor,
 )
+
+log = logging.getLogger(__name__)
 
 LINTERS = (ruff.TOOL, shellcheck.TOOL, yamllint.TOOL, hadolint.TOOL)
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL)
@@ -73,8 +77,22 @@ def agent_for(kind: str, settings: Mapping[str, Any]) -> Agent:
     return AGENTS[kind]()
 
 
+@cache
+def _extensions() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def load_extensions() -> None:
+    """Load other people's agents now. One that cannot be loaded says so when it is asked for."""
+    for name, point in _extensions().items():
+        try:
+            point.load()
+        except Exception:
+            log.exception("the agent %s cannot be loaded", name)
+
+
 def _extension(name: str) -> Agent:
-    installed = {point.name: point for point in entry_points(group=GROUP)}
+    installed = _extensions()
     if name not in installed:
         names = ", ".join(sorted(installed)) or "none"
         raise Misconfigured(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from bot.domain.diff import Diff
-from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Place, with_fingerprints
+from bot.domain.findings import AgentResult, Finding, Fingerprints, NotCovered, Outcome, Place
 from bot.domain.plan import AgentPlan
 from config.repository import Report
 
@@ -42,11 +43,11 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
     `clean` and `findings` follow from what is left; the other outcomes stand. Every text goes through `redact`.
     """
     wanted = _KEPT[plan.report]
-    placed = (_placed(finding, diff) for finding in result.findings[:_FINDINGS_LIMIT])
-    kept = [finding for finding in placed if finding.place in wanted or not finding.path]
-    masked = _Masked(redact, _texts(result, kept))
-    told = (_told(finding, plan.name, diff, masked) for finding in kept)
-    findings = with_fingerprints(told, _Lines(root).line)
+    placed = ((finding, _spot(finding, diff)) for finding in result.findings[:_FINDINGS_LIMIT])
+    kept = [(finding, spot) for finding, spot in placed if spot.place in wanted or not spot.path]
+    masked = _Masked(redact, _texts(result, (finding for finding, _ in kept)))
+    prints = Fingerprints(_Lines(root).line)
+    findings = tuple(_told(finding, spot, plan.name, diff, masked, prints) for finding, spot in kept)
     outcome = result.outcome
     if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
         outcome = Outcome.FINDINGS if any(finding.new for finding in findings) else Outcome.CLEAN
@@ -56,22 +57,25 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
 # -- places
 
 
-def _placed(finding: Finding, diff: Diff) -> Finding:
+class _Spot(NamedTuple):
+    """Where a finding is. `columns` says whether those it came with can be."""
+
+    path: str
+    first: int | None
+    last: int | None
+    place: Place
+    columns: bool
+
+
+def _spot(finding: Finding, diff: Diff) -> _Spot:
     path = _relative(finding.path)
     first, last = finding.start_line, finding.last_line
     if not path or first is None or first > _LARGEST_LINE:
         first = last = None
     elif last is not None:
         last = min(max(first, last), _LARGEST_LINE)
-    place: dict[str, object] = {
-        "path": path,
-        "start_line": first,
-        "end_line": last,
-        "place": diff.place(path, first, last),
-    }
-    if first is None or max(finding.start_column or 1, finding.end_column or 1) > _LARGEST_LINE:
-        place |= {"start_column": None, "end_column": None}
-    return finding.model_copy(update=place)
+    columns = first is not None and max(finding.start_column or 1, finding.end_column or 1) <= _LARGEST_LINE
+    return _Spot(path, first, last, diff.place(path, first, last), columns)
 
 
 # An agent speaks of a file many times.
@@ -84,12 +88,12 @@ def _relative(path: str) -> str:
     return "/".join(parts)
 
 
-def _commentable(finding: Finding, diff: Diff) -> dict[str, object]:
+def _commentable(spot: _Spot, diff: Diff) -> dict[str, object]:
     """What to change in a finding on added lines so that GitHub takes a comment on it: all lines within one hunk."""
-    first, last = finding.start_line, finding.last_line
-    if finding.place != "added" or first is None or last is None or diff.commentable(finding.path, first, last):
+    path, first, last = spot.path, spot.first, spot.last
+    if spot.place != "added" or first is None or last is None or diff.commentable(path, first, last):
         return {}
-    if diff.commentable(finding.path, first, first):
+    if diff.commentable(path, first, first):
         return {"end_line": first, "end_column": None, "replacement": None}
     return {"place": "context", "replacement": None}
 
@@ -110,24 +114,35 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
         yield from (text for text in (finding.url, finding.replacement) if text)
 
 
-def _told(finding: Finding, agent: str, diff: Diff, masked: _Masked) -> Finding:
-    tool = masked.name(finding.tool)
+def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked, prints: Fingerprints) -> Finding:
+    """The finding as it is kept. One copy, for there may be very many."""
+    tool, rule, message = (
+        masked.name(finding.tool),
+        masked.name(finding.rule),
+        masked.head(finding.message, WORDS_LIMIT),
+    )
     update: dict[str, object] = {
         "tool": tool,
-        "rule": masked.name(finding.rule),
-        "message": masked.head(finding.message, WORDS_LIMIT),
+        "rule": rule,
+        "message": message,
+        "path": spot.path,
+        "start_line": spot.first,
+        "end_line": spot.last,
+        "place": spot.place,
         "evidence": masked.head(finding.evidence, _EVIDENCE_LIMIT),
         "sources": (f"{agent}/{tool}",),
+        "fingerprint": prints.of(tool, rule, spot.path, spot.first, message),
         # With a secret in it neither would be what it was.
         "url": masked.whole(finding.url) if (finding.url or "").isascii() else None,
-        "replacement": masked.whole(finding.replacement) if _replaceable(finding, diff) else None,
+        "replacement": masked.whole(finding.replacement) if _replaceable(spot, diff) else None,
     }
-    return finding.model_copy(update=update | _commentable(finding, diff))
+    if not spot.columns:
+        update |= {"start_column": None, "end_column": None}
+    return finding.model_copy(update=update | _commentable(spot, diff))
 
 
-def _replaceable(finding: Finding, diff: Diff) -> bool:
-    first, last = finding.start_line, finding.last_line
-    return bool(first and last and diff.commentable(finding.path, first, last))
+def _replaceable(spot: _Spot, diff: Diff) -> bool:
+    return bool(spot.first and spot.last and diff.commentable(spot.path, spot.first, spot.last))
 
 
 def _words(result: AgentResult, masked: _Masked) -> dict[str, object]:

@@ -32,7 +32,8 @@ class Results(Protocol):
 
 
 def digest_of(run: Run, plan: AgentPlan, trees: tuple[str, str], model: Model | None, toolbox: str) -> str:
-    """All that an agent's result depends on. `trees` are those of the commit and of what it is compared with."""
+    """All that an agent's result depends on. `trees` are those of the commit and of what it is compared with; or, of an
+    agent of which nobody knows what it looks at, the two commits."""
     pull = next((pull for pull in run.pulls if pull.live), None)
     words = (pull.title, pull.body) if pull and plan.kind not in _DEAF else ()
     own = plan.model_dump(mode="json", include={"name", "kind", "report", "paths", "paths_ignore", "settings"})

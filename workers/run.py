@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
+from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
@@ -38,10 +39,15 @@ _PAUSES = (1, 5, 15)
 def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan], Agent]) -> AgentResult:
     """Run the agent of a plan. Never raises: whatever goes wrong is a result."""
     begun = time.monotonic()
-    if reason := skipped_by_paths(plan, tuple(work.diff.files)):
-        return AgentResult(outcome=Outcome.SKIPPED, reason=reason)
     try:
-        result = settle(agent_for(plan).run(work, kit), plan, work.diff, work.root, kit.redact)
+        if plan.paths or plan.paths_ignore:
+            reason = skipped_by_paths(plan, tuple(work.diff.files))
+            if reason:
+                return AgentResult(outcome=Outcome.SKIPPED, reason=reason)
+        said = agent_for(plan).run(work, kit)
+        # What found nothing need not be placed, nor anything be fetched for it.
+        diff, root = (work.diff, work.root) if said.findings else (Diff(), Path())
+        result = settle(said, plan, diff, root, kit.redact)
     except AssayError as error:
         result = AgentResult(outcome=Outcome.ERROR, reason=kit.redact(str(error))[:WORDS_LIMIT])
     except Exception as error:
@@ -118,9 +124,11 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
 def _look_at_commit(bench: Bench, run: Run, agent: AgentState, kit: Kit, watch: Watch) -> AgentResult:
     try:
         with ExitStack() as stack:
+            mirror = cache(partial(_fetch, bench, run, stack))
             try:
                 with watch.interruptible():
-                    mirror = _fetch(bench, run, stack)
+                    if not _unknown(agent.plan):
+                        mirror()
             except (AssayError, OSError) as error:
                 return _not_fetched(error, kit)
             with watch.interruptible():
@@ -128,6 +136,11 @@ def _look_at_commit(bench: Bench, run: Run, agent: AgentState, kit: Kit, watch: 
     except (AssayError, OSError) as error:
         words = kit.redact(str(error))[:WORDS_LIMIT]
         return AgentResult(outcome=Outcome.ERROR, reason=f"the commit's files could not be written: {words}")
+
+
+def _unknown(plan: AgentPlan) -> bool:
+    """Whether nobody knows what the agent looks at: other people's need not look at any file."""
+    return plan.kind == "extension"
 
 
 def _not_fetched(error: AssayError | OSError, kit: Kit) -> AgentResult:
@@ -142,43 +155,50 @@ def _not_fetched(error: AssayError | OSError, kit: Kit) -> AgentResult:
     return AgentResult(outcome=Outcome.ERROR, reason=reason[:WORDS_LIMIT], remedy=remedy)
 
 
-def _say(bench: Bench, run: Run, agent: AgentState, mirror: Mirror, kit: Kit, stack: ExitStack) -> AgentResult:
+def _say(
+    bench: Bench, run: Run, agent: AgentState, mirror: Callable[[], Mirror], kit: Kit, stack: ExitStack
+) -> AgentResult:
     """What was said of the same before, or else what the agent says now."""
-    plan = agent.plan
-    digest = digest_of(run, plan, mirror.trees(run.base_sha, run.key.sha), kit.model, bench.toolbox)
+    plan, commits = agent.plan, (run.base_sha or "", run.key.sha)
+    same = commits if _unknown(plan) else mirror().trees(run.base_sha, run.key.sha)
+    digest = digest_of(run, plan, same, kit.model, bench.toolbox)
     earlier = take_over(bench.runs, digest, agent)
     if earlier is not None:
         log.info("%s: %s is taken over", run.key, plan.name)
         return earlier
-    result = look(plan, _prepare(bench, run, plan, mirror, stack), kit, bench.agent_for)
+    work = _prepare(bench, run, plan, mirror, stack)
+    if not _unknown(plan):
+        # What cannot be written is no fault of the agent's.
+        assert work.root
+    result = look(plan, work, kit, bench.agent_for)
     if may_serve_again(plan, result):
         # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
         bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
     return result
 
 
-def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Mirror, stack: ExitStack) -> Work:
+def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack) -> Work:
     """The work, on files that are there until the stack is closed."""
     sha, base_sha = run.key.sha, run.base_sha
 
     def shared(commit: str) -> Path:
-        return stack.enter_context(bench.checkouts.shared(mirror, commit))
+        return stack.enter_context(bench.checkouts.shared(mirror(), commit))
 
-    if only_reads(plan.kind):
-        root = shared(sha)
-    else:
+    def checkout() -> Path:
+        if only_reads(plan.kind):
+            return shared(sha)
         root = stack.enter_context(bench.cache.scratch()) / "head"
-        bench.checkouts.copy(mirror, sha, root)
-    diff = mirror.diff(base_sha, sha)
+        bench.checkouts.copy(mirror(), sha, root)
+        return root
+
     pull = next((pull for pull in run.pulls if pull.live), None)
     return Work(
         repository=run.key.repository,
         sha=sha,
-        root=root,
+        checkout=checkout,
         base=lambda: shared(base_sha) if base_sha else None,
-        diff=diff,
-        patch=partial(mirror.patch, base_sha, sha),
-        files=diff.paths,
+        compare=lambda: mirror().diff(base_sha, sha),
+        patch=lambda: mirror().patch(base_sha, sha),
         settings=plan.settings,
         timeout=plan.timeout,
         trusted=run.trusted,
@@ -200,7 +220,7 @@ def _fetch(bench: Bench, run: Run, stack: ExitStack) -> Mirror:
     commits = tuple(sha for sha in (run.key.sha, run.base_sha) if sha)
     for pause in (*_PAUSES, None):
         try:
-            token = bench.read_token(run.installation, run.key.repository)
+            token = partial(bench.read_token, run.installation, run.key.repository)
             with bench.checkouts.ahead(bench.mirrors.name(run.key.repository), run.key.sha):
                 return stack.enter_context(bench.mirrors.fetch(run.key.repository, commits, token))
         except Unavailable as error:

@@ -132,11 +132,10 @@ def _work(agent: AgentPlan, desk: Desk) -> Work:
     return Work(
         repository=desk.root.name,
         sha=desk.sha,
-        root=desk.root,
+        checkout=lambda: desk.root,
         base=lambda: None,
-        diff=desk.diff,
+        compare=lambda: desk.diff,
         patch=str,
         settings=agent.settings,
         timeout=_PATIENCE,
-        files=desk.diff.paths,
     )

@@ -24,7 +24,7 @@ from bot.embedded import EmbeddedRedis
 from bot.errors import Misconfigured
 from bot.logs import configure
 from bot.metrics import Tally
-from bot.queues import AGENT_QUEUES, INTAKE, PUBLISH, QUEUES
+from bot.queues import AGENT_QUEUES, QUEUES
 from bot.recovery import Vouching
 from bot.supervise import Role, Supervisor, my_name
 from bot.sweep import INTERVAL
@@ -174,20 +174,24 @@ def _workers(chosen: Settings, queues: tuple[str, ...], count: int) -> list[Role
 
 
 def _work(chosen: Settings, queue: str) -> None:
-    if queue in (INTAKE, PUBLISH):
-        control()
-    redis = connect(chosen)
+    import workers.wiring
+
+    redis = (workers.wiring.store() if queue in AGENT_QUEUES else control().store).redis
     work(redis, queue, make_queues(chosen, redis), my_name())
     tracing.close()
 
 
 def _preload() -> None:
-    """Load what jobs will need before forking, so that it is shared and no job waits for it."""
+    """Load and make what jobs will need before forking, so that it is shared and no job waits for it. No connection is
+    opened yet."""
     import workers.llm.client
+    import workers.registry
     import workers.wiring
 
-    workers.wiring.tools()
     assert workers.llm.client
+    workers.registry.load_extensions()
+    workers.wiring.bench()
+    control()
     # Or else the first collection of each child would touch, and so copy, every object.
     gc.collect()
     gc.freeze()

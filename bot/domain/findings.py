@@ -188,22 +188,33 @@ _FORM = re.compile(r"[\s'\"`(),;]+")
 _NUMBER = re.compile(r"\d+")
 
 
-def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
-    """Give each finding an identity that survives moved lines.
+class Fingerprints:
+    """Gives the findings of one result an identity that survives moved lines, in their order.
 
-    It is made of tool, rule, path and the text of its first line (`line_of(path, line)`, without what a formatter may
+    It is made of tool, rule, path and the text of the first line (`line_of(path, line)`, without what a formatter may
     change of it), counted where that repeats; a finding without a line uses its message with the numbers left out.
     """
-    seen: Counter[str] = Counter()
-    named = []
-    for finding in findings:
-        text = line_of(finding.path, finding.start_line) if finding.start_line else ""
-        text = _FORM.sub(" ", text).strip() or _NUMBER.sub("0", finding.message)
-        identity = f"{finding.tool}\0{finding.rule}\0{finding.path}\0{text}"
-        seen[identity] += 1
-        digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[:20]
-        named.append(finding.model_copy(update={"fingerprint": digest}))
-    return tuple(named)
+
+    def __init__(self, line_of: Callable[[str, int], str]) -> None:
+        self._line_of = line_of
+        self._seen: Counter[str] = Counter()
+
+    def of(self, tool: str, rule: str, path: str, line: int | None, message: str) -> str:
+        text = self._line_of(path, line) if line else ""
+        text = _FORM.sub(" ", text).strip() or _NUMBER.sub("0", message)
+        identity = f"{tool}\0{rule}\0{path}\0{text}"
+        self._seen[identity] += 1
+        counted = f"{identity}\0{self._seen[identity]}"
+        return hashlib.sha256(counted.encode(errors="surrogatepass")).hexdigest()[:20]
+
+
+def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int], str]) -> tuple[Finding, ...]:
+    """The findings of one result with their `Fingerprints`."""
+    prints = Fingerprints(line_of)
+    return tuple(
+        one.model_copy(update={"fingerprint": prints.of(one.tool, one.rule, one.path, one.start_line, one.message)})
+        for one in findings
+    )
 
 
 # Rules of different tools that name one problem. ruff's S-rules are bandit's B-rules under another letter; a secret is

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 # A killed worker's job runs again within so many seconds (p99).
 RECOVERY_LIMIT = 15.0
@@ -12,9 +13,9 @@ RECOVERY_LIMIT = 15.0
 
 @dataclass(frozen=True)
 class Figures:
-    """`recoveries`: seconds from a process's end to the next beginning of the job that it had in hand. `again`: jobs that
-    were begun more than once; `dead`: that were given up; `prevented`: runs with an agent that was kept from its work,
-    and says why."""
+    """`recoveries`: seconds from a process's end to the next beginning of the job that it had in hand; 99 of 100 may
+    take `limit`. `again`: jobs that were begun more than once; `dead`: that were given up; `prevented`: runs with an
+    agent that was kept from its work, and says why."""
 
     name: str
     runs: int
@@ -26,13 +27,25 @@ class Figures:
     prevented: int
     seconds: float
     violations: tuple[str, ...]
+    limit: float = RECOVERY_LIMIT
 
     def with_violations(self, more: Sequence[str]) -> Figures:
         return replace(self, violations=(*self.violations, *more))
 
     @property
     def ok(self) -> bool:
-        return not self.violations and quantile(self.recoveries, 0.99) < RECOVERY_LIMIT
+        return not self.violations and quantile(self.recoveries, 0.99) < self.limit
+
+    def without_limit(self) -> Figures:
+        """Where the time to recovery is not the engine's: nobody was there."""
+        return replace(self, limit=math.inf)
+
+    def line(self, seed: int) -> str:
+        """For those who watch."""
+        slowest = f", {max(self.recoveries):.1f} s at most to recover" if self.recoveries else ""
+        judged = f"{len(self.violations)} violations" if self.violations else "all well"
+        about = f"{self.runs} runs, {self.kills} kills{slowest}, {self.seconds:.0f} s"
+        return f"{self.name} (seed {seed}): {about}: {judged}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -41,16 +54,25 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def total(name: str, all_of: Sequence[Figures]) -> Figures:
-    """The sum."""
-    sums = {
-        field.name: sum((getattr(one, field.name) for one in all_of), () if field.name in _LISTS else 0)
-        for field in fields(Figures)
-        if field.name != "name"
-    }
-    return Figures(name=name, **sums)
+    """The sum. What has no limit is not counted where the limit is."""
+    limit = min(one.limit for one in all_of)
+    bound = [one for one in all_of if one.limit <= limit]
+    sums = {count: sum(getattr(one, count) for one in all_of) for count in _COUNTS}
+    return Figures(
+        name=name,
+        recoveries=tuple(seconds for one in bound for seconds in one.recoveries),
+        violations=tuple(violation for one in all_of for violation in one.violations),
+        limit=limit,
+        **sums,
+    )
 
 
-_LISTS = ("recoveries", "violations")
+def failed(name: str, seconds: float, words: str) -> Figures:
+    """Of a scenario that did not come to its end."""
+    return Figures(name, 0, 0, 0, (), 0, 0, 0, seconds, (words,))
+
+
+_COUNTS = ("runs", "webhooks", "kills", "again", "dead", "prevented", "seconds")
 _HEAD = (
     "scenario",
     "runs",

@@ -34,8 +34,9 @@ PREVENTED = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED)
 @dataclass(frozen=True)
 class History:
     """`acknowledged` are the GUIDs of webhooks that Assay said yes to, `ledger` what it says became of each. `expected`
-    is what commits must come to. `checks`, `comments` and `notes` (comments on lines) are what the App wrote; `leftovers` is
-    what Redis holds of work to be done, by key; `dead` are the jobs that were given up. `web` is the address of GitHub's pages."""
+    is what commits must come to. `checks`, `comments` and `notes` (comments on lines) are what the App wrote;
+    `leftovers` is what Redis holds of work to be done, by key; `dead` are the jobs that were given up. `web` is the
+    address of GitHub's pages."""
 
     acknowledged: tuple[str, ...] = ()
     expected: Mapping[RunKey, Conclusion] = field(default_factory=dict)

@@ -20,10 +20,10 @@ from bot.domain.model import Frozen
 class Entry(Frozen):
     """Something that happened in the process `pid`, a child of `parent`.
 
-    `began` and `ended`: a job, by its id, as its function was called and returned or raised. `taken`: a worker has a job
-    in its hands. `took`: an agent's attempt got the fencing `token`. `wrote`: the store took an agent's event with that
-    token, which was offered at `asked`. `crashed`: the process ended itself at the crash point `name`. `killed`: it was
-    ended from outside.
+    `began` and `ended`: a job, by its id, as its function was called and returned or raised. `taken`: a worker has a
+    job in its hands. `took`: an agent's attempt got the fencing `token`. `wrote`: the store took an agent's event with
+    that token, which was offered at `asked`. `crashed`: the process ended itself at the crash point `name`. `killed`:
+    it was ended from outside.
     """
 
     what: str

@@ -17,8 +17,8 @@ _GIT = re.compile(r"/[^/]+/[^/]+\.git/")
 
 
 class Flaky(Faults):
-    """GitHub on a bad day: a share of all requests goes wrong, in the ways that GitHub's requests do. `git` says whether
-    git's requests do so too: what agents fetch is given up after half a minute, and that is then their result."""
+    """GitHub on a bad day: a share of all requests goes wrong, in the ways that GitHub's requests do. `git` says
+    whether git's do so too: an agent gives up to fetch after half a minute, and that is then its result."""
 
     def __init__(self, random: Random, rate: float, *, git: bool) -> None:
         super().__init__()

@@ -32,14 +32,14 @@ def one_machine(name: str, seed: int) -> Iterator[Stage]:
 
 
 @contextmanager
-def small_disk(name: str, seed: int) -> Iterator[tuple[Stage, SmallDisk]]:
-    """One machine, whose checkouts are on a disk of their own."""
-    with stage(name, seed) as at, SmallDisk(at.folder / "disk", _DISK) as disk, at.system:
-        at.system.environment["ASSAY_WORK_DIR"] = str(disk.folder / "work")
+def one_disk(name: str, seed: int) -> Iterator[Stage]:
+    """One machine, whose checkouts are on a small disk of their own."""
+    with stage(name, seed) as at, SmallDisk(at.folder / "disk", _DISK) as at.disk, at.system:
+        at.system.environment["ASSAY_WORK_DIR"] = str(at.disk.folder / "work")
         at.system.start("serve", "serve")
         at.system.send_webhooks_to("serve")
         at.ready()
-        yield at, disk
+        yield at
 
 
 @contextmanager
@@ -164,8 +164,10 @@ def github_fails(at: Stage, runs: int, rate: float = 0.2, *, git: bool = True) -
     return at.conclude().with_violations([] if flaky.done else ["nothing went wrong"])
 
 
-def disk_full(at: Stage, disk: SmallDisk, runs: int) -> Figures:
+def disk_full(at: Stage, runs: int) -> Figures:
     """There is no room for checkouts: agents end in an error that says so, and work again when there is room."""
+    disk = at.disk
+    assert disk is not None
     before = at.witness.reasons()
     with again_and_again(disk.fill, 0.02):
         at.load.add(runs, _HURRY)

@@ -18,6 +18,7 @@ from tests.faults.figures import Figures
 from tests.faults.history import prevented, violations
 from tests.faults.journal import begun_again, recoveries
 from tests.faults.load import Load
+from tests.faults.outages import SmallDisk
 from tests.faults.system import System
 from tests.servers import Server
 
@@ -37,6 +38,7 @@ class Stage:
     redis: Server | None
     system: System
     load: Load
+    disk: SmallDisk | None = None
     patience: float = 60.0
     random: Random = field(init=False)
     began: float = field(default_factory=time.monotonic)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.domain.diff import Diff, parse_diff
+from bot.domain.diff import Diff, FileDiff, parse_diff
 from bot.domain.findings import AgentResult
 from workers.agent import Agent, Command, Completed, Kit, Sandbox, Work
 from workers.sandbox.process import ProcessSandbox
@@ -29,7 +29,6 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = True
     timeout: float = 60
-    files: tuple[str, ...] | None = None
     diff: Diff | None = None
     sandbox: Sandbox = SANDBOX
     secret: str = "never-to-be-shown"
@@ -50,15 +49,20 @@ class Stage:
         return Work(
             repository="octo/shop",
             sha="0" * 40,
-            root=head,
+            checkout=lambda: head,
             base=lambda: None if self.base is None else base,
-            diff=diff,
+            compare=lambda: diff,
             patch=lambda: "",
             settings=self.settings,
             timeout=self.timeout,
             trusted=self.trusted,
-            files=diff.paths if self.files is None else self.files,
         )
+
+
+def all_new(*paths: str) -> Diff:
+    """A change that added every line of these files."""
+    lines = ((1, 10_000),)
+    return Diff(files={path: FileDiff(path=path, status="added", added=lines, hunks=lines) for path in paths})
 
 
 def plant(root: Path, files: Files) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from bot.errors import NoSpace
-from workers.cache import Cache, Entry, Limits, flock, remove
+from workers.cache import Cache, Limits
+from workers.entry import Entry, remove
+from workers.locks import flock
 
 FORK = multiprocessing.get_context("fork")
 

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from bot.demo.github import StandInGitHub
 from bot.errors import NoSpace, ToolFailed
 from tests.workers.plumbing import plumb
-from workers.cache import Cache, Limits, remove
+from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
+from workers.entry import remove
 from workers.git import Git
 from workers.mirrors import Mirror, Mirrors
 
@@ -44,7 +45,7 @@ class Machine:
         mirrors = Mirrors(self.cache, self.github.url)
         with ExitStack() as stack:
             with self.checkouts.ahead(mirrors.name(REPO), commits[0]):
-                mirror = stack.enter_context(mirrors.fetch(REPO, commits, None))
+                mirror = stack.enter_context(mirrors.fetch(REPO, commits, lambda: None))
             yield mirror
 
     @contextmanager

@@ -37,7 +37,7 @@ def git_dir(tmp_path: Path, mirrors: Mirrors) -> Path:
 
 def files(mirrors: Mirrors, *commits: str) -> tuple[str, ...]:
     """Those of the first, once all were fetched."""
-    with mirrors.fetch(REPO, commits, None) as mirror:
+    with mirrors.fetch(REPO, commits, lambda: None) as mirror:
         return mirror.files(commits[0])
 
 
@@ -55,7 +55,7 @@ def test_commits_are_fetched_once_and_without_their_history(
     files(mirrors, sha, base)
     assert fetched(github) > 0
     before = len(github.git_requests)
-    with mirrors.fetch(REPO, (sha, base), None) as mirror:
+    with mirrors.fetch(REPO, (sha, base), lambda: None) as mirror:
         assert mirror.diff(base, sha).paths == ("a.txt",)
     assert len(github.git_requests) == before
     with pytest.raises(ToolFailed):
@@ -89,7 +89,7 @@ def test_commits_long_past_and_of_other_branches_are_whole(github: StandInGitHub
     shas = [github.commit(REPO, "main", {"a.txt": f"{number}\n", f"{number}.txt": "x"}) for number in range(4)]
     for sha in (shas[3], shas[0], shas[2], shas[1]):
         files(mirrors, sha)
-    with mirrors.fetch(REPO, tuple(shas), None) as mirror:
+    with mirrors.fetch(REPO, tuple(shas), lambda: None) as mirror:
         for number, sha in enumerate(shas):
             assert len(mirror.files(sha)) == 3 + number
         assert mirror.diff(shas[0], shas[2]).paths == ("1.txt", "2.txt", "a.txt")
@@ -109,7 +109,7 @@ def test_unknown_commit_is_gone_and_a_hidden_repository_refused(github: StandInG
         files(mirrors, "main")
     github.add_repository("octo/private", {"a.txt": "x"})
     sha = github.head("octo/private", "main")
-    with pytest.raises(Refused), mirrors.fetch("octo/private", (sha,), None):
+    with pytest.raises(Refused), mirrors.fetch("octo/private", (sha,), lambda: None):
         pass
 
 
@@ -199,7 +199,7 @@ def test_many_packs_become_few_and_old_commits_are_forgotten(
         os.utime(git_dir(tmp_path, mirrors) / "refs/assay/commits" / sha, (age, age))
     packs = git_dir(tmp_path, mirrors) / "objects" / "pack"
     assert len(list(packs.glob("*.pack"))) == 6
-    with mirrors.fetch(REPO, (shas[0],), None) as mirror:
+    with mirrors.fetch(REPO, (shas[0],), lambda: None) as mirror:
         # In use: it is packed, and nothing is forgotten.
         mirrors.tidy()
         assert len(list(packs.glob("*.pack"))) == 1

@@ -9,6 +9,7 @@ import pytest
 
 from bot.errors import Misconfigured
 from config.repository import BUILT_IN
+from workers import registry
 from workers.registry import AGENTS, FORMATS, TOOLS, agent_for
 
 
@@ -46,6 +47,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-agents\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[assay.agents]\nmine = their_agents:Mine\ngone = their_agents:Gone\n")
     sys.modules.pop("their_agents", None)
+    registry._extensions.cache_clear()
 
 
 @pytest.mark.usefixtures("package")

@@ -14,7 +14,7 @@ from workers.agents.lint import LintAgent
 from workers.registry import LINTERS
 from workers.tools import ruff
 
-from ..stage import Stage, Watching
+from ..stage import Stage, Watching, all_new
 
 AGENT = LintAgent(tools=LINTERS)
 
@@ -134,7 +134,7 @@ def test_a_tool_that_always_breaks_is_given_up(tmp_path: Path) -> None:
 
 def test_hostile_file_names_are_files_and_nothing_else(tmp_path: Path) -> None:
     names = ["--config=evil.py", "-x.py", "a b.py", "$(id).py", "ünï.py", "a\nb.py"]
-    result = Stage(tmp_path, dict.fromkeys(names, "import os\n"), files=tuple(names)).run(AGENT)
+    result = Stage(tmp_path, dict.fromkeys(names, "import os\n"), diff=all_new(*names)).run(AGENT)
     assert result.outcome is Outcome.FINDINGS
     assert sorted(f.path for f in result.findings) == sorted(names)
 
@@ -184,7 +184,7 @@ def test_links_are_not_linted(tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text("import os\n")
     (tmp_path / "head").mkdir()
     (tmp_path / "head" / "link.py").symlink_to(tmp_path / "outside.py")
-    result = Stage(tmp_path, {"app.py": "X = 1\n"}, files=("app.py", "link.py")).run(AGENT)
+    result = Stage(tmp_path, {"app.py": "X = 1\n"}, diff=all_new("app.py", "link.py")).run(AGENT)
     assert (result.outcome, result.findings) == (Outcome.CLEAN, ())
     assert ("link.py", "a link") in {(one.what, one.why) for one in result.not_covered}
 
@@ -240,7 +240,7 @@ def test_a_linter_that_executes_code_is_none_for_strangers(tmp_path: Path) -> No
 def test_many_files_are_shared_out_over_calls(tmp_path: Path) -> None:
     files = {f"{'deep/' * 20}m{number}.py": "import os\n" for number in range(1200)}
     sandbox = Watching()
-    result = Stage(tmp_path, files, sandbox=sandbox, files=tuple(files)).run(LintAgent(tools=[ruff.TOOL]))
+    result = Stage(tmp_path, files, sandbox=sandbox, diff=all_new(*files)).run(LintAgent(tools=[ruff.TOOL]))
     calls = sandbox.argv_of("ruff")
     assert len(calls) > 1
     assert all(sum(len(word) + 1 for word in call) < 128_000 for call in calls)

@@ -65,15 +65,14 @@ def work_on(
     return Work(
         repository="octo/shop",
         sha="a" * 40,
-        root=Path(),
+        checkout=Path,
         base=lambda: None,
-        diff=change.diff,
+        compare=lambda: change.diff,
         patch=lambda: change.patch,
         settings=ReviewConfig.model_validate(settings or {}).model_dump(),
         timeout=timeout,
         title=title,
         description=description,
-        files=change.diff.paths,
     )
 
 
