@@ -130,8 +130,7 @@ def everything_dies(at: Stage, runs: int) -> Figures:
     for name in names:
         at.system.kill(name)
     if at.redis is not None:
-        at.redis.kill()
-        at.redis.start()
+        at.kill_redis(away=0.0)
     for name in names:
         at.system.again(name)
     at.system.send_webhooks_to(names[0])
@@ -143,12 +142,7 @@ def redis_killed(at: Stage, times: int) -> Figures:
     with again_and_again(lambda: at.load.add(1), _USUAL):
         for _ in range(times):
             time.sleep(at.random.uniform(0.5, 2.0))
-            if at.redis is not None:
-                at.redis.kill()
-                time.sleep(at.random.uniform(0.1, 1.5))
-                at.redis.start()
-            else:
-                at.system.kill_redis()
+            at.kill_redis(away=at.random.uniform(0.1, 1.5))
     at.ready()
     return at.conclude()
 

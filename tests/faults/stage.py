@@ -42,6 +42,7 @@ class Stage:
     patience: float = 60.0
     random: Random = field(init=False)
     began: float = field(default_factory=time.monotonic)
+    redis_kills: int = 0
     _witness: Witness | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +68,16 @@ class Stage:
         jobs = {(entry.pid, entry.name): entry.what for entry in self.system.journal.read() if entry.parent in workers}
         return "began" in jobs.values()
 
+    def kill_redis(self, away: float) -> None:
+        """And have it come back: after so many seconds, or when the supervisor starts it again."""
+        if self.redis is None:
+            self.system.kill_redis()
+        else:
+            self.redis.kill()
+            time.sleep(away)
+            self.redis.start()
+        self.redis_kills += 1
+
     def settle(self) -> None:
         """Wait until nobody has anything to do. If that does not come, the history says so."""
         give_up = time.monotonic() + self.patience
@@ -90,7 +101,8 @@ class Stage:
             name=self.name,
             runs=len(history.runs),
             webhooks=len(history.acknowledged),
-            kills=len({entry.pid for entry in history.journal if entry.what in ("killed", "crashed")}),
+            kills=len({entry.pid for entry in history.journal if entry.what in ("killed", "crashed")})
+            + self.redis_kills,
             recoveries=tuple(recoveries(history.journal)),
             again=begun_again(history.journal),
             dead=len(given_up),

@@ -293,7 +293,7 @@ def test_merge_queue_takes_over_what_was_said_of_the_same_files(assay: Assay, gi
 
 def test_stranger_s_result_does_not_serve_the_repository_s_own_commits(assay: Assay, github: StandInGitHub) -> None:
     fork = github.fork(REPOSITORY, "mallory")
-    stranger = github.commit(fork, "feature", {"demo.py": DIRTY})
+    stranger = github.commit(fork, "feature", {"demo.py": DIRTY}, author="mallory")
     github.open_pull(REPOSITORY, "feature", head_repo=fork)
     assay.settle()
     _, sha = opened(github)

@@ -86,7 +86,7 @@ def test_bad_file_is_a_failed_check_on_its_line_and_nothing_runs(assay: Assay, g
     (note,) = check.annotations
     assert (note["path"], note["start_line"]) == (CONFIG, len(BAD.splitlines()))
     assert "lint" in note["message"], "the nearest right word"
-    assert [made.name for made in github.checks(REPOSITORY, sha)] == ["assay / config", "assay"]
+    assert [made.name for made in github.checks(REPOSITORY, sha)] == ["assay", "assay / config"]
 
 
 def test_mended_file_runs_again_and_has_no_check_of_its_own(assay: Assay, github: StandInGitHub) -> None:
