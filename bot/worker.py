@@ -21,10 +21,11 @@ from rq import Queue, SimpleWorker, Worker
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
 
 from bot.connection import hurry
 from bot.context import Subject, taken_up
-from bot.errors import Unavailable
+from bot.errors import TakenOver, Unavailable
 from bot.parent import die_with_parent
 from bot.queues import AGENT_QUEUES, AllowedJob, Queues
 from bot.recovery import Vouching, note_failure
@@ -75,20 +76,30 @@ class _Ours(BaseWorker):
             note_failure(self.connection, job.id, self.name, how, queue.name, last=not job.should_retry)
             super().handle_job_failure(job, queue, *rest, **named)
 
-    def _holds(self, queue: Queue) -> bool:
+    def _holds(self, place: Queue | Job) -> bool:
         """Whether the job in hand is still this worker's."""
         execution = self.execution
         entry = execution.composite_key if execution else ""
-        return self.connection.zscore(queue.started_job_registry.key, entry) is not None
+        return self.connection.zscore(place.started_job_registry.key, entry) is not None
 
     def get_heartbeat_ttl(self, _job: Job) -> int:
         """Seconds that RQ keeps its notes on a job in hand: longer than Redis may be away."""
         return _NOTES_TTL
 
-    def maintain_heartbeats(self, job: Job) -> None:
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        if not self._holds(job):
+            raise TakenOver(f"another worker has the job {job.id}")
+        super().prepare_job_execution(job, remove_from_intermediate_queue)
+
+    def maintain_heartbeats(self, _job: Job) -> None:
+        # Of the worker only: RQ's would put back what it notes of a job that others have by now, or that is done. And
         # Redis being away is no reason to end a job that gets on without it.
         with suppress(RedisError):
-            super().maintain_heartbeats(job)
+            self.heartbeat(self.job_monitoring_interval + 60)
+
+    def handle_execution_ended(self, job: Job, _queue: Queue, _heartbeat_ttl: int) -> None:
+        # RQ's is a heartbeat too.
+        job.ended_at = now()
 
     def set_current_job_working_time(self, seconds: float, pipeline: Pipeline | None = None) -> None:
         with suppress(RedisError):

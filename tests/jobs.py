@@ -31,6 +31,13 @@ def slow(file: str, seconds: int) -> None:
     mark(file, f"ended {os.getpid()}")
 
 
+def steady(file: str, seconds: int) -> None:
+    """Takes so long at every try."""
+    mark(file, f"began {os.getpid()}")
+    time.sleep(seconds)
+    mark(file, f"ended {os.getpid()}")
+
+
 def poison(file: str, _: int) -> None:
     """Kills the process that does it."""
     mark(file, "tried")

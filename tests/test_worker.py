@@ -17,6 +17,7 @@ import pytest
 from redis import Redis
 
 import bot.queues
+import bot.worker
 from bot import recovery
 from bot.connection import connect
 from bot.embedded import EmbeddedRedis
@@ -78,7 +79,7 @@ def _zombie(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def crew(redis: Redis, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
-    allowed = {f"tests.jobs.{name}" for name in ("quick", "slow", "poison", "fail")}
+    allowed = {f"tests.jobs.{name}" for name in ("quick", "slow", "steady", "poison", "fail")}
     monkeypatch.setattr(bot.queues, "FUNCTIONS", bot.queues.FUNCTIONS | allowed)
     # As if the sweep had been at work for long.
     redis.set("assay:swept", "1", ex=60)
@@ -154,6 +155,29 @@ def test_worker_taken_for_dead_keeps_its_hands_off(crew: Crew, redis: Redis, fil
     crew.workers["first"].resume()
     until(lambda: len(marks(file)) == 4)
     until(lambda: not left(redis))
+
+
+def test_worker_taken_for_dead_spoils_nothing_for_the_next(
+    crew: Crew, redis: Redis, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood still with its work-horse, and they go on while another has the job."""
+    monkeypatch.setattr(bot.worker, "_MONITORING", 1)
+    first = crew.hire("first")
+    send(redis, "steady", str(file), 3)
+    until(lambda: marks(file))
+    still = [first, *first.children()]
+    for one in still:
+        one.suspend()
+    until(lambda: _zombie(first))
+    crew.hire("second")
+    assert crew.sweep() == [("given back", "test", "job-1")]
+    until(lambda: len(marks(file)) == 2)
+    time.sleep(1.2)
+    for one in still:
+        one.resume()
+    until(lambda: not left(redis))
+    assert len(marks(file)) == 4
+    assert [json.loads(one)["how"] for one in redis.lrange("assay:tries:job-1", 0, -1)] == ["its worker died"]
 
 
 def test_job_that_kills_its_work_horse_is_set_aside_with_its_history(crew: Crew, redis: Redis, file: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 
+from bot.recovery import ALIVE_TTL
 from tests.faults.figures import Figures
 from tests.faults.outages import Flaky, SmallDisk, again_and_again
 from tests.faults.stage import Stage, stage
@@ -96,14 +97,31 @@ def crash_points(at: Stage, points: Sequence[str], times: int = 1) -> Figures:
 
 def machine_dies(at: Stage, runs: int, name: str = "machine-2") -> Figures:
     """One of two machines that do the agents' work is gone at once, with all that it had in hand."""
-    doomed = {child.pid for child in at.system.groups[name].children}
-    give_up = time.monotonic() + 60
-    while not at.in_hand(doomed):
-        assert time.monotonic() < give_up, f"{name} has nothing to do"
-        at.load.add(1)
+    _keep_busy(at, name)
     at.system.kill(name)
     at.load.add(runs, _HURRY)
     return at.conclude()
+
+
+def machine_stands_still(at: Stage, runs: int, name: str = "machine-2") -> Figures:
+    """One of two machines stands still for so long that it is taken for dead, and then goes on as if nothing had been:
+    whatever it still says of its jobs, nobody listens."""
+    _keep_busy(at, name)
+    still = at.system.suspend(name)
+    at.load.add(runs, _HURRY)
+    # The others have its jobs by then, and are perhaps still at them.
+    time.sleep(ALIVE_TTL + 2 + at.random.uniform(0, 1))
+    at.system.resume(still)
+    return at.conclude()
+
+
+def _keep_busy(at: Stage, name: str) -> None:
+    """Until one of that machine's workers has begun a job and not ended it."""
+    workers = {child.pid for child in at.system.groups[name].children}
+    give_up = time.monotonic() + 60
+    while not at.in_hand(workers):
+        assert time.monotonic() < give_up, f"{name} has nothing to do"
+        at.load.add(1)
 
 
 def rolling_restart(at: Stage, *names: str) -> Figures:

@@ -78,6 +78,11 @@ def scenarios_of(size: float) -> Iterator[Scenario]:
         (partial(scenarios.machine_dies, runs=times(30, 6)), scenarios.rolling_restart),
     )
     yield Scenario(
+        "one of many machines stands still, and is taken for dead",
+        scenarios.many_machines,
+        (partial(scenarios.machine_stands_still, runs=times(20, 6)),) * times(2),
+    )
+    yield Scenario(
         "everything dies",
         scenarios.many_machines,
         (partial(scenarios.everything_dies, runs=times(10, 4)),) * times(3),

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,15 +153,26 @@ class System:
         self.until(f"{name} answers", lambda: answers(port))
         self.github.webhook_url = f"http://127.0.0.1:{port}/webhook"
 
+    def suspend(self, name: str) -> list[psutil.Process]:
+        """The machine stands still, as a virtual one does while it is moved. Every process of it, for `resume`."""
+        group, found = self.groups[name], list[psutil.Process]()
+        # Twice, for what was forked meanwhile.
+        for _ in range(2):
+            for one in set(group.tree) - set(found):
+                with suppress(psutil.NoSuchProcess):
+                    one.suspend()
+                    found.append(one)
+        return found
+
+    def resume(self, processes: Iterable[psutil.Process]) -> None:
+        for one in processes:
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
+
     def kill(self, name: str) -> None:
         """The machine is gone: every process of the group at once, without a word."""
         group = self.groups[name]
-        doomed = group.tree
-        for one in doomed:
-            with suppress(psutil.NoSuchProcess):
-                one.suspend()
-        # What was forked since.
-        doomed = list({one.pid: one for one in [*doomed, *group.tree]}.values())
+        doomed = self.suspend(name)
         at = time.monotonic()
         for one in doomed:
             self.journal.note("killed", pid=one.pid, at=at)

@@ -40,6 +40,11 @@ def test_a_machine_dies_and_the_others_are_restarted_one_by_one() -> None:
         assert_well(scenarios.rolling_restart(at, "web-1", "control", "sweep", "machine-1"))
 
 
+def test_a_machine_stands_still_and_is_taken_for_dead() -> None:
+    with scenarios.many_machines("standstill", SEED) as at:
+        assert_well(scenarios.machine_stands_still(at, 4))
+
+
 def test_redis_is_killed_and_then_everything() -> None:
     with scenarios.own_redis("Redis", SEED) as at:
         assert_well(scenarios.redis_killed(at, 2))
