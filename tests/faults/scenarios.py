@@ -55,12 +55,13 @@ def own_redis(name: str, seed: int) -> Iterator[Stage]:
 
 @contextmanager
 def many_machines(name: str, seed: int) -> Iterator[Stage]:
-    """Two that receive, one that reads and publishes, one that sweeps, two that do the agents' work."""
+    """Two that receive, two that read and publish, one that sweeps, two that do the agents' work."""
     with stage(name, seed, seconds=0.5) as at:
         system = at.system
         system.start("web-1", "web")
         system.start("web-2", "web")
-        system.start("control", "worker", "intake", "publish")
+        system.start("control-1", "worker", "intake", "publish")
+        system.start("control-2", "worker", "intake", "publish")
         system.start("sweep", "sweep")
         system.start("machine-1", "worker", "lint", "command")
         system.start("machine-2", "worker", "lint", "command", "--count", "2")
@@ -103,11 +104,13 @@ def machine_dies(at: Stage, runs: int, name: str = "machine-2") -> Figures:
     return at.conclude()
 
 
-def machine_stands_still(at: Stage, runs: int, name: str = "machine-2") -> Figures:
-    """One of two machines stands still for so long that it is taken for dead, and then goes on as if nothing had been:
-    whatever it still says of its jobs, nobody listens."""
-    _keep_busy(at, name)
-    still = at.system.suspend(name)
+def machines_stand_still(at: Stage, runs: int, *names: str) -> Figures:
+    """They stand still for so long that they are taken for dead, and then go on as if nothing had been: whatever they
+    still say of their jobs, nobody listens."""
+    still = []
+    for name in names:
+        _keep_busy(at, name)
+        still += at.system.suspend(name)
     at.load.add(runs, _HURRY)
     # The others have its jobs by then, and are perhaps still at them.
     time.sleep(ALIVE_TTL + 2 + at.random.uniform(0, 1))

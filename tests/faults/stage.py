@@ -65,7 +65,8 @@ class Stage:
 
     def in_hand(self, workers: Collection[int]) -> bool:
         """Whether one of these workers has begun a job and not ended it."""
-        jobs = {(entry.pid, entry.name): entry.what for entry in self.system.journal.read() if entry.parent in workers}
+        entries = (entry for entry in self.system.journal.read() if {entry.pid, entry.parent} & set(workers))
+        jobs = {(entry.pid, entry.name): entry.what for entry in entries}
         return "began" in jobs.values()
 
     def kill_redis(self, away: float) -> None:

@@ -37,12 +37,12 @@ def test_a_machine_dies_and_the_others_are_restarted_one_by_one() -> None:
         assert_well(figures)
         assert figures.recoveries
         assert max(figures.recoveries) < RECOVERY_LIMIT
-        assert_well(scenarios.rolling_restart(at, "web-1", "control", "sweep", "machine-1"))
+        assert_well(scenarios.rolling_restart(at, "web-1", "control-1", "sweep", "machine-1"))
 
 
-def test_a_machine_stands_still_and_is_taken_for_dead() -> None:
+def test_machines_stand_still_and_are_taken_for_dead() -> None:
     with scenarios.many_machines("standstill", SEED) as at:
-        assert_well(scenarios.machine_stands_still(at, 4))
+        assert_well(scenarios.machines_stand_still(at, 4, "machine-2", "control-1"))
 
 
 def test_redis_is_killed_and_then_everything() -> None:
