@@ -2,14 +2,16 @@
 # make test   installs everything and runs every test
 # make check  formats and checks: ruff, mypy
 # make bench  measures, holds every figure against its limit, and writes docs/performance.md (a quarter of an hour)
+# make soak   lets everything go wrong for half an hour, and finds out whether anything was lost
 # make lock   writes the lock files anew from pyproject.toml
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?= -n 2
+SOAK_ARGS ?= --minutes 30
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench soak lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assay demo
@@ -24,6 +26,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev bench/probot/node_modules/.package-lock.json
 	$(BIN)/python -m bench --write docs/performance.md
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.faults.deliveries 10000
+	$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

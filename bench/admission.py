@@ -21,7 +21,7 @@ from bench.payloads import pull_request, requests
 from bench.processes import ASSAY, credentials, environment, free_port, running
 from bench.rivals import __file__ as rivals
 from bot.demo.github import StandInGitHub
-from bot.embedded import EmbeddedRedis
+from bot.redis.embedded import EmbeddedRedis
 
 _CONNECTIONS = (16, 64)
 _ACCEPTED = {"bare": 202, "everysec": 202, "always": 202, "rq": 202, "probot": 200}

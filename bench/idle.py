@@ -19,8 +19,8 @@ from bot.domain.events import AgentStarted, CommitReceived
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.run import RunKey
 from bot.domain.triggers import Push
-from bot.embedded import EmbeddedRedis
 from bot.queues import Queues
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 
 _SETTLES = 15.0

@@ -18,8 +18,8 @@ from bench.processes import ASSAY, cpu, environment, free_port, running
 from bench.stand_in import Pushed, Remote, Stage, started
 from bot.domain.events import AgentFinished, AgentStarted, CommitReceived
 from bot.domain.run import RunKey
-from bot.embedded import EmbeddedRedis
 from bot.queues import Queues
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 
 # Agents as a package of somebody's would bring them: one that finds nothing, and one that finds what a linter may find

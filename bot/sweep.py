@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 from bot.context import Subject, bound
 from bot.dead import DeadLetters
 from bot.domain.events import DeadlinePassed
-from bot.metrics import PARKED, RECOVERIES, Tally
 from bot.queues import JobSpec
 from bot.recovery import recover
 from bot.store import Store
+from bot.telemetry.metrics import PARKED, RECOVERIES, Tally
 
 log = logging.getLogger(__name__)
 

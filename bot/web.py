@@ -22,14 +22,14 @@ from redis.exceptions import RedisError, ResponseError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot import tracing
-from bot.connection import NONE, connect, connect_async
 from bot.deliveries import Admission, Admissions, Arrival
-from bot.exposition import Page
 from bot.github.envelope import read_tenant
 from bot.github.signature import verify
-from bot.metrics import Answers
-from bot.watch import Watch
+from bot.redis.connection import NONE, connect, connect_async
+from bot.redis.watch import Watch
+from bot.telemetry import tracing
+from bot.telemetry.exposition import Page
+from bot.telemetry.metrics import Answers
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,9 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot import tracing
-from bot.connection import ANSWER, BRIEF, LONG, NONE
-from bot.connection import connect as connect_to
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.run import RunKey
-from bot.embedded import EmbeddedRedis
 from bot.errors import Gone, Misconfigured, Refused
 from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
@@ -29,19 +25,23 @@ from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository, installations, repositories
 from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
-from bot.intake import Intake
-from bot.lookout import Lookout
-from bot.loose_checks import LooseChecks
-from bot.metrics import RECOVERIES, Tally
-from bot.observation import Observer
-from bot.publish import Publisher
-from bot.pull_writer import Desk
+from bot.intake.intake import Intake
+from bot.missed.lookout import Lookout
+from bot.missed.loose_checks import LooseChecks
+from bot.missed.reconciliation import Reconciliation
+from bot.missed.redelivery import Redelivery
+from bot.publishing.publisher import Publisher
+from bot.publishing.pull_writer import Desk
+from bot.publishing.write_budget import WriteBudget
 from bot.queues import INTAKE, Queues
-from bot.reconciliation import Reconciliation
-from bot.redelivery import Redelivery
+from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
+from bot.redis.connection import connect as connect_to
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.sweep import Sweep
-from bot.write_budget import WriteBudget
+from bot.telemetry import tracing
+from bot.telemetry.metrics import RECOVERIES, Tally
+from bot.telemetry.observation import Observer
 from config.reading import CONFIG_FILE
 from config.settings import Settings, load
 
@@ -119,7 +119,7 @@ def start_tracing(chosen: Settings) -> None:
     if endpoint is None:
         return
     try:
-        from bot.otel import OpenTelemetry
+        from bot.telemetry.otel import OpenTelemetry
     except ModuleNotFoundError as error:
         raise Misconfigured(
             f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, but {error.name} is not installed: "

@@ -23,12 +23,12 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from bot.connection import hurry
 from bot.context import Subject, taken_up
 from bot.errors import TakenOver, Unavailable
 from bot.parent import die_with_parent
 from bot.queues import AGENT_QUEUES, AllowedJob, Queues
 from bot.recovery import Vouching, note_failure
+from bot.redis.connection import hurry
 
 # Seconds: how long RQ keeps a worker's entry without a life sign, and its look at the work-horse.
 _WORKER_TTL = 30

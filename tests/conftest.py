@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.embedded import EmbeddedRedis
 from bot.queues import Queues
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 
 DAY = 86400

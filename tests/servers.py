@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.embedded import redis_server
+from bot.redis.embedded import redis_server
 
 PATIENCE = 20.0
 

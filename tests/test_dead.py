@@ -17,9 +17,9 @@ from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.findings import Outcome
 from bot.domain.run import Phase
-from bot.embedded import EmbeddedRedis
 from bot.errors import Theirs
 from bot.queues import ON_AGENT, JobSpec, Queues
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.worker import ControlWorker, make_worker
 from tests.test_store import KEY, received

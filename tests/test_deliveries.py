@@ -15,8 +15,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from bot.deliveries import Admission, Admissions, Arrival, Deliveries
-from bot.embedded import EmbeddedRedis
 from bot.queues import INTAKE, JobSpec, Queues
+from bot.redis.embedded import EmbeddedRedis
 
 LIMIT = 100
 

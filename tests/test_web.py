@@ -15,9 +15,9 @@ import uvicorn
 from redis import Redis
 
 from bot.deliveries import Admissions, Deliveries
-from bot.embedded import EmbeddedRedis
 from bot.github.signature import sign
 from bot.queues import INTAKE, Queues
+from bot.redis.embedded import EmbeddedRedis
 from bot.web import BODY_LIMIT, create_app
 
 CURRENT, PREVIOUS = "the current secret", "the previous secret"

@@ -19,10 +19,10 @@ from redis import Redis
 import bot.queues
 import bot.worker
 from bot import recovery
-from bot.connection import connect
-from bot.embedded import EmbeddedRedis
 from bot.queues import INTAKE, JobSpec, Queues
 from bot.recovery import Vouching, recover
+from bot.redis.connection import connect
+from bot.redis.embedded import EmbeddedRedis
 from bot.worker import work
 from tests.jobs import marks
 

@@ -6,10 +6,10 @@ import os
 import time
 from functools import cache
 
-from bot import tracing
 from bot.domain.run import RunKey
-from bot.observation import Observer
 from bot.store import Store
+from bot.telemetry import tracing
+from bot.telemetry.observation import Observer
 from bot.wiring import CLONE, make_app, make_store, settings
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts

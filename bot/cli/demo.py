@@ -28,7 +28,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.cli.progress import agents_table
-from bot.connection import BRIEF
 from bot.demo.github import StandInGitHub
 from bot.demo.model import ScriptedModel
 from bot.demo.parcel import BASE, BRANCH, DESCRIPTION, FIX, REPOSITORY, REVIEW_SUMMARY, TITLE, TROUBLE, UNSEEN_BUG
@@ -36,6 +35,7 @@ from bot.demo.reviewer import demo_reviewer
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, count, verdict
 from bot.errors import Unavailable
+from bot.redis.connection import BRIEF
 from bot.store import Store
 from bot.wiring import make_store
 from config.settings import load

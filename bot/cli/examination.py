@@ -17,12 +17,13 @@ import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot import reconciliation, redelivery, soundness
-from bot.connection import NONE
 from bot.domain.wording import duration
-from bot.embedded import EmbeddedRedis
 from bot.errors import AssayError, Misconfigured, ToolFailed
 from bot.github.client import AppInfo
+from bot.missed import reconciliation, redelivery
+from bot.redis import soundness
+from bot.redis.connection import NONE
+from bot.redis.embedded import EmbeddedRedis
 from bot.wiring import connect, make_app, redis_folder, redis_url, settings
 from config.redis_url import parse_redis_url
 from config.settings import Settings, SettingsError

@@ -16,19 +16,20 @@ import click
 import uvicorn
 from redis.exceptions import AuthenticationError
 
-from bot import soundness, tracing
-from bot.connection import NONE
 from bot.deliveries import Admissions
 from bot.domain.redact import Redactor
-from bot.embedded import EmbeddedRedis
 from bot.errors import Misconfigured
-from bot.logs import configure
-from bot.metrics import Tally
 from bot.queues import AGENT_QUEUES, QUEUES
 from bot.recovery import Vouching
+from bot.redis import soundness
+from bot.redis.connection import NONE
+from bot.redis.embedded import EmbeddedRedis
+from bot.redis.watch import Watch
 from bot.supervise import Role, Supervisor, my_name
 from bot.sweep import INTERVAL
-from bot.watch import Watch
+from bot.telemetry import tracing
+from bot.telemetry.logs import configure
+from bot.telemetry.metrics import Tally
 from bot.web import create_app
 from bot.wiring import (
     connect,

@@ -17,9 +17,9 @@ from redis import Redis
 
 import bot.wiring
 from bot.demo.github import StandInGitHub
-from bot.embedded import redis_server
-from bot.reconciliation import Pass
-from bot.redelivery import TRIES, Missed, Redeliveries
+from bot.missed.reconciliation import Pass
+from bot.missed.redelivery import TRIES, Missed, Redeliveries
+from bot.redis.embedded import redis_server
 from tests.cli.command import Assay, Ended
 from workers.registry import TOOLS
 

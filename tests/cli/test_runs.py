@@ -15,7 +15,7 @@ from bot.domain.events import AgentFinished, AgentStarted, CommitReceived, Event
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.run import RunKey
 from bot.domain.triggers import Push
-from bot.embedded import EmbeddedRedis
+from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from tests.builders import plan_of
 from tests.cli.command import Assay

@@ -30,8 +30,8 @@ from bot.demo.limits import Limits
 from bot.domain.events import CommitReceived
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
-from bot.embedded import EmbeddedRedis
 from bot.github.signature import sign
+from bot.redis.embedded import EmbeddedRedis
 from tests.faults.evidence import Witness
 from tests.faults.history import History, violations
 from tests.faults.load import Load

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import cast
 
-from bot.connection import connect
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.demo.github import StandInGitHub
 from bot.queues import INTAKE, QUEUES, Queues
+from bot.redis.connection import connect
 from bot.store import Store
 from tests.faults.history import PREVENTED, History
 from tests.faults.load import Load

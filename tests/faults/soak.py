@@ -27,7 +27,7 @@ from tests.faults.stage import Stage
 
 _BEGIN, _END = "<!-- soak: begin -->", "<!-- soak: end -->"
 # Minutes in which all scenarios fit at their full size, once.
-_FULL = 25.0
+_FULL = 15.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.embedded import EmbeddedRedis
+from bot.redis.embedded import EmbeddedRedis
 from tests.faults.deliveries import Flood, Letter, flood, mistakes, prepared
 from tests.faults.history import History
 

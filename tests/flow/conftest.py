@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from bot.demo.github import StandInGitHub
-from bot.embedded import EmbeddedRedis
+from bot.redis.embedded import EmbeddedRedis
 from tests.contract.openapi import validate_requests
 from tests.flow.assay import CLEAN, CONFIG, QUICK, REPOSITORY, Assay, running
 

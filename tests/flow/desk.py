@@ -20,12 +20,12 @@ from bot.github.comments import Comments
 from bot.github.connection import Call
 from bot.github.pacing import Limit
 from bot.github.reviews import Reviews
-from bot.publish import Publisher
-from bot.pull_writer import Desk
+from bot.publishing.publisher import Publisher
+from bot.publishing.pull_writer import Desk
+from bot.publishing.write_budget import WriteBudget
 from bot.queues import JobSpec
 from bot.store import Store
 from bot.wiring import WRITE
-from bot.write_budget import WriteBudget
 from tests.builders import plan_of, pull
 from tests.flow.assay import Clock
 

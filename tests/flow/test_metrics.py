@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.metrics import COUNTS, Key, parse_hash
 from bot.queues import ON_LOOSE_CHECKS, PUBLISH, TRIES, JobSpec
+from bot.telemetry.metrics import COUNTS, Key, parse_hash
 from tests.flow.assay import DIRTY, REPOSITORY, Assay
 
 

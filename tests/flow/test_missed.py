@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 import bot.wiring
-from bot import reconciliation, redelivery
 from bot.deliveries import Deliveries
 from bot.demo.deliveries import Delivery
 from bot.demo.github import StandInGitHub
@@ -17,9 +16,10 @@ from bot.domain.events import AgentStarted
 from bot.domain.findings import Outcome
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
-from bot.lookout import ABSENT, PACE, Lookout
-from bot.metrics import Tally
-from bot.reconciliation import ON_ITS_WAY
+from bot.missed import reconciliation, redelivery
+from bot.missed.lookout import ABSENT, PACE, Lookout
+from bot.missed.reconciliation import ON_ITS_WAY
+from bot.telemetry.metrics import Tally
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 
 HOUR = 3600.0

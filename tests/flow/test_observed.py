@@ -127,7 +127,8 @@ def test_spans_and_lines_hold_no_query_and_no_secret(seen: Seen) -> None:
 def test_every_line_says_what_it_is_about(seen: Seen) -> None:
     fields = {"run", "repository", "sha", "agent", "attempt", "delivery", "job"}
     assert all(fields <= line.keys() for line in seen.lines)
-    (line,) = [line for line in seen.lines if line["delivery"] == seen.delivery and line["logger"] == "bot.intake"]
+    lines = [line for line in seen.lines if line["delivery"] == seen.delivery]
+    (line,) = [line for line in lines if line["logger"] == "bot.intake.intake"]
     assert (line["run"], line["repository"], line["sha"]) == (seen.run, REPOSITORY, seen.sha)
     assert line["job"] == f"intake_{seen.delivery}"
 

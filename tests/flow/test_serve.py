@@ -19,7 +19,7 @@ import pytest
 from redis import Redis
 
 from bot.demo.github import StandInGitHub
-from bot.embedded import EmbeddedRedis
+from bot.redis.embedded import EmbeddedRedis
 
 REPOSITORY = "octo/demo"
 QUICK = "agents:\n  test: {enabled: false}\n  security: {enabled: false}\n  review: {enabled: false}\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from bot.check_plan import STEP_INTERVAL
 from bot.demo.github import StandInGitHub
 from bot.domain.events import AgentStarted
 from bot.domain.run import RunKey
+from bot.publishing.check_plan import STEP_INTERVAL
 from tests.flow.assay import DIRTY, REPOSITORY, Assay
 
 

@@ -1,0 +1,1 @@
+"""Intake: a delivery becomes events of runs."""

@@ -1,0 +1,187 @@
+"""Intake: a delivery becomes events of runs, or is recorded as ignored with a reason.
+
+A payload only says where to look. What is true of a pull request or a branch is read from GitHub, because deliveries
+come late and out of order. Handling a delivery twice leads to the same end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, assert_never
+
+from bot.deliveries import Deliveries, Delivery
+from bot.domain.events import RerunRequested
+from bot.domain.triggers import Push
+from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
+from bot.github import payloads
+from bot.github.received import (
+    CheckRerun,
+    FromRepository,
+    Ignored,
+    InstallationChanged,
+    MergeGroupLeft,
+    MergeGroupReceived,
+    Ping,
+    PullReceived,
+    PushReceived,
+    SuiteRequested,
+)
+from bot.intake import heads
+from bot.intake.ahead import Ahead
+from bot.intake.case import Case, Source
+from bot.intake.pulls import Pulls
+from bot.intake.pushes import Pushes
+from bot.intake.start import Later, Starts, plan_for
+from bot.patience import pause
+from bot.queues import JobSpec
+
+log = logging.getLogger(__name__)
+
+# Requests that one delivery may have under way at once.
+_AT_ONCE = 4
+# What lets the App do more in an installation than before.
+_MENDED = ("created", "unsuspend", "new_permissions_accepted", "added")
+
+
+class Runs(heads.Runs, Protocol):
+    """Where runs are kept."""
+
+    def later(self, spec: JobSpec, at: float) -> None: ...
+    def publish_refused(self, installation: int) -> int: ...
+
+
+class Intake:
+    """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        runs: Runs,
+        source: Source,
+        app_id: int,
+        bot_login: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._deliveries = deliveries
+        self._runs = runs
+        self._source = source
+        self._app_id = app_id
+        self._bot_login = bot_login
+        self._clock = clock
+        self._starts = Starts(runs)
+        self._pushes = Pushes(runs, self._starts)
+        self._pulls = Pulls(runs, self._starts)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
+
+    def on_delivery(self, guid: str) -> None:
+        """Read one delivery and record what became of it. While GitHub is away, or the App's settings are wrong, the
+        delivery stays and is tried again."""
+        delivery = self._deliveries.load(guid)
+        if delivery is None or not delivery.body:
+            return
+        try:
+            outcome = self._read(delivery)
+        except Later as later:
+            log.info("delivery %s waits %.1f s: %s", guid, later.seconds, later)
+            self._runs.later(JobSpec.intake(guid), self._clock() + later.seconds)
+            return
+        except (Theirs, Gone) as error:
+            outcome = f"ignored: {error}"
+        except Refused as error:
+            self.give_up(guid, error)
+            return
+        except (Unavailable, Misconfigured, Conflict) as error:
+            self._put_off(guid, delivery.received_at, error)
+            return
+        log.info("delivery %s %s: %s", guid, delivery.event, outcome)
+        self._deliveries.settle(guid, outcome)
+
+    def give_up(self, guid: str, error: Exception) -> None:
+        """Record that a delivery could not be read, and why."""
+        log.error("delivery %s: %s: %s", guid, type(error).__name__, error)
+        words = str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
+        self._deliveries.settle(guid, f"failed: {words}")
+
+    def _put_off(self, guid: str, received_at: float, error: AssayError) -> None:
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        wait = pause(self._clock() - received_at, asked)
+        if wait is None:
+            self.give_up(guid, error)
+            return
+        log.warning("delivery %s waits %.0f s: %s", guid, wait, error)
+        self._runs.later(JobSpec.intake(guid), self._clock() + wait)
+
+    def _read(self, delivery: Delivery) -> str:
+        received = payloads.parse(delivery.event, delivery.body, self._app_id, self._bot_login())
+        match received:
+            case Ignored():
+                return f"ignored: {received.reason}"
+            case Ping():
+                return "accepted: ping"
+            case InstallationChanged():
+                return self._on_installation(received)
+            case PushReceived() | SuiteRequested():
+                return self._pushes.on_push(self._case(delivery, received), received)
+            case PullReceived():
+                return self._pulls.on_received(self._case(delivery, received), received)
+            case CheckRerun():
+                return self._on_rerun(self._case(delivery, received), received)
+            case MergeGroupReceived():
+                return self._pushes.on_merge_group(self._case(delivery, received), received)
+            case MergeGroupLeft():
+                return self._pushes.on_left(self._case(delivery, received), received)
+            case _:
+                assert_never(received)
+
+    def _case(self, delivery: Delivery, received: FromRepository) -> Case:
+        now = self._clock()
+        return Case(
+            received=received,
+            guid=delivery.guid,
+            at=now,
+            age=now - delivery.received_at,
+            source=self._source,
+            contents=self._source.contents(received.installation, received.repository),
+            ahead=Ahead(self._threads),
+        )
+
+    def _on_installation(self, changed: InstallationChanged) -> str:
+        """GitHub may take now what it refused before."""
+        again = self._runs.publish_refused(changed.installation) if changed.action in _MENDED else 0
+        told = f"accepted: installation {changed.installation} {changed.action}"
+        return f"{told}; runs published again: {again}" if again else told
+
+    # -- people
+
+    def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
+        key = case.about(rerun.sha)
+        name = rerun.check_name or ""
+        agents = (name.removeprefix("assay / "),) if name.startswith("assay / ") and name != "assay / config" else ()
+        asked = RerunRequested(
+            at=case.at, delivery=case.guid, actor=rerun.sender, agents=agents, failed_only=rerun.failed_only
+        )
+        run = self._runs.update(key, asked)
+        if run is not None and run.triggers and not run.plan.problems:
+            return f"accepted: {key}"
+        return self._find(case, rerun)
+
+    def _find(self, case: Case, rerun: CheckRerun) -> str:
+        """Start a run nobody remembers (or whose configuration was bad) from what GitHub knows of the commit."""
+        contents, outcome = case.contents, ""
+        for number in contents.pulls_for_commit(rerun.sha) or rerun.pulls:
+            outcome = self._pulls.on_seen(case, contents.pull(number))
+        if outcome:
+            return outcome
+        # On a branch of this repository it is its writers'. Anything else may be a stranger's, from a fork.
+        branch = rerun.branch
+        if not branch and contents.merge_base(rerun.default_branch, rerun.sha) == rerun.sha:
+            branch = rerun.default_branch
+        if not branch:
+            return "ignored: neither a branch of this repository nor an open pull request has this commit"
+        trigger = Push(branch=branch, base_sha=contents.parent(rerun.sha))
+        planned = plan_for(case.configuration(rerun.sha), trigger, rerun.default_branch)
+        if isinstance(planned, str):
+            return f"ignored: {planned}"
+        return self._starts.start(case, case.key(rerun.sha), trigger, planned)

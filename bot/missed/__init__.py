@@ -1,0 +1,1 @@
+"""What was missed: webhooks that never came, and checks that nobody ended."""

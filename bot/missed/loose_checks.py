@@ -1,0 +1,98 @@
+"""Loose checks: unfinished on GitHub, on a commit that nobody works on. Nobody else would ever end them.
+
+Those of a run that is complete are published again. Those that no run knows of, because Assay lost its data or never
+heard that GitHub had created them, are ended with a word about it. It holds the lock that publishing holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from bot.domain.publication import Publication
+from bot.domain.render import abandoned, set_aside
+from bot.domain.run import Run, RunKey
+from bot.errors import Gone, Misconfigured, Refused, Unavailable
+from bot.github.checks import Checks, CheckSeen
+from bot.publishing.check_writer import Records
+from bot.publishing.publisher import Lock
+from bot.queues import JobSpec
+from bot.store import Stored
+
+log = logging.getLogger(__name__)
+
+_LOCK_TTL = 60
+_BUSY_RETRY = 30.0
+_AWAY_RETRY = 900.0
+
+
+class Runs(Records, Protocol):
+    """What it needs of the store."""
+
+    def load(self, key: RunKey) -> Stored | None: ...
+    def forget_checks(self, key: RunKey) -> None: ...
+    def enqueue(self, spec: JobSpec) -> None: ...
+    def later(self, spec: JobSpec, at: float) -> None: ...
+
+
+class LooseChecks:
+    """`checks(installation, repository)` gives the right to write them."""
+
+    def __init__(
+        self, runs: Runs, lock: Lock, checks: Callable[[int, str], Checks], clock: Callable[[], float]
+    ) -> None:
+        self._runs = runs
+        self._lock = lock
+        self._checks = checks
+        self._clock = clock
+
+    def on_loose_checks(self, key: RunKey, installation: int) -> None:
+        """End them. While GitHub is away it is tried again later."""
+        try:
+            with self._lock(f"publish:{key}", _LOCK_TTL) as keep:
+                if keep is None:
+                    self._again(key, installation, _BUSY_RETRY)
+                else:
+                    self._end(key, installation, keep)
+        except (Unavailable, Misconfigured) as error:
+            asked = error.retry_after if isinstance(error, Unavailable) else None
+            log.warning("%s: its unfinished checks wait: %s", key, error)
+            self._again(key, installation, asked or _AWAY_RETRY)
+        except (Gone, Refused) as error:
+            log.error("%s: its unfinished checks stay as they are: %s", key, error)
+            self._runs.forget_checks(key)
+
+    def _again(self, key: RunKey, installation: int, wait: float) -> None:
+        self._runs.later(JobSpec.loose_checks(key, installation), self._clock() + wait)
+
+    def _end(self, key: RunKey, installation: int, keep: Callable[[], bool]) -> None:
+        stored = self._runs.load(key)
+        run = stored.run if stored and stored.run.triggers else None
+        if run is not None and not run.complete:
+            return
+        checks = self._checks(installation, key.repository)
+        loose = [check for check in checks.list(key.sha) if check.status != "completed"]
+        unknown = loose if run is None else self._doubt(run, loose)
+        for check in unknown:
+            if not keep():
+                self._again(key, installation, _BUSY_RETRY)
+                return
+            log.warning("%s: the check %r was unfinished and nobody's, it is ended", key, check.name)
+            end = abandoned if run is None else set_aside
+            checks.update(check.id, end(check.name, check.external_id))
+        if run is None:
+            self._runs.forget_checks(key)
+        else:
+            self._runs.enqueue(JobSpec.publish(key, installation))
+
+    def _doubt(self, run: Run, loose: list[CheckSeen]) -> list[CheckSeen]:
+        """Have publishing ask GitHub how the run's own checks stand; those that are not among them."""
+        records = dict(self._runs.publication(run.key).checks)
+        names = {record.id: name for name, record in records.items()}
+        doubtful = {names[check.id] for check in loose if check.id in names}
+        update = {name: records[name].model_copy(update={"doubtful": True}) for name in doubtful}
+        if update:
+            self._runs.save_publication(run.key, Publication(checks=records | update))
+        # Where nothing is remembered publishing takes over what is unfinished.
+        return [check for check in loose if records and check.id not in names]

@@ -1,0 +1,1 @@
+"""Publishing: GitHub is brought to show what a run is."""

@@ -1,0 +1,178 @@
+"""Publishing: brings what GitHub shows up to date with a run, and writes only the difference.
+
+Idempotent: it compares what the run should look like with what was last written, and where a write's answer was lost it
+asks GitHub before it writes again. Nothing here decides what people see; `render` does.
+
+Every end is stated: what passes is put off, for as long as it lasts or GitHub asks for; what GitHub refuses is logged,
+remembered with the run, and tried again when the run changes or somebody changes the installation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from bot.domain.run import Run, RunKey
+from bot.domain.triggers import Pull
+from bot.domain.verdict import verdict
+from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
+from bot.github.pacing import Paced
+from bot.patience import pause
+from bot.publishing.check_writer import CheckWriter, Records
+from bot.publishing.pull_writer import Desk, Memories, PullWriter
+from bot.publishing.write_budget import Turn, WriteBudget
+from bot.queues import JobSpec
+from bot.store import Head, Stored
+
+log = logging.getLogger(__name__)
+
+# Longer than one request may take, with all its tries; the lock of a process that died is free again after this many
+# seconds.
+_LOCK_TTL = 60
+_BUSY_RETRY = 2.0
+
+
+class Runs(Records, Memories, Protocol):
+    """What publishing needs of the store."""
+
+    def load(self, key: RunKey) -> Stored | None: ...
+    def newer(self, stored: Stored) -> Stored: ...
+    def published(self, key: RunKey, version: str) -> None: ...
+    def postpone_publishing(self, key: RunKey, now: float) -> None: ...
+    def give_up_publishing(self, stored: Stored, why: str) -> None: ...
+    def heads(self, repository: str, trigger: str) -> list[Head]: ...
+    def later(self, spec: JobSpec, at: float) -> None: ...
+
+
+# Yields what prolongs the lock and says whether it is still held; None where somebody else has it.
+Lock = Callable[[str, float], AbstractContextManager[Callable[[], bool] | None]]
+
+
+class _Latest:
+    """A run as it stands, for as long as nobody else publishes it."""
+
+    def __init__(self, runs: Runs, stored: Stored, ready: Callable[[], None]) -> None:
+        self._runs = runs
+        self._ready = ready
+        self.stored = stored
+
+    def look(self) -> Run:
+        """The run as it stands now; the same object while it has not changed. Raises TakenOver."""
+        self._ready()
+        self.stored = self._runs.newer(self.stored)
+        return self.stored.run
+
+
+class Publisher:
+    """Publishes runs, one at a time each. `desk(installation, repository)` gives the right to write, `budget` says how
+    much may be written."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        lock: Lock,
+        desk: Callable[[int, str], Desk],
+        budget: WriteBudget,
+        clock: Callable[[], float],
+    ) -> None:
+        self._runs = runs
+        self._lock = lock
+        self._desk = desk
+        self._budget = budget
+        self._clock = clock
+
+    def on_publish(self, key: RunKey) -> None:
+        """Publish the run as it stands now. When GitHub is away, or enough was written for now, that is done later;
+        when GitHub says no for good, that is remembered and the run is let be."""
+        stored = self._runs.load(key)
+        if stored is None:
+            return
+        try:
+            with self._alone(str(key)) as ready:
+                self._try(_Latest(self._runs, stored, ready))
+        except TakenOver as error:
+            log.info("%s", error)
+            self._later(stored.run, _BUSY_RETRY)
+
+    def _try(self, latest: _Latest) -> None:
+        try:
+            self._publish(latest)
+        except Paced as error:
+            log.info("%s: %s", latest.stored.run.key, error)
+            self._later(latest.stored.run, error.retry_after or 0.0)
+        except (Unavailable, Misconfigured) as error:
+            self._put_off(latest.stored, error)
+        except (Gone, Refused) as error:
+            self._give_up(latest.stored, error)
+
+    def _give_up(self, stored: Stored, error: Exception) -> None:
+        log.error("%s: cannot be published: %s: %s", stored.run.key, type(error).__name__, error)
+        self._runs.give_up_publishing(stored, str(error))
+
+    def _put_off(self, stored: Stored, error: AssayError) -> None:
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        wait = pause(self._clock() - stored.run.updated_at, asked)
+        if wait is None:
+            self._give_up(stored, error)
+            return
+        log.warning("%s: publishing waits %.0f s: %s", stored.run.key, wait, error)
+        self._later(stored.run, wait)
+
+    def _later(self, run: Run, wait: float) -> None:
+        at = self._clock() + wait
+        self._runs.later(JobSpec.publish(run.key, run.installation), at)
+        self._runs.postpone_publishing(run.key, at)
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[Callable[[], None]]:
+        """While nobody else writes there. Yields what must be called before each write. Raises TakenOver."""
+        with self._lock(f"publish:{what}", _LOCK_TTL) as keep:
+            if keep is None:
+                raise TakenOver(f"{what}: another process is publishing it")
+
+            def ready() -> None:
+                if not keep():
+                    raise TakenOver(f"{what}: another process publishes it now")
+
+            yield ready
+
+    def _publish(self, latest: _Latest) -> None:
+        run = latest.stored.run
+        desk = self._desk(run.installation, run.key.repository)
+        with Turn(self._budget, run.installation, str(run.key)) as turn:
+            again = CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
+            written = latest.stored
+            self._publish_pulls(latest, desk, turn)
+        self._runs.published(run.key, written.version)
+        if again is not None:
+            self._runs.later(JobSpec.publish(run.key, run.installation), again)
+
+    def _publish_pulls(self, latest: _Latest, desk: Desk, turn: Turn) -> None:
+        run = latest.stored.run
+
+        def ready() -> None:
+            latest.look()
+            turn.claim(verdict=False)
+            turn.use()
+
+        if verdict(run).conclusion is not None:
+            for pull in run.pulls:
+                self._publish_pull(desk, run, pull, ready)
+
+    def _is_head(self, key: RunKey, pull: Pull) -> bool:
+        """Whether this is the pull request's newest head: its comment tells of no other."""
+        heads = self._runs.heads(key.repository, pull.id)
+        return not heads or heads[0].sha == key.sha
+
+    def _publish_pull(self, desk: Desk, run: Run, pull: Pull, ready: Callable[[], None]) -> None:
+        # Two runs of one pull request, an old head's and the new one's, must not both write its first comment.
+        with self._alone(f"{run.key.repository}#{pull.number}") as alone:
+
+            def both() -> None:
+                ready()
+                alone()
+
+            if pull.live and self._is_head(run.key, pull):
+                PullWriter(self._runs, desk, run, pull, both).write()
