@@ -74,18 +74,17 @@ def failed(name: str, seconds: float, words: str) -> Figures:
 
 _COUNTS = ("runs", "webhooks", "kills", "again", "dead", "prevented", "seconds")
 _HEAD = (
-    "scenario",
+    "what went wrong",
     "runs",
     "webhooks",
     "kills",
-    "recoveries",
-    "median, s",
-    "p99, s",
-    "max, s",
-    "jobs run twice",
+    "jobs cut off",
+    "again after, s: median",
+    "p99",
+    "max",
+    "run twice",
     "dead letters",
-    "ended with a reason",
-    "time, s",
+    "prevented, with a reason",
     "violations",
 )
 
@@ -93,13 +92,14 @@ _HEAD = (
 def table(all_of: Sequence[Figures]) -> str:
     """As Markdown, the sum in the last row."""
     rows = [_row(one) for one in [*all_of, total("all", all_of)]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [_HEAD, ("---",) * len(_HEAD), *rows])
+    line = ("---", *("---:",) * (len(_HEAD) - 1))
+    return "\n".join(f"| {' | '.join(row)} |" for row in [_HEAD, line, *rows])
 
 
 def _row(one: Figures) -> tuple[str, ...]:
     found = one.recoveries
     times = (statistics.median(found), quantile(found, 0.99), max(found)) if found else ()
-    shown = tuple(f"{seconds:.1f}" for seconds in times) or ("",) * 3
-    counts = (one.runs, one.webhooks, one.kills, len(one.recoveries))
-    rest = (one.again, one.dead, one.prevented, round(one.seconds), len(one.violations))
+    counts = (one.runs, one.webhooks, one.kills, len(found))
+    rest = (one.again, one.dead, one.prevented, len(one.violations))
+    shown = tuple(f"{seconds:.1f}" for seconds in times) or ("", "", "")
     return one.name, *(f"{count:,}" for count in counts), *shown, *(f"{count:,}" for count in rest)
