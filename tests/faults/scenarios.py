@@ -44,6 +44,17 @@ def one_disk(name: str, seed: int) -> Iterator[Stage]:
 
 
 @contextmanager
+def redis_on_one_disk(name: str, seed: int) -> Iterator[Stage]:
+    """One machine, whose Redis has a small disk of its own."""
+    with stage(name, seed, embedded=True) as at, SmallDisk(at.system.data, _DISK) as at.disk, at.system:
+        at.system.environment["ASSAY_WORK_DIR"] = str(at.folder / "work")
+        at.system.start("serve", "serve")
+        at.system.send_webhooks_to("serve")
+        at.ready()
+        yield at
+
+
+@contextmanager
 def own_redis(name: str, seed: int) -> Iterator[Stage]:
     """One machine with everything, its Redis too."""
     with stage(name, seed, embedded=True) as at:
@@ -197,6 +208,20 @@ def disk_full(at: Stage, runs: int) -> Figures:
     if len(at.witness.reasons()) > len(before) + len(said):
         wrong += [f"there is room again, and agents say {at.witness.reasons()}"]
     return figures.with_violations(wrong)
+
+
+def redis_disk_full(at: Stage, runs: int) -> Figures:
+    """Redis cannot write any more: what it cannot keep is refused, and what was acknowledged is kept."""
+    disk = at.disk
+    assert disk is not None
+    at.load.add(runs, _HURRY)
+    with again_and_again(disk.fill, 0.02):
+        at.load.add(runs, 1.0)
+    disk.clear()
+    at.system.send_webhooks_to("serve")
+    refused = at.load.redeliver()
+    at.load.add(1)
+    return at.conclude().with_violations([] if refused else ["the disk was not full"])
 
 
 def clock_jumps(at: Stage, runs: int, jumps: Sequence[float] = (DAY, 0.0)) -> Figures:

@@ -101,6 +101,7 @@ def scenarios_of(size: float) -> Iterator[Scenario]:
         (partial(scenarios.clock_jumps, runs=times(10, 2), jumps=jumps),),
     )
     if may_mount():
+        yield Scenario("disk of Redis full", scenarios.redis_on_one_disk, (partial(scenarios.redis_disk_full, runs=6),))
         yield Scenario("disk full", scenarios.one_disk, (partial(scenarios.disk_full, runs=times(10, 3)),))
 
 

@@ -61,3 +61,5 @@ def test_github_fails_and_clocks_jump() -> None:
 def test_disk_is_full() -> None:
     with scenarios.one_disk("disk", SEED) as at:
         assert_well(scenarios.disk_full(at, 3))
+    with scenarios.redis_on_one_disk("disk of Redis", SEED) as at:
+        assert_well(scenarios.redis_disk_full(at, 3))
