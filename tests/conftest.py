@@ -23,6 +23,14 @@ def redis_server() -> Iterator[EmbeddedRedis]:
         yield server
 
 
+@pytest.fixture(autouse=True, scope="session")
+def caches() -> Iterator[None]:
+    """What `assay check` remembers is not for whoever runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="assay-caches-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", folder)
+        yield
+
+
 @pytest.fixture
 def redis(redis_server: EmbeddedRedis) -> Iterator[Redis]:
     client = Redis.from_url(redis_server.url)

@@ -20,6 +20,8 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered
 
 # Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
 OUTPUT_LIMIT = 8_000_000
+# Characters of a text that is remembered. What is longer is to be found out again.
+LONGEST_NOTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -157,15 +159,39 @@ class Model(Protocol):
         """
 
 
+class Memory(Protocol):
+    """What agents remember of a repository between commits: texts by key, for a while. It may forget at any time.
+
+    A key has to say all that its text depends on: tree or file, tool, version, configuration. What is noted while a
+    stranger's commit is looked at never serves a trusted one."""
+
+    def recall(self, keys: Sequence[str]) -> Sequence[str | None]:
+        """The texts of these keys, in their order, None where there is none."""
+
+    def note(self, texts: Mapping[str, str], seconds: int) -> None:
+        """Remember texts by key for `seconds`; a text longer than `LONGEST_NOTE` is let be."""
+
+
+class NoMemory:
+    """Remembers nothing."""
+
+    def recall(self, keys: Sequence[str]) -> Sequence[str | None]:
+        return [None] * len(keys)
+
+    def note(self, texts: Mapping[str, str], seconds: int) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Kit:
     """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
-    people who wait. `redact` takes secrets out of a text."""
+    people who wait. `redact` takes secrets out of a text. `memory` is the repository's."""
 
     sandbox: Sandbox
     model: Model | None
     progress: Callable[[str], None]
     redact: Callable[[str], str]
+    memory: Memory = field(default_factory=NoMemory)
 
 
 @dataclass(frozen=True)

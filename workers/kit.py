@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from threading import Event
 
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
 from workers.agent import Agent, Kit, Model, Sandbox
+from workers.file_memory import FileMemory
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
 
@@ -41,8 +44,11 @@ def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor)
 
 
-def local_kit() -> KitFor:
-    """For `assay check`: the developer's own environment, on the developer's own repository."""
+def local_kit(root: Path) -> KitFor:
+    """For `assay check`: the developer's own environment, on the developer's own repository in `root`."""
     # Tools run in place, and the developer shall find nothing changed: no bytecode, no refreshed index.
     environ = {"PYTHONDONTWRITEBYTECODE": "1", "GIT_OPTIONAL_LOCKS": "0", **os.environ}
-    return make_kit(load(os.environ, None), lambda cancelled: ProcessSandbox(environ=environ, cancelled=cancelled))
+    kit = make_kit(load(os.environ, None), lambda cancelled: ProcessSandbox(environ=environ, cancelled=cancelled))
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    memory = FileMemory(caches / "assay" / "memory.sqlite", str(root.resolve()))
+    return lambda progress, cancelled: replace(kit(progress, cancelled), memory=memory)

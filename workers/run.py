@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.run import AgentState, Phase, Run, RunKey
 from bot.errors import AssayError, Gone, NoSpace, Unavailable
-from workers.agent import Agent, Kit, Work
+from workers.agent import Agent, Kit, Memory, NoMemory, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
@@ -77,7 +77,8 @@ class Runs(Results, Protocol):
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
-    `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`)."""
+    `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
+    `memory(repository, trusted)` is what agents remember of it."""
 
     runs: Runs
     cache: Cache
@@ -89,6 +90,7 @@ class Bench:
     clock: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
     toolbox: str = ""
+    memory: Callable[[str, bool], Memory] = lambda _repository, _trusted: NoMemory()
 
 
 def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult | None:
@@ -110,7 +112,8 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
             said = kit.redact(message)[:WORDS_LIMIT]
             bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=said), token)
 
-        kit = bench.kit(progress, watch.called_off)
+        memory = bench.memory(key.repository, run.trusted)
+        kit = replace(bench.kit(progress, watch.called_off), memory=memory)
         try:
             result = _look_at_commit(bench, run, agent, kit, watch)
         except CalledOff:

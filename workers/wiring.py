@@ -14,6 +14,7 @@ from bot.wiring import CLONE, make_app, make_store, settings
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.kit import make_kit, resolve
+from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
 from workers.run import Bench, tidy
 from workers.run import on_agent as _on_agent
@@ -48,6 +49,7 @@ def bench() -> Bench:
         kit=make_kit(chosen, lambda cancelled: ProcessSandbox(path, cancelled=cancelled)),
         clock=time.time,
         toolbox=tools(),
+        memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),
     )
 
 

@@ -82,7 +82,7 @@ def _run(desk: Desk, plan: Plan, *, progress: bool) -> Run:
         idle = tuple(agent.model_copy(update={"skip": reason}) for agent in plan.agents)
         plan = plan.model_copy(update={"agents": idle})
     with Progress(enabled=progress) as shown:
-        return run_check(desk, plan, resolve, local_kit(), time.time, shown.on_run)
+        return run_check(desk, plan, resolve, local_kit(desk.root), time.time, shown.on_run)
 
 
 def _to_text(run: Run, desk: Desk) -> str:

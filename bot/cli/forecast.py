@@ -75,14 +75,14 @@ def _why(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
             return (f"runs the installed agent {agent.settings.get('uses', agent.kind)}",), True
 
 
-def _kit() -> Kit:
-    return local_kit()(lambda _: None, Event())
+def _kit(desk: Desk) -> Kit:
+    return local_kit(desk.root)(lambda _: None, Event())
 
 
 def _tests(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         junit = Path(folder, "junit.xml")
-        shell = Shell.begin(_work(agent, desk), _kit(), Path(folder))
+        shell = Shell.begin(_work(agent, desk), _kit(desk), Path(folder))
         if command := agent.settings.get("run"):
             suites = [configured(str(command), junit)]
             lines = [f"runs: {command}"]
@@ -121,7 +121,7 @@ def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:
 
 
 def _review(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
-    model = _kit().model
+    model = _kit(desk).model
     if model is None:
         return ("no model is configured: set OPENAI_API_KEY",), False
     name = agent.settings.get("model") or model.name

@@ -173,7 +173,7 @@ def test_configuration_that_cannot_be_read_is_2(assay: Assay, repository: Reposi
 
 def test_bug_is_2_and_never_1(assay: Assay, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hook tells findings from failure by the code; Python's own for a traceback is 1."""
-    monkeypatch.setattr("bot.cli.check.local_kit", lambda: 1 / 0)
+    monkeypatch.setattr("bot.cli.check.local_kit", lambda _: 1 / 0)
     repository.write("shop.py", DIRTY)
     ended = assay("check", repository.root)
     assert ended.code == 2
