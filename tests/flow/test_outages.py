@@ -144,7 +144,8 @@ def test_wrong_password_is_told_without_it(serve: Serve, tmp_path: Path) -> None
 def test_embedded_redis_that_cannot_be_started_again_ends_nothing(serve: Serve) -> None:
     serve.start()
     serve.until("readiness", lambda: serve.status("readyz") == 200)
-    log = serve.data / "redis" / "appendonly.aof"
+    # From Redis 7 on it is a folder of files.
+    log = next((serve.data / "redis").rglob("appendonly.aof*.incr.aof"), serve.data / "redis" / "appendonly.aof")
     kept = log.read_bytes()
     (server,) = [child for child in serve.tree() if "redis" in child.name()]
     log.write_bytes(b"not what Redis wrote")

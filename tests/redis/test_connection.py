@@ -211,7 +211,8 @@ def test_blocked_worker_gets_its_job_after_an_outage(server: Server) -> None:
 @pytest.fixture
 def masters(tmp_path: Path) -> Iterator[tuple[Server, Server, Server]]:
     """A master, its replica, and a Sentinel that watches over them."""
-    master = Server(tmp_path)
+    # Redis 7 waits five seconds for more replicas before it sends the first one anything.
+    master = Server(tmp_path, "--repl-diskless-sync-delay", "0")
     replica = Server(tmp_path, "--replicaof", "127.0.0.1", str(master.port))
     watched = (
         f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
@@ -234,7 +235,7 @@ def test_killed_master_is_followed_by_its_replica(masters: tuple[Server, Server,
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/main/0"
     with connect(url, patience=20) as client, connect(url, patience=20) as blocked:
         client.set("before", "1")
-        client.wait(1, 2000)
+        assert client.wait(1, 5000) == 1
         answers: list[object] = []
         waiting = threading.Thread(target=lambda: answers.append(blocked.blmove("from", "to", 15)))
         waiting.start()
@@ -255,7 +256,7 @@ def test_asyncio_follows_to_the_new_master_too(masters: tuple[Server, Server, Se
     async def across_a_failover() -> object:
         client = connect_async(f"redis+sentinel://127.0.0.1:{sentinel.port}/main", patience=20)
         await client.set("before", "1")
-        await client.wait(1, 2000)
+        assert await client.wait(1, 5000) == 1
         master.kill()
         try:
             return await client.get("before")
