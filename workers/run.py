@@ -18,6 +18,7 @@ from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
+from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey
 from bot.errors import AssayError, Gone, NoSpace, Unavailable
 from workers.agent import Agent, Kit, Memory, NoMemory, Work
@@ -32,6 +33,8 @@ from workers.watch import CalledOff, Watch, watched
 
 log = logging.getLogger(__name__)
 
+# Of a larger change only the beginning is searched for secrets that are to be masked elsewhere; characters.
+_PATCH_LIMIT = 4_000_000
 # Seconds between tries to fetch from a server that is away.
 _PAUSES = (1, 5, 15)
 
@@ -173,11 +176,27 @@ def _say(
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
         assert work.root
-    result = look(plan, work, kit, bench.agent_for)
+    result = look(plan, work, replace(kit, redact=_also_the_changes(work, kit.redact)), bench.agent_for)
     if may_serve_again(plan, result):
         # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
         bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
     return result
+
+
+def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str], str]:
+    """Masks the secrets that the change itself brings along, too: a test may print them, in whatever form. They are
+    looked for once somebody has something to say."""
+
+    @cache
+    def own() -> Redactor | None:
+        secrets = secrets_in(work.patch()[:_PATCH_LIMIT])
+        return Redactor(secrets) if secrets else None
+
+    def redact_all(text: str) -> str:
+        mask = own() if text.strip("\n\0 ") else None
+        return redact(mask(text) if mask else text)
+
+    return redact_all
 
 
 def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack) -> Work:

@@ -1,89 +1,42 @@
 """Taking secrets out of text before anyone sees it.
 
-Three kinds are known: the operator's own secrets, given literally (also as base64, URL-encoded or JSON, and broken over
-lines); credentials of well-known services by their shape; and values that are assigned to a telling name and look
-random. What is masked reads `[redacted: github token]`.
-
-Every pattern starts at a fixed word and repeats classes that cannot start it again, or is possessive, so that time is
-linear in the text whatever it holds.
+Three kinds are known: secrets given literally, the operator's own and those a change brings along (also as base64,
+URL-encoded or JSON, and broken over lines); credentials of well-known services by their shape (also as base64, and
+broken over lines); and values that are assigned to a telling name and look random (`bot/domain/credentials.py`). What
+is masked reads `[redacted: github token]`.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from bot.domain.credentials import NAMES, Found, found_in, occurrences
+
 # A shorter literal would mask ordinary words.
 SHORTEST_SECRET = 6
+_SHORTEST_FOUND = 12
 # Masking changes what stands at the edges of the rest; rarely does that show another secret, hardly ever a third.
 _ROUNDS = 4
 
-_GAP = r"(?:\n-(?!-)|\\[nr]|[\s\"'+,|>\\])*+"
-_PRIVATE_KEY = (
-    rf"-----BEGIN [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----"
-    rf"(?:{_GAP}(?:[A-Za-z0-9+/=]{{20,}}+|(?:Proc-Type|DEK-Info|Version|Comment):[^\n\\]{{0,100}}))*+"
-    rf"(?:(?:{_GAP}[A-Za-z0-9+/=]{{1,19}}+)?{_GAP}-----END [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----)?"
-)
-_SHAPES: dict[str, str] = {
-    "private key": _PRIVATE_KEY,
-    "github token": r"gh[pousr]_[A-Za-z0-9_]{20,}+(?:\.[A-Za-z0-9_-]{10,}+){0,2}|github_pat_[A-Za-z0-9_]{20,}+",
-    "gitlab token": r"glpat-[A-Za-z0-9_-]{20,}+",
-    "jwt": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+",
-    "aws key": r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])",
-    "slack token": r"xox[abeoprs]-[A-Za-z0-9-]{10,}+|xapp-\d-[A-Za-z0-9-]{10,}+"
-    r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{20,}+",
-    "stripe key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}+|whsec_[A-Za-z0-9+/=]{24,}+",
-    "google key": r"AIza[A-Za-z0-9_-]{35}|(?<![A-Za-z0-9])ya29\.[A-Za-z0-9_-]{20,}+",
-    "api key": r"(?<![A-Za-z0-9])sk-(?:(?:proj|svcacct|admin|ant|or)-[A-Za-z0-9_-]{20,}+|[A-Za-z0-9]{32,}+)",
-    "npm token": r"npm_[A-Za-z0-9]{36,}+",
-    "pypi token": r"pypi-[A-Za-z0-9_-]{32,}+",
-}
-# What each has to contain, of which one at least: it is looked for first, because hardly any text does.
-_SIGNS: dict[str, tuple[str, ...]] = {
-    "private key": ("PRIVATE KEY",),
-    "github token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-    "gitlab token": ("glpat-",),
-    "jwt": ("eyJ",),
-    "aws key": ("AKIA", "ASIA"),
-    "slack token": ("xox", "xapp-", "hooks.slack.com"),
-    "stripe key": ("k_live_", "k_test_", "whsec_"),
-    "google key": ("AIza", "ya29."),
-    "api key": ("sk-",),
-    "npm token": ("npm_",),
-    "pypi token": ("pypi-",),
-}
-_SHAPED = [(name, _SIGNS[name], re.compile(shape)) for name, shape in _SHAPES.items()]
-
-_URL_PASSWORD = re.compile(r"://[^\s/?#@:\"'`<>\[\]]{0,100}:([^\s/?#\"'`<>\[\]]{1,300})@")
-_AWS_SECRET = re.compile(r"(?i:secret_?access_?key|aws_?secret)[\"']?\s{0,3}[:=]\s{0,3}[\"']?([A-Za-z0-9/+]{40})\b")
-_TELLING = (
-    r"(?:passwo?r?d|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization)"
-    r"\\?[\"']?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
-)
-_ASSIGNED = re.compile(
-    rf"(?:{_TELLING}[\"']?|\b(?:bearer|basic)\s)([A-Za-z0-9+/=_~-]{{16,}}+)(?![(\[.])", re.IGNORECASE
-)
-# In quotes any character may belong to it, but for those of templates and placeholders.
-_QUOTED = re.compile(rf"{_TELLING}\\?[\"']([^\s\"'`<>{{}}\\]{{12,200}}+)", re.IGNORECASE)
-_ODD = re.compile(r"[0-9!#$%^&*?+=~@|]")
-
-_NAME = re.compile(r"[A-Za-z_/~-]+\d{0,3}")
-
-_NAMES = (*_SHAPES, "password", "secret")
-_PLACEHOLDER = re.compile(r"(\[redacted: (?:" + "|".join(_NAMES) + r")\])")
-
-_Found = tuple[int, int, str]
+_PLACEHOLDER = re.compile(r"(\[redacted: (?:" + "|".join(NAMES) + r")\])")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text with secrets masked. Idempotent; see `Redactor`, which is to be kept where many texts are redacted."""
     return Redactor(secrets)(text)
+
+
+def secrets_in(patch: str) -> frozenset[str]:
+    """The secrets that the added lines of a patch bring along: what `redact` would mask in them. They are to be masked
+    wherever else they turn up, in whatever form."""
+    added = "\n".join(line[1:] for line in patch.split("\n") if line.startswith("+") and not line.startswith("+++ "))
+    found = (added[start:end] for start, end, _ in found_in(added))
+    return frozenset(value for value in found if len(value) >= _SHORTEST_FOUND)
 
 
 class Redactor:
@@ -109,17 +62,17 @@ class Redactor:
 
     def _mask(self, text: str) -> str:
         out, at = [], 0
-        for start, end, name in _joined(sorted((*self._known(text), *_shaped(text), *_assigned(text)))):
+        for start, end, name in _joined(sorted((*self._known(text), *found_in(text)))):
             out += [text[at:start], f"[redacted: {name}]"]
             at = end
         return "".join((*out, text[at:]))
 
-    def _known(self, text: str) -> Iterator[_Found]:
+    def _known(self, text: str) -> Iterator[Found]:
         if not self._literals:
             return
         squeezed = _Squeezed(text)
         for literal, squeezed_literal in self._literals:
-            yield from ((at, at + len(literal), "secret") for at in _occurrences(text, literal))
+            yield from ((at, at + len(literal), "secret") for at in occurrences(text, literal))
             if len(squeezed_literal) >= SHORTEST_SECRET:
                 yield from ((*squeezed.span(at, squeezed_literal), "secret") for at in squeezed.find(squeezed_literal))
 
@@ -164,7 +117,7 @@ class _Squeezed:
             at = match.end() if match else end
 
     def find(self, literal: str) -> Iterator[int]:
-        return _occurrences(self._text, literal)
+        return occurrences(self._text, literal)
 
     def span(self, at: int, literal: str) -> tuple[int, int]:
         # Late, for hardly any text has a secret in it.
@@ -177,51 +130,9 @@ class _Squeezed:
         return self._pieces[piece] + at - self._starts[piece]
 
 
-def _occurrences(text: str, literal: str) -> Iterator[int]:
-    at = text.find(literal)
-    while at >= 0:
-        yield at
-        at = text.find(literal, at + 1)
-
-
-def _shaped(text: str) -> Iterator[_Found]:
-    for name, signs, shape in _SHAPED:
-        if any(sign in text for sign in signs):
-            yield from ((*match.span(), name) for match in shape.finditer(text))
-    for match in _URL_PASSWORD.finditer(text):
-        yield match.start(1), match.end(1), "password"
-    for match in _AWS_SECRET.finditer(text):
-        yield match.start(1), match.end(1), "aws key"
-
-
-_TELLING_SIGNS = ("passw", "passphrase", "secret", "token", "key", "credential", "authorization", "bearer", "basic")
-
-
-def _assigned(text: str) -> Iterator[_Found]:
-    # Folded, for the patterns ignore the case.
-    folded = text.casefold()
-    if not any(sign in folded for sign in _TELLING_SIGNS):
-        return
-    for match in _ASSIGNED.finditer(text):
-        if _looks_random(match[1]):
-            yield match.start(1), match.end(1), "secret"
-    for match in _QUOTED.finditer(text):
-        if _looks_random(match[1]) and _ODD.search(match[1]):
-            yield match.start(1), match.end(1), "secret"
-
-
-def _looks_random(value: str) -> bool:
-    """Whether a value is a secret rather than a name or a path: letters and digits mixed, and more than 3.5 bits a
-    character."""
-    if _NAME.fullmatch(value) or not any(char.isalpha() for char in value):
-        return False
-    counts = Counter(value).values()
-    return -sum(count / len(value) * math.log2(count / len(value)) for count in counts) > 3.5
-
-
-def _joined(found: Iterable[_Found]) -> list[_Found]:
+def _joined(found: Iterable[Found]) -> list[Found]:
     """Overlapping spans become one, under the name of the first."""
-    joined: list[_Found] = []
+    joined: list[Found] = []
     for start, end, name in found:
         if joined and start < joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]), joined[-1][2])

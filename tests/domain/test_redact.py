@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.redact import Redactor, redact
+from bot.domain.redact import Redactor, redact, secrets_in
 
 # Put together at run time, so that no scanner takes this file for a leak.
 _LETTERS = "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA3bC6dE9f"
@@ -37,6 +38,44 @@ _PLANTED = {
 @pytest.mark.parametrize(("planted", "name"), _PLANTED.items(), ids=[str(i) for i in range(len(_PLANTED))])
 def test_known_shapes_are_masked(planted: str, name: str) -> None:
     assert redact(f"before '{planted}' after") == f"before '[redacted: {name}]' after"
+
+
+_TOKEN = next(iter(_PLANTED))
+
+
+@pytest.mark.parametrize("seam", ["\n", "\r\n", "\\n", '"\n    "', "\n+", "\\\n  ", "\n> "])
+def test_known_shapes_are_masked_across_lines(seam: str) -> None:
+    text = f"x = {_TOKEN[:12]}{seam}{_TOKEN[12:]} end"
+    assert redact(text) == "x = [redacted: github token] end"
+
+
+def test_a_whole_credential_does_not_take_the_next_line_along() -> None:
+    assert redact(f"{_TOKEN}\nFailed to connect 12 times") == "[redacted: github token]\nFailed to connect 12 times"
+
+
+def test_words_that_begin_like_a_credential_go_on_in_the_next_line() -> None:
+    prose = "published on pypi-\nmirrors-that-are-used-by-everybody-who-works-here, and npm_\nrefers to nobody at all"
+    assert redact(prose) == prose
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
+def test_known_shapes_are_masked_in_base64(encode: Callable[[bytes], bytes], before: str) -> None:
+    blob = encode(f"{before}{_TOKEN} and more".encode()).decode()
+    assert redact(f"data: {blob}!") == "data: [redacted: github token]!"
+
+
+def test_ordinary_base64_is_left_alone() -> None:
+    blob = base64.b64encode(b"just an ordinary text, of some length").decode()
+    assert redact(blob) == blob
+
+
+def test_the_secrets_of_a_change_are_those_of_its_added_lines() -> None:
+    patch = (
+        f"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-password = '{_LETTERS[::-1]}'\n+password = '{_LETTERS}'\n+t = {_TOKEN}\n"
+    )
+    assert secrets_in(patch) == {_LETTERS, _TOKEN}
+    assert _LETTERS not in redact(f"the suite printed {_LETTERS}", secrets_in(patch))
 
 
 def test_a_private_key_that_breaks_off_is_masked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 import time
@@ -452,3 +453,20 @@ def test_redis_that_hiccups_does_not_call_an_attempt_off(shop: Shop, monkeypatch
         return AgentResult(outcome=Outcome.CLEAN)
 
     assert shop.work(does(wait)).outcome is Outcome.CLEAN
+
+
+def test_a_secret_of_the_change_is_masked_in_what_an_agent_says_in_whatever_form(shop: Shop) -> None:
+    secret = "k3Jd82hsK2mQp0Zx7Yb4Wc9Ve1Tu5Rn6"
+    sha = shop.github.commit("octo/demo", "leaky", {"settings.py": f"password = '{secret}'\n"})
+    key = RunKey(repository="octo/demo", sha=sha)
+    trigger = Manual(base_sha=shop.run.base_sha)
+    shop.store.update(key, CommitReceived(at=time.time(), installation=1, trigger=trigger, plan=Plan(agents=(PLAN,))))
+    encoded = base64.b64encode(f"it is {secret}".encode()).decode()
+    said = AgentResult(outcome=Outcome.CLEAN, summary=f"saw {secret[:9]}\n{secret[9:]}", log=f"{secret} or {encoded}")
+    on_agent(replace(shop.bench, agent_for=does(lambda _work, _kit: said)), key, "own", 1)
+    stored = shop.store.load(key)
+    assert stored is not None
+    told = stored.run.model_dump_json()
+    assert secret not in told
+    assert secret[9:] not in told
+    assert encoded[16:40] not in told
