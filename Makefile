@@ -3,6 +3,7 @@
 # make check  formats and checks: ruff, mypy
 # make bench  measures, holds every figure against its limit, and writes docs/performance.md (a quarter of an hour)
 # make soak   lets everything go wrong for half an hour, and finds out whether anything was lost
+# make fuzz   feeds every parser of untrusted text with bent real ones, for ten minutes
 # make lock   writes the lock files anew from pyproject.toml
 
 PYTHON ?= python3
@@ -10,8 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?= -n 2
 SOAK_ARGS ?= --minutes 30
+FUZZ_ARGS ?= --seconds 600
 
-.PHONY: demo test check bench soak lock clean
+.PHONY: demo test check bench soak fuzz lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assay demo
@@ -30,6 +32,9 @@ bench: $(VENV)/.installed-dev bench/probot/node_modules/.package-lock.json
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.deliveries 10000
 	$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

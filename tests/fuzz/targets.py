@@ -1,0 +1,143 @@
+"""Everything that reads a text of a stranger's, with real texts to begin with and what it may answer with.
+
+A target takes any text. It may raise what its docstring promises (the exceptions in `Target.raises`), nothing else, and
+it has to come to an end fast. What it must hold beyond that it asserts itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bot.domain.diff import parse_diff
+from bot.domain.glob import matches
+from bot.domain.markdown import code, fence, plain, table
+from bot.domain.redact import redact, secrets_in
+from bot.errors import AssayError, Theirs, ToolFailed
+from bot.github.envelope import read_tenant
+from bot.github.payloads import parse as parse_payload
+from config.reading import Layer, read
+from tests.domain.hostile import live_parts
+from tests.domain.test_render import OURS
+from tests.workers.tools.recordings import RECORDED, reader
+from workers.agent import Completed, Output, Tool
+from workers.agents.claims import Review
+from workers.agents.hunks import read_patch
+from workers.llm.reply import parse_reply, read_answer
+from workers.registry import FORMATS, TOOLS
+from workers.tools import junit
+
+_PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,3 @@ def f():\n x = 1\n-y = 2\n+y = 3\n+z = 4\n"
+_RENAME = (
+    "diff --git a/a b/b\nsimilarity index 90%\nrename from a\nrename to b\n--- a/a\n+++ b/b\n@@ -1 +1 @@\n-x\n+y\n"
+)
+_YAML = """version: 1
+triggers: {push: [main, "release/**"], pull_request: {drafts: false}}
+agents:
+  test: {setup: pip install ., run: pytest, timeout: 10m, paths: ["src/**"]}
+  review: {rules: [{paths: ["api/**"], instructions: words}], budget: {run: 0.5}}
+  docs: {run: mkdocs build, format: exit-code, required: false}
+"""
+_PAYLOAD = (
+    '{"action":"opened","installation":{"id":1},"sender":{"login":"a","id":2,"type":"User"},"number":1,"ref":"refs/heads/'
+    'main","before":"'
+    + "0" * 40
+    + '","after":"'
+    + "1" * 40
+    + '","repository":{"id":1,"full_name":"o/r","default_branch":'
+    '"main","owner":{"login":"o"}},"pull_request":{"number":1,"title":"t","body":null,"draft":false,"state":"open",'
+    '"updated_at":"2026-01-01T00:00:00Z","user":{"login":"a","id":2},"head":{"sha":"' + "1" * 40 + '","ref":"b","repo":'
+    '{"id":1,"full_name":"o/r"}},"base":{"sha":"' + "0" * 40 + '","ref":"main","repo":{"id":1,"full_name":"o/r"}}}}'
+)
+_EVENTS = ("push", "pull_request", "check_run", "check_suite", "merge_group", "installation", "issue_comment")
+_REPLY = (
+    '{"choices":[{"message":{"content":"{\\"summary\\": \\"s\\", \\"findings\\": []}"},"finish_reason":"stop"}],'
+    '"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parser by name. `seeds` are real texts of its kind."""
+
+    name: str
+    run: Callable[[str], object]
+    seeds: Sequence[str]
+    raises: tuple[type[Exception], ...] = ()
+
+
+def _recordings(name: str) -> list[str]:
+    files = sorted(Path(RECORDED).rglob(f"{name.replace('_', '-')}*"))
+    return [file.read_text("utf-8", "replace")[:20_000] for file in files if file.is_file()]
+
+
+def _lines_of(rdjson: str) -> list[str]:
+    return [json.dumps(one) for one in json.loads(rdjson).get("diagnostics", ())]
+
+
+def _tool(tool: Tool, text: str) -> None:
+    # Most print to standard output; some say on standard error what they could not read.
+    for stdout, stderr in ((text, ""), ("", text)):
+        try:
+            tool.parse(Output(Completed(1, stdout, stderr, 0.1), ["./a.py"], None, reader({"a.py": "x = 1\n"})))
+        except ToolFailed:
+            continue
+
+
+def _payload(event: str, text: str) -> None:
+    parse_payload(event, text.encode("utf-8", "surrogatepass"), 1, "assay[bot]")
+
+
+def _inert(text: str) -> None:
+    """Whatever a stranger writes, GitHub shows it and does nothing."""
+    shown = "\n\n".join((plain(text), code(text), fence(text, 2_000), table(("a", "b"), [(plain(text), code(text))])))
+    assert live_parts(shown, *OURS) == []
+
+
+def _masked_twice(text: str) -> None:
+    once = redact(text)
+    assert redact(once) == once
+
+
+def _answer(text: str) -> None:
+    read_answer(parse_reply(text.encode("utf-8", "surrogatepass")), Review)
+
+
+def _targets() -> list[Target]:
+    patches = [_PATCH, _RENAME, _PATCH + _RENAME]
+    targets = [
+        Target("diff", lambda text: parse_diff(text.split("\n")), patches, (Theirs, ToolFailed)),
+        Target("hunks", read_patch, patches),
+        Target("secrets of a patch", secrets_in, patches),
+        Target("redact", _masked_twice, ["password = 'aB3dE6gH9jK2mN5p'", *patches]),
+        Target("markdown", _inert, ["a `b` @c #1 <d> [e](f)"]),
+        Target("configuration", lambda text: read([Layer("repository", "a.yml", text)]), [_YAML]),
+        Target(
+            "glob", lambda text: matches(text[:300], "src/a/b.py"), ["src/**/*.{py,js}", "!a", "[a-z]?"], (ValueError,)
+        ),
+        Target("tenant", lambda text: read_tenant(text.encode("utf-8", "surrogatepass")), [_PAYLOAD], (ValueError,)),
+        Target("model's reply", _answer, [_REPLY], (AssayError,)),
+        Target("junit", junit.parse, _recordings("pytest.junit") + _recordings("node.junit"), (ToolFailed,)),
+    ]
+    targets += (Target(f"payload {event}", partial(_payload, event), [_PAYLOAD], (Theirs,)) for event in _EVENTS)
+    targets += (Target(f"tool {tool.name}", partial(_tool, tool), _recordings(tool.name)) for tool in TOOLS)
+    formats: Mapping[str, Callable[..., object]] = FORMATS
+    # One diagnostic a line is what `rdjson` holds in a list.
+    lines = [line for text in _recordings("*rdjson") for line in _lines_of(text)]
+    targets += (
+        Target(
+            f"format {name}", partial(_format, parse), _recordings(f"*{name}") + _recordings(f"*.{name}"), (ToolFailed,)
+        )
+        for name, parse in formats.items()
+    )
+    return targets
+
+
+def _format(parse: Callable[..., object], text: str) -> None:
+    parse(text, reader({"a.py": "x = 1\n"}))
+
+
+TARGETS: Mapping[str, Target] = {target.name: target for target in _targets()}
