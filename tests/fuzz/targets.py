@@ -129,7 +129,10 @@ def _targets() -> list[Target]:
     lines = [line for text in _recordings("*rdjson") for line in _lines_of(text)]
     targets += (
         Target(
-            f"format {name}", partial(_format, parse), _recordings(f"*{name}") + _recordings(f"*.{name}"), (ToolFailed,)
+            f"format {name}",
+            partial(_format, parse),
+            lines if name == "rdjsonl" else _recordings(f"*{name}"),
+            (ToolFailed,),
         )
         for name, parse in formats.items()
     )
