@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from urllib.parse import parse_qs
 
 import redis.asyncio
 from fastapi import FastAPI
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.bodies import LARGEST, PATIENCE, Bodies, NoRoom, TooLarge, TooSlow, payload_of
 from bot.deliveries import Admission, Admissions, Arrival
 from bot.github.envelope import read_tenant
 from bot.github.signature import verify
@@ -33,8 +33,6 @@ from bot.telemetry.metrics import Answers
 
 log = logging.getLogger(__name__)
 
-# GitHub never sends more (https://docs.github.com/webhooks/webhook-events-and-payloads#payload-cap).
-BODY_LIMIT = 25 * 1024 * 1024
 RETRY_AFTER = 30
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
@@ -69,6 +67,7 @@ class Webhook:
         self._admissions = admissions
         self._clock = clock
         self._refused = 0
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/webhook":
@@ -92,18 +91,31 @@ class Webhook:
         kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if kind not in (_JSON, _FORM):
             raise Rejected(415, f"set the webhook's content type to {_JSON}")
-        raw = await _body(headers.get(b"content-length", "0"), receive)
+        raw = await self._body(headers.get(b"content-length", "0"), receive)
         if not verify(raw, headers.get(b"x-hub-signature-256"), self._secrets):
             raise Rejected(401, "X-Hub-Signature-256 is missing or does not match: is the webhook secret the same?")
         guid, event = headers.get(b"x-github-delivery", ""), headers.get(b"x-github-event", "")
         if not _GUID.fullmatch(guid) or not _EVENT.fullmatch(event):
             raise Rejected(400, "the headers X-GitHub-Delivery and X-GitHub-Event must name a delivery and an event")
-        body = _payload(raw) if kind == _FORM else raw
         try:
+            body = payload_of(raw) if kind == _FORM else raw
             tenant = read_tenant(body)
-        except ValueError:
-            raise Rejected(400, "the payload is not a JSON object") from None
+        except ValueError as error:
+            raise Rejected(400, str(error)) from None
         return await self._admit(Arrival(guid, event, body, self._clock(), *tenant))
+
+    async def _body(self, length: str, receive: Receive) -> bytes:
+        if not length.isascii() or not length.isdigit():
+            raise Rejected(400, "Content-Length is not a number")
+        try:
+            return await self._bodies.read(int(length[:12]), receive)
+        except TooLarge:
+            raise Rejected(413, f"the body is larger than {LARGEST} bytes", Connection="close") from None
+        except TooSlow:
+            raise Rejected(408, f"the body did not arrive within {PATIENCE:.0f} s", Connection="close") from None
+        except NoRoom:
+            words = "too many large bodies are being read, send it again later"
+            raise Rejected(503, words, Retry_After=str(RETRY_AFTER), Connection="close") from None
 
     async def _admit(self, arrival: Arrival) -> tuple[int, str]:
         try:
@@ -129,34 +141,6 @@ class Webhook:
                 raise Rejected(
                     503, "too many deliveries are waiting, send it again later", Retry_After=str(RETRY_AFTER)
                 )
-
-
-async def _body(length: str, receive: Receive) -> bytes:
-    """The raw body, never more than the limit in memory."""
-    too_large = Rejected(413, f"the body is larger than {BODY_LIMIT} bytes", Connection="close")
-    if not length.isascii() or not length.isdigit():
-        raise Rejected(400, "Content-Length is not a number")
-    if int(length[:12]) > BODY_LIMIT:
-        raise too_large
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise too_large
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-def _payload(form: bytes) -> bytes:
-    try:
-        return parse_qs(form.decode("ascii"), strict_parsing=True, max_num_fields=5)["payload"][0].encode()
-    except (ValueError, KeyError):
-        raise Rejected(400, "the form has no field `payload`") from None
 
 
 async def _answer(send: Send, status: int, message: str, headers: Mapping[str, str]) -> None:

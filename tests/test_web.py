@@ -14,11 +14,12 @@ import pytest
 import uvicorn
 from redis import Redis
 
+from bot.bodies import LARGEST
 from bot.deliveries import Admissions, Deliveries
 from bot.github.signature import sign
 from bot.queues import INTAKE, Queues
 from bot.redis.embedded import EmbeddedRedis
-from bot.web import BODY_LIMIT, create_app
+from bot.web import create_app
 
 CURRENT, PREVIOUS = "the current secret", "the previous secret"
 LIMIT = 5
@@ -127,7 +128,7 @@ def test_announced_body_over_the_cap_is_413(url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
     head = f"POST /webhook HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((host, int(port)), timeout=10) as client:
-        client.sendall(f"{head}Content-Length: {BODY_LIMIT + 1}\r\n\r\n".encode())
+        client.sendall(f"{head}Content-Length: {LARGEST + 1}\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
@@ -137,7 +138,7 @@ def test_streamed_body_over_the_cap_is_413(url: str) -> None:
 
     def chunks() -> Iterator[bytes]:
         nonlocal sent
-        for _ in range(BODY_LIMIT // 2**20 + 10):
+        for _ in range(LARGEST // 2**20 + 10):
             sent += 2**20
             yield b" " * 2**20
 
@@ -148,7 +149,7 @@ def test_streamed_body_over_the_cap_is_413(url: str) -> None:
         # The server has answered and hung up while we were still sending.
         status = 413
     assert status == 413
-    assert sent > BODY_LIMIT
+    assert sent > LARGEST
 
 
 def test_full_queue_is_503_with_retry_after_and_takes_more_when_it_has_room(url: str, redis: Redis) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 
 class Tenant(NamedTuple):
@@ -41,9 +40,10 @@ def read_tenant(body: bytes) -> Tenant:
     wrong with it is told where it is read."""
     try:
         found = _Envelope.model_validate_json(body)
-    except ValidationError:
-        if not isinstance(from_json(body), dict):
-            raise ValueError("the payload is not a JSON object") from None  # noqa: TRY004 (of a text, not of a type)
+    except ValidationError as error:
+        # Told by what is wrong with all of it: to make Python values of 25 MB would take ten times as much.
+        if any(not one["loc"] for one in error.errors(include_url=False, include_context=False, include_input=False)):
+            raise ValueError("the payload is not a JSON object") from None
         return Tenant()
     return Tenant(
         found.installation.id if found.installation else 0, found.repository.full_name if found.repository else ""
