@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -54,6 +55,7 @@ _HARDENED = {
 # The operator's way out, where there is no other.
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _WORDS = 800
+_MEMORY = 4 * 2**30  # bytes
 
 
 class Git:
@@ -131,6 +133,7 @@ class Git:
         except FileNotFoundError:
             raise ToolFailed("git is not installed") from None
         with process:
+            _limit_memory(process)
             try:
                 yield process
             except BaseException:
@@ -158,6 +161,13 @@ class Git:
             env[f"GIT_CONFIG_KEY_{index}"] = key
             env[f"GIT_CONFIG_VALUE_{index}"] = value
         return env
+
+
+def _limit_memory(process: subprocess.Popen[bytes]) -> None:
+    """Its helpers inherit it. Trees within trees without end are to end git, not the machine."""
+    if hasattr(resource, "prlimit"):  # Linux
+        with suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

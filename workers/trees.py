@@ -7,11 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bot.domain.diff import Diff, parse_diff
+from bot.errors import Theirs
 from workers.git import Git
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
 PATCH_LIMIT = 20_000_000
+# What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes.
+MOST_FILES, LARGEST_TREE = 1_000_000, 20 * 2**30
 
 
 class Trees:
@@ -41,7 +44,8 @@ class Trees:
         return first, second
 
     def files(self, tree: str) -> tuple[str, ...]:
-        """Every file of a tree; links and submodules are left out."""
+        """Every file of a tree; links and submodules are left out. Raises Theirs for more than a tree may hold."""
+        self._weigh(tree)
         entries = self._git.run("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
         fields = (entry.partition("\t") for entry in entries if entry)
         return tuple(path for about, _, path in fields if about.startswith("100"))
@@ -50,8 +54,9 @@ class Trees:
         """Write a tree's files into a folder. Links become plain files that hold their target.
 
         `index` is where to leave git's index of them. `lock` is held for as long as git writes, whatever becomes of
-        this process.
+        this process. Raises Theirs for more than a tree may hold.
         """
+        self._weigh(tree)
         folder.mkdir(parents=True)
         with ExitStack() as stack:
             if index is None:
@@ -66,8 +71,20 @@ class Trees:
         attributes = ("--", ":(top,glob)**/.gitattributes")
         if self._git.run("diff-tree", "-r", "--name-only", "--no-renames", old, new, *attributes):
             return False
+        self._weigh(new)
         self._on(folder, index, lock, "read-tree", "--reset", "-u", old, new)
         return True
+
+    def _weigh(self, tree: str) -> None:
+        size = 0
+        with self._git.lines("ls-tree", "-r", "-l", "--full-tree", tree) as entries:
+            for number, entry in enumerate(entries, start=1):
+                # mode, type, name, size
+                own = entry.partition("\t")[0].split()[3]
+                size += int(own) if own.isdigit() else 0
+                if number > MOST_FILES or size > LARGEST_TREE:
+                    limits = f"{MOST_FILES:,} files or {LARGEST_TREE // 2**30} GB"
+                    raise Theirs(f"the commit holds more than {limits}, and is not checked out")
 
     def _on(self, folder: Path, index: Path, lock: int | None, *command: str) -> None:
         env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import ToolFailed
+from bot.errors import Theirs, ToolFailed
 from tests.workers.plumbing import plumb, tree_of
 from workers.git import Git
 from workers.trees import PATCH_LIMIT, Trees
@@ -44,6 +44,49 @@ def test_comparing_thousands_of_renamed_files_ends_soon(local: Path) -> None:
     after = tree_of(local, *(("100644", f"new-{n}", f"{n}\n".encode() * 50) for n in range(100)))
     assert all(file.status == "renamed" for file in trees(local).diff(before, after).files.values())
     assert Git(local / ".git").run("config", "diff.renameLimit").strip() == "1000"
+
+
+# -- bombs
+
+
+def bomb(folder: Path, levels: int) -> str:
+    """Ten to the power of `levels` files, in a few hundred bytes."""
+    blob = plumb(folder, "hash-object", "-w", "--stdin", stdin=b"x")
+    tree = _made(folder, f"100644 blob {blob}\t0\n")
+    for _ in range(levels):
+        tree = _made(folder, "".join(f"040000 tree {tree}\t{n}\n" for n in range(10)))
+    return tree
+
+
+def _made(folder: Path, entries: str) -> str:
+    return plumb(folder, "mktree", stdin=entries.encode())
+
+
+def test_trees_within_trees_without_end_are_not_written(
+    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.trees.MOST_FILES", 10_000)
+    tree = bomb(local, 10)
+    for ask in (lambda: trees(local).write(tree, tmp_path / "out"), lambda: trees(local).files(tree)):
+        with pytest.raises(Theirs, match="more than 10,000 files"):
+            ask()
+    assert not (tmp_path / "out").exists()
+
+
+def test_comparing_with_trees_within_trees_ends_with_gits_memory(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.git._MEMORY", 50 * 2**20)
+    with pytest.raises(ToolFailed, match="memory"):
+        trees(local).diff(None, bomb(local, 6))
+
+
+def test_more_bytes_than_a_tree_may_hold_are_not_written(
+    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tree_of(local, ("100644", "a", b"x" * 1000), ("100644", "b", b"y" * 1000))
+    trees(local).write(tree, tmp_path / "first")
+    monkeypatch.setattr("workers.trees.LARGEST_TREE", 1999)
+    with pytest.raises(Theirs, match="is not checked out"):
+        trees(local).write(tree, tmp_path / "second")
 
 
 # -- writing
