@@ -22,7 +22,7 @@ from bot.domain.events import AgentFinished, RerunRequested
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.run import RunKey
-from bot.errors import Theirs
+from bot.errors import OtherVersion, Theirs
 from bot.queues import QUEUES, AllowedJob, JobSpec
 from bot.store import Store
 
@@ -115,16 +115,22 @@ class DeadLetters:
     def report(self) -> int:
         """Tell of those that nobody has been told of; how many. The sweep does it."""
         fresh = cast("set[bytes]", self._redis.smembers("assay:dead:new"))
-        for member in fresh:
-            if letter := self._load(member.decode().partition(" ")[2]):
-                with bound(letter.subject):
-                    log.error("dead letter %s (%s): %s", letter.id, letter.about, letter.why)
-                    try:
-                        self._tell(letter)
-                    except ValueError:
-                        log.exception("dead letter %s is about nothing that Assay knows", letter.id)
-            self._redis.srem("assay:dead:new", member)
-        return len(fresh)
+        return sum(self._report(member) for member in fresh)
+
+    def _report(self, member: bytes) -> bool:
+        if letter := self._load(member.decode().partition(" ")[2]):
+            with bound(letter.subject):
+                try:
+                    self._tell(letter)
+                except OtherVersion as error:
+                    # A newer Assay tells of it.
+                    log.info("dead letter %s: %s", letter.id, error)
+                    return False
+                except ValueError:
+                    log.exception("dead letter %s is about nothing that Assay knows", letter.id)
+                log.error("dead letter %s (%s): %s", letter.id, letter.about, letter.why)
+        self._redis.srem("assay:dead:new", member)
+        return True
 
     def _tell(self, letter: DeadLetter) -> None:
         match letter.function, letter.args:

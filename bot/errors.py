@@ -49,5 +49,10 @@ class TakenOver(AssayError):
     """Somebody else does this work now; whoever is told so stops and writes nothing more."""
 
 
+class OtherVersion(AssayError):
+    """Another version of Assay wrote what this one does not understand. Whoever is told so leaves the work to that
+    version and changes nothing."""
+
+
 class ToolFailed(AssayError):
     """A tool crashed, printed nonsense or could not be started. The message carries the tool's own words."""

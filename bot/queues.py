@@ -8,6 +8,7 @@ RQ gets it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,7 +17,6 @@ from uuid import uuid4
 
 from pydantic import Field
 from redis import Redis
-from redis.client import Pipeline
 from rq import Queue
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus, Retry
@@ -29,8 +29,8 @@ from bot.domain.effects import StartAgent
 from bot.domain.model import Frozen
 from bot.domain.run import GRACE, Run, RunKey
 from bot.domain.triggers import Push
-from bot.errors import Misconfigured
-from bot.turns import DROP, ENQUEUE, FEED
+from bot.errors import Misconfigured, OtherVersion
+from bot.turns import ENQUEUE, FEED, LIBRARY
 
 INTAKE = "intake"
 PUBLISH = "publish"
@@ -49,6 +49,22 @@ CONTROL_TIMEOUT = 300
 FAILURE_TTL = 30 * 86400
 
 
+_LIKE_OURS = re.compile(r"(bot|workers)\.wiring\.on_[a-z_]+")
+
+# Jobs that were put off, by when they are due.
+LATER = "assay:later"
+
+# ARGV: where it was put off, what was put off, what `send` takes.
+_ENQUEUE_DUE = (
+    LIBRARY
+    + """
+if redis.call('zrem', ARGV[1], ARGV[2]) == 0 then return 0 end
+send(unpack(ARGV, 3))
+return 1
+"""
+)
+
+
 class Priority(IntEnum):
     """Who is served first: a person who waits, then what goes by itself, then what has time."""
 
@@ -61,7 +77,8 @@ class JobSpec(Frozen):
     """A job: a function by dotted path and its arguments. `timeout`, in seconds, is only the backstop: a job watches
     its own clock. `installation` and `repository` say in whose line it waits. `name` tells it from all others, and the
     job's id is made of it; where it is empty, any number of such jobs may be there. `once`: while one of that name
-    waits, no other is sent. `delivery`, for logs and traces, is what led to it: as a rule the one in hand."""
+    waits, no other is sent. `delivery`, for logs and traces, is what led to it: as a rule the one in hand. `since`, in
+    seconds since the epoch, is when a worker first left it to a newer Assay; 0 for never."""
 
     queue: str
     function: str
@@ -73,6 +90,22 @@ class JobSpec(Frozen):
     name: str = ""
     once: str = ""
     delivery: str = Field(default_factory=context.delivery)
+    since: float = 0.0
+
+    @classmethod
+    def again(cls, job: AllowedJob, at: float) -> JobSpec:
+        """The job in hand once more, which is left to a newer Assay at that time."""
+        subject, since = job.subject, float(job.meta.get("since") or at)
+        return cls(
+            queue=job.origin,
+            function=job.func_name or "",
+            args=tuple(job.args or ()),
+            timeout=int(job.timeout or CONTROL_TIMEOUT),
+            repository=subject.repository,
+            name=job.id,
+            delivery=subject.delivery,
+            since=since,
+        )
 
     @classmethod
     def intake(cls, delivery: str, installation: int = 0, repository: str = "") -> JobSpec:
@@ -128,6 +161,10 @@ def agent_job(key: RunKey, agent: str, attempt: int) -> str:
     return _short("agent", str(key), agent, str(attempt))
 
 
+def _meta(spec: JobSpec) -> dict[str, Any]:
+    return {name: value for name, value in (("delivery", spec.delivery), ("since", spec.since)) if value}
+
+
 def _short(kind: str, *parts: str) -> str:
     """A name as RQ allows it in a job's id."""
     return f"{kind}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
@@ -151,8 +188,11 @@ class AllowedJob(Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """The function to call. Raises Misconfigured for one that is not on the list."""
+        """The function to call. Raises Misconfigured for one that is not on the list, and OtherVersion for one that may
+        be on a newer Assay's."""
         if self.func_name not in FUNCTIONS:
+            if _LIKE_OURS.fullmatch(self.func_name or ""):
+                raise OtherVersion(f"a job names {self.func_name!r}, which this version of Assay does not know")
             raise Misconfigured(
                 f"a job names {self.func_name!r}, which is no job of Assay's: who else writes to Redis?"
             )
@@ -185,6 +225,9 @@ class Queues:
 
     def __init__(self, redis: Redis, repository_limit: int = 0) -> None:
         self._redis = redis
+        self._enqueue = redis.register_script(ENQUEUE)
+        self._enqueue_due = redis.register_script(_ENQUEUE_DUE)
+        self._feed = redis.register_script(FEED)
         agents = Rule(repository_limit, "repository", AGENT_QUEUES)
         # GitHub wants one writer at a time for each installation.
         self._rules = {INTAKE: Rule(), PUBLISH: Rule(1, "installation", (PUBLISH,))} | dict.fromkeys(
@@ -214,29 +257,39 @@ class Queues:
             status=JobStatus.QUEUED,
             origin=spec.queue,
             description=f"{spec.function}{spec.args}",
-            meta={"delivery": spec.delivery} if spec.delivery else None,
+            meta=_meta(spec) or None,
         )
         job.enqueued_at = now()
         fields = {key: value for key, value in job.to_dict().items() if value is not None}
         return fields | {"status": "queued", "enqueued_at": utcformat(job.enqueued_at)}
 
-    def enqueue(self, spec: JobSpec, pipeline: Pipeline | None = None) -> None:
-        """Send a job; with a pipeline that is in MULTI, as part of its transaction."""
+    def to_send(self, spec: JobSpec) -> list[Any]:
+        """What the `send` of the scripts takes to send a job."""
         job_id = spec.id
-        fields = (part for pair in self.fields(spec, job_id).items() for part in pair)
         place = (job_id, int(spec.priority), spec.installation, spec.repository)
-        (pipeline or self._redis).eval(
-            ENQUEUE, 0, *self.rule(spec.queue), *place, now().timestamp(), spec.once, *fields
-        )
+        fields = (part for pair in self.fields(spec, job_id).items() for part in pair)
+        return [*self.rule(spec.queue), *place, now().timestamp(), spec.once, *fields]
 
-    def drop(self, job_id: str, run: Run, pipeline: Pipeline) -> None:
-        """Take back an agent's job of this run, unless a worker has taken it up."""
+    def to_drop(self, job_id: str, run: Run) -> list[Any]:
+        """What the `drop` of the scripts takes to take back an agent's job of this run."""
         places = (word for name in AGENT_QUEUES for word in self.rule(name))
-        pipeline.eval(DROP, 0, job_id, run.installation, run.key.repository, *places)
+        return [job_id, run.installation, run.key.repository, *places]
+
+    def enqueue(self, spec: JobSpec) -> None:
+        """Send a job."""
+        self._enqueue(args=self.to_send(spec))
+
+    def put_off(self, spec: JobSpec, at: float) -> None:
+        """Send a job at a time, in seconds since the epoch. The sweep does it."""
+        self._redis.zadd(LATER, {spec.model_dump_json(): at})
+
+    def enqueue_due(self, member: bytes, spec: JobSpec) -> bool:
+        """Send a job that was put off, unless somebody was faster; `member` is what was put off."""
+        return bool(self._enqueue_due(args=[LATER, member, *self.to_send(spec)]))
 
     def feed(self, *names: str) -> None:
         """Give RQ what is next in line, of these queues or of all."""
-        self._redis.eval(FEED, 0, *(word for name in names or QUEUES for word in self.rule(name)))
+        self._feed(args=[word for name in names or QUEUES for word in self.rule(name)])
 
     def waiting(self, name: str) -> int:
         """How many jobs of a queue nobody has taken up."""

@@ -1,12 +1,12 @@
 """The state of every run, in Redis: an event log, the state it folds into, and what is due.
 
-`Store.update` is the only way a run changes: load, reduce, then event, state, deadline and jobs in one transaction,
-tried again when somebody else was faster. All keys begin with `assay:`.
+`Store.update` is the only way a run changes: load, reduce, then event, state, deadline and jobs in one Lua call
+(`saving.py`), tried again when somebody else was faster. All keys begin with `assay:`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from typing import cast
 from uuid import uuid4
 
+from pydantic import TypeAdapter
 from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import WatchError
 
 from bot import context
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
@@ -24,13 +23,16 @@ from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarte
 from bot.domain.model import Frozen
 from bot.domain.publication import Publication, PullMemory
 from bot.domain.reduce import reduce
-from bot.domain.run import Run, RunKey
-from bot.errors import Conflict, TakenOver
+from bot.domain.run import Run, RunKey, Stored
+from bot.domain.stored import understood
+from bot.errors import Conflict, OtherVersion, TakenOver
 from bot.packing import pack, unpack
-from bot.queues import JobSpec, Queues, agent_job
+from bot.queues import LATER, JobSpec, Queues, agent_job
+from bot.saving import Saving, Step, version_of
+
+log = logging.getLogger(__name__)
 
 _RACES = 50
-_LATER = "assay:later"
 # Seconds; GitHub asks to wait an hour at most, a repository for its next head may ask for more.
 _LONGEST_WAIT = 86400
 _RUNS = "assay:runs"
@@ -100,11 +102,8 @@ class _Noted(Frozen):
     attempt: int
 
 
-class Stored(Frozen):
-    """A run as it stood in Redis; `version` changes whenever the run does."""
-
-    run: Run
-    version: str
+_RUN, _NOTED, _SPEC = TypeAdapter(Run), TypeAdapter(_Noted), TypeAdapter(JobSpec)
+_PUBLICATION, _PULL = TypeAdapter(Publication), TypeAdapter(PullMemory)
 
 
 class Store:
@@ -114,96 +113,116 @@ class Store:
         self.redis = redis
         self._queues = queues
         self._retention = retention
+        self._saving = Saving(redis)
 
     # -- runs
 
-    def take_up(self, key: RunKey, agent: str, attempt: int) -> int:
-        """A new fencing token for the work on an attempt: whoever holds an older one is not listened to any more."""
+    def take_up(self, key: RunKey, agent: str, attempt: int) -> tuple[int, Stored | None]:
+        """A new fencing token for the work on an attempt, and the run as it stands: whoever holds an older token is not
+        listened to any more."""
         fence = _fence(key, agent, attempt)
-        with self.redis.pipeline() as pipe:
+        with self.redis.pipeline(transaction=True) as pipe:
             pipe.incr(fence)
             pipe.expire(fence, self._retention)
-            return int(pipe.execute()[0])
+            pipe.get(_run(key))
+            token, _, raw = pipe.execute()
+        return int(token), _stored(key, raw) if raw else None
 
-    def update(self, key: RunKey, event: Event, token: int | None = None) -> Run | None:
+    def update(self, key: RunKey, event: Event, token: int | None = None, known: Stored | None = None) -> Run | None:
         """Fold an event into a run, and return the run; None where there is none and the event opens none.
 
-        `token` is that of the agent's worker whose event it is. Raises TakenOver when another worker holds a newer one,
-        Conflict after losing too many races.
+        `token` is that of the agent's worker whose event it is. `known` is the run as the caller saw it last: while
+        that is how it stands, it need not be asked for. Raises TakenOver when another worker holds a newer token,
+        OtherVersion for a run that this version does not understand, Conflict after losing too many races.
         """
+        stored, asked = (known, False) if known else (self._look(key, event, token), True)
         for attempt in range(_RACES):
-            with self.redis.pipeline() as pipe:
-                try:
-                    pipe.watch(_run(key))  # type: ignore[no-untyped-call]  # redis-py has no types here
-                    if token is not None:
-                        self._check(pipe, key, event, token)
-                    raw = cast("bytes | None", pipe.get(_run(key)))
-                    before = Run.model_validate_json(unpack(raw)) if raw else None
-                    step = reduce(before, event, key)
-                    if step.run is None or (step.run == before and not step.effects):
-                        return before
-                    pipe.multi()
-                    self._save(pipe, step.run, event, step.effects)
-                    pipe.execute()
-                except WatchError:
-                    time.sleep(random.uniform(0, 0.002 * (attempt + 1)))  # noqa: S311 (spreads the racers, no secret)
-                else:
-                    return step.run
+            before = stored.run if stored else None
+            step = reduce(before, event, key)
+            if step.run is None or (step.run == before and not step.effects):
+                if asked:
+                    return before
+                stored, asked = self._look(key, event, token), True
+                continue
+            said, raw = self._saving.save(self._step(step.run, event, step.effects, stored, token))
+            if said == "saved":
+                return step.run
+            if said == "taken over":
+                raise _taken_over(key, event)
+            stored, asked = _stored(key, raw) if raw else None, True
+            if attempt:
+                time.sleep(random.uniform(0, 0.002 * attempt))  # noqa: S311 (spreads the racers, no secret)
         raise Conflict(f"the run {key} changed {_RACES} times while it was to be updated")
 
-    def _check(self, pipe: Pipeline, key: RunKey, event: Event, token: int) -> None:
-        assert isinstance(event, AgentStarted | AgentProgressed | AgentFinished)
-        fence = _fence(key, event.agent, event.attempt)
-        pipe.watch(fence)  # type: ignore[no-untyped-call]  # redis-py has no types here
-        newest = int(cast("bytes | None", pipe.get(fence)) or 0)
-        if newest > token:
-            raise TakenOver(f"{key}: another worker has taken {event.agent} over")
+    def _look(self, key: RunKey, event: Event, token: int | None) -> Stored | None:
+        """The run as it stands. Raises TakenOver when another worker holds a newer token."""
+        if token is None:
+            return self.load(key)
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.get(_fence_of(key, event))
+            pipe.get(_run(key))
+            newest, raw = pipe.execute()
+        if int(newest or 0) > token:
+            raise _taken_over(key, event)
+        return _stored(key, raw) if raw else None
 
-    def _save(self, pipe: Pipeline, run: Run, event: Event, effects: tuple[Effect, ...]) -> None:
-        name = str(run.key)
-        pipe.xadd(_log(run.key), {"event": pack(EVENT.dump_json(event))})
-        pipe.expire(_log(run.key), self._retention)
-        pipe.set(_run(run.key), pack(run.model_dump_json().encode()), ex=self._retention)
-        if run.triggers:
-            pipe.zadd(_RUNS, {name: run.created_at})
-        if run.deadline is None:
-            pipe.zrem(_DEADLINES, name)
-        else:
-            pipe.zadd(_DEADLINES, {name: run.deadline})
+    def _step(
+        self, run: Run, event: Event, effects: tuple[Effect, ...], before: Stored | None, token: int | None
+    ) -> Step:
+        publish = any(isinstance(effect, Publish) for effect in effects)
+        step = Step(
+            run=_run(run.key),
+            version=before.version if before else "",
+            log=_log(run.key),
+            retention=self._retention,
+            event=pack(EVENT.dump_json(event)),
+            state=pack(run.model_dump_json().encode()),
+            name=str(run.key),
+            runs=(_RUNS, run.created_at if run.triggers else None),
+            deadlines=(_DEADLINES, run.deadline),
+            unpublished=(_UNPUBLISHED, event.at if publish else None),
+            fence="" if token is None else _fence_of(run.key, event),
+            token=token,
+        )
         for effect in effects:
             match effect:
                 case StartAgent():
-                    self._queues.enqueue(JobSpec.agent(run, effect), pipe)
+                    step.calls.append(("send", self._queues.to_send(JobSpec.agent(run, effect))))
                 case StopAgent():
-                    pipe.set(_stop(run.key, effect.agent, effect.attempt), "1", ex=86400)
-                    self._queues.drop(agent_job(run.key, effect.agent, effect.attempt), run, pipe)
+                    step.stops.append(_stop(run.key, effect.agent, effect.attempt))
+                    job = agent_job(run.key, effect.agent, effect.attempt)
+                    step.calls.append(("drop", self._queues.to_drop(job, run)))
                 case Publish():
-                    pipe.zadd(_UNPUBLISHED, {name: event.at})
-                    self._queues.enqueue(JobSpec.publish(run.key, run.installation), pipe)
+                    step.calls.append(("send", self._queues.to_send(JobSpec.publish(run.key, run.installation))))
+        return step
 
     def load(self, key: RunKey) -> Stored | None:
+        """The run as it stands. Raises OtherVersion for one that this version does not understand."""
         raw = cast("bytes | None", self.redis.get(_run(key)))
-        if raw is None:
-            return None
-        return _stored(raw)
+        return _stored(key, raw) if raw else None
 
     def newer(self, stored: Stored) -> Stored:
         """The run as it stands now: what is given, while it has not changed or is past its retention."""
         raw = cast("bytes | None", self.redis.get(_run(stored.run.key)))
-        return stored if raw is None or _version(raw) == stored.version else _stored(raw)
+        return stored if raw is None or version_of(raw) == stored.version else _stored(stored.run.key, raw)
 
     def log(self, key: RunKey) -> list[Event]:
         """Every event the run ever saw, in the order in which it was folded in."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(key)))
-        return [EVENT.validate_json(unpack(fields[b"event"])) for _, fields in entries]
+        return [understood(EVENT, unpack(fields[b"event"]), f"the log of {key}") for _, fields in entries]
 
     def recent(self, limit: int = 50) -> list[Run]:
-        """The newest runs first. Forgets those whose retention is over."""
+        """The newest runs first, without those that this version does not understand. Forgets those whose retention is
+        over."""
         runs: list[Run] = []
         for name in cast("list[bytes]", self.redis.zrevrange(_RUNS, 0, -1)):
             if len(runs) >= limit:
                 break
-            stored = self.load(RunKey.parse(name.decode()))
+            try:
+                stored = self.load(RunKey.parse(name.decode()))
+            except OtherVersion as error:
+                log.warning("%s", error)
+                continue
             if stored is None:
                 self.redis.zrem(_RUNS, name)
             else:
@@ -224,6 +243,10 @@ class Store:
         names = cast("list[bytes]", self.redis.zrangebyscore(_DEADLINES, 0, now, start=0, num=limit))
         return [RunKey.parse(name.decode()) for name in names]
 
+    def put_off_deadline(self, key: RunKey, until: float) -> None:
+        """Do not count a run as overdue before that time, unless it changes."""
+        self.redis.zadd(_DEADLINES, {str(key): until}, xx=True)
+
     def forget_deadline(self, key: RunKey) -> None:
         """Drop the deadline of a run that is no longer there."""
         self.redis.zrem(_DEADLINES, str(key))
@@ -243,14 +266,18 @@ class Store:
         """The run, and its agent's word, that a digest stands for. None where there is none, or no longer, and where an
         attempt has more than one: then it was not that sure."""
         raw = cast("bytes | None", self.redis.get(_result(digest)))
-        if raw is None:
+        try:
+            return self._told(understood(_NOTED, raw, "a result that may serve again")) if raw else None
+        except OtherVersion as error:
+            log.info("%s", error)
             return None
-        noted = _Noted.model_validate_json(raw)
+
+    def _told(self, noted: _Noted) -> tuple[RunKey, AgentFinished] | None:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(noted.key)))
         told = [event for _, fields in entries if b'"AgentFinished"' in (event := unpack(fields[b"event"]))]
         found = [
             event
-            for event in map(EVENT.validate_json, told)
+            for event in (understood(EVENT, one, f"the log of {noted.key}") for one in told)
             if isinstance(event, AgentFinished) and (event.agent, event.attempt) == (noted.agent, noted.attempt)
         ]
         return (noted.key, found[0]) if len(found) == 1 else None
@@ -262,35 +289,29 @@ class Store:
 
     def later(self, spec: JobSpec, at: float) -> None:
         """Send a job at a time, in seconds since the epoch. The sweep does it."""
-        self.redis.zadd(_LATER, {spec.model_dump_json(): at})
+        self._queues.put_off(spec, at)
 
     def send_due(self, now: float, limit: int = 100) -> int:
         """Send the jobs whose time has come; how many. One that would have to wait for longer than anything is put off
         for was put off by a clock that was ahead."""
-        due = cast("list[bytes]", self.redis.zrangebyscore(_LATER, 0, now, start=0, num=limit))
-        due += cast("list[bytes]", self.redis.zrangebyscore(_LATER, now + _LONGEST_WAIT, "+inf", start=0, num=limit))
-        sent = 0
-        for member in due:
-            spec = JobSpec.model_validate_json(member)
-            with self.redis.pipeline() as pipe:
-                pipe.watch(_LATER)  # type: ignore[no-untyped-call]  # redis-py has no types here
-                if pipe.zscore(_LATER, member) is None:
-                    continue
-                pipe.multi()
-                pipe.zrem(_LATER, member)
-                self._queues.enqueue(spec, pipe)
-                try:
-                    pipe.execute()
-                except WatchError:
-                    continue
-                sent += 1
-        return sent
+        due = cast("list[bytes]", self.redis.zrangebyscore(LATER, 0, now, start=0, num=limit))
+        due += cast("list[bytes]", self.redis.zrangebyscore(LATER, now + _LONGEST_WAIT, "+inf", start=0, num=limit))
+        return sum(self._send_due(member) for member in due)
+
+    def _send_due(self, member: bytes) -> bool:
+        try:
+            spec = understood(_SPEC, member, "a job that was put off")
+        except OtherVersion as error:
+            # It waits for the newer version's sweep.
+            log.debug("%s", error)
+            return False
+        return self._queues.enqueue_due(member, spec)
 
     # -- what was published
 
     def publication(self, key: RunKey) -> Publication:
         raw = cast("bytes | None", self.redis.get(_publication(key)))
-        return Publication.model_validate_json(unpack(raw)) if raw else Publication()
+        return understood(_PUBLICATION, unpack(raw), f"what is published of {key}") if raw else Publication()
 
     def save_publication(self, key: RunKey, publication: Publication) -> None:
         with self.redis.pipeline(transaction=True) as pipe:
@@ -313,7 +334,7 @@ class Store:
     def published(self, key: RunKey, version: str) -> None:
         """Note that GitHub shows this version. A run that has changed since stays on the list."""
         raw = cast("bytes | None", self.redis.get(_run(key)))
-        if raw is None or _version(raw) == version:
+        if raw is None or version_of(raw) == version:
             self.redis.zrem(_UNPUBLISHED, str(key))
 
     def let_be(self, key: RunKey) -> None:
@@ -351,7 +372,7 @@ class Store:
 
     def pull(self, repository: str, number: int) -> PullMemory:
         raw = cast("bytes | None", self.redis.get(_pull(repository, number)))
-        return PullMemory.model_validate_json(unpack(raw)) if raw else PullMemory()
+        return understood(_PULL, unpack(raw), f"the memory of {repository}#{number}") if raw else PullMemory()
 
     def save_pull(self, repository: str, number: int, memory: PullMemory) -> None:
         self.redis.set(_pull(repository, number), pack(memory.model_dump_json().encode()), ex=self._retention)
@@ -392,12 +413,18 @@ class Store:
             self.redis.eval(_UNLOCK, 1, key, token)
 
 
-def _stored(raw: bytes) -> Stored:
-    return Stored(run=Run.model_validate_json(unpack(raw)), version=_version(raw))
+def _stored(key: RunKey, raw: bytes) -> Stored:
+    return Stored(run=understood(_RUN, unpack(raw), f"the run {key}"), version=version_of(raw))
 
 
-def _version(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+def _taken_over(key: RunKey, event: Event) -> TakenOver:
+    assert isinstance(event, AgentStarted | AgentProgressed | AgentFinished)
+    return TakenOver(f"{key}: another worker has taken {event.agent} over")
+
+
+def _fence_of(key: RunKey, event: Event) -> str:
+    assert isinstance(event, AgentStarted | AgentProgressed | AgentFinished)
+    return _fence(key, event.agent, event.attempt)
 
 
 def _run(key: RunKey) -> str:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from bot.context import Subject, bound
 from bot.dead import DeadLetters
 from bot.domain.events import DeadlinePassed
+from bot.errors import OtherVersion
 from bot.queues import JobSpec
 from bot.recovery import recover
 from bot.store import Store
@@ -26,6 +27,8 @@ INTERVAL = 1.0
 _LOCK_TTL = 3
 # A run that waits longer than this to be published has lost its job.
 _PUBLISH_PATIENCE = 60.0
+# Seconds that the sweep of a newer Assay gets before this one looks again at what it does not understand.
+_OTHERS_PATIENCE = 60.0
 
 
 class Sweep:
@@ -67,14 +70,23 @@ class Sweep:
         for key in self._store.overdue(now):
             with bound(Subject(run=str(key))):
                 log.warning("%s: a deadline has passed", key)
-                if self._store.update(key, DeadlinePassed(at=now)) is None:
-                    self._store.forget_deadline(key)
+                try:
+                    if self._store.update(key, DeadlinePassed(at=now)) is None:
+                        self._store.forget_deadline(key)
+                except OtherVersion as error:
+                    log.warning("%s", error)
+                    self._store.put_off_deadline(key, now + _OTHERS_PATIENCE)
+                    continue
             self._tally.count(RECOVERIES, "deadline")
 
     def _publish_again(self, now: float) -> None:
         for key in self._store.unpublished(now - _PUBLISH_PATIENCE):
             self._store.postpone_publishing(key, now)
-            stored = self._store.load(key)
+            try:
+                stored = self._store.load(key)
+            except OtherVersion as error:
+                log.warning("%s", error)
+                continue
             if stored is not None:
                 self._store.enqueue(JobSpec.publish(key, stored.run.installation))
                 self._tally.count(RECOVERIES, "publication")

@@ -118,19 +118,35 @@ local function feed_by(queue, rule)
   for name in string.gmatch(rule[3], '[^ ]+') do together[#together + 1] = name end
   feed(queue, tonumber(rule[1]), rule[2], together)
 end
+
+-- Sends a job; whether it was. `once`: what need not wait twice, or ''. The rest are the names and values of its hash.
+local function send(queue, limit, by, together, id, priority, installation, repository, at, once, ...)
+  if once ~= '' and redis.call('hsetnx', 'assay:once:' .. queue, once, id) == 0 then return 0 end
+  line_up(queue, id, priority, installation, repository, at, {...})
+  feed_by(queue, {limit, by, together})
+  return 1
+end
+
+-- Takes back a job that no worker has taken up. The rest are the queues where it may be, each with its rule (3).
+local function drop(id, installation, repository, ...)
+  local places = {...}
+  for i = 1, #places, 4 do
+    local queue = places[i]
+    local found = redis.call('lrem', 'rq:queue:' .. queue, 0, id) > 0
+    for _, priority in ipairs(PRIORITIES) do
+      found = leave_line(queue, id, priority, installation, repository) or found
+    end
+    if found then
+      redis.call('del', 'rq:job:' .. id)
+      feed_by(queue, {places[i + 1], places[i + 2], places[i + 3]})
+      return
+    end
+  end
+end
 """
 
-# ARGV: queue, rule (3), job id, priority, installation, repository, at, what need not wait twice or '', the fields.
-ENQUEUE = (
-    LIBRARY
-    + """
-local queue, id, once = ARGV[1], ARGV[5], ARGV[10]
-if once ~= '' and redis.call('hsetnx', 'assay:once:' .. queue, once, id) == 0 then return 0 end
-line_up(queue, id, ARGV[6], ARGV[7], ARGV[8], ARGV[9], {unpack(ARGV, 11)})
-feed_by(queue, {ARGV[2], ARGV[3], ARGV[4]})
-return 1
-"""
-)
+# ARGV: what `send` takes.
+ENQUEUE = LIBRARY + "return send(unpack(ARGV))"
 
 # ARGV: for each queue to feed: its name and its rule (3).
 FEED = (
@@ -141,27 +157,5 @@ for i = 1, #ARGV, 4 do
   -- Where nothing waits, what has ended is struck off here.
   if redis.call('exists', 'assay:inflight:' .. ARGV[i]) == 1 then in_hand({ARGV[i]}) end
 end
-"""
-)
-
-# Takes back a job that no worker has taken up. ARGV: job id, installation, repository, then the queues where it may be,
-# each with its rule (3).
-DROP = (
-    LIBRARY
-    + """
-local id = ARGV[1]
-for i = 4, #ARGV, 4 do
-  local queue = ARGV[i]
-  local found = redis.call('lrem', 'rq:queue:' .. queue, 0, id) > 0
-  for _, priority in ipairs(PRIORITIES) do
-    found = leave_line(queue, id, priority, ARGV[2], ARGV[3]) or found
-  end
-  if found then
-    redis.call('del', 'rq:job:' .. id)
-    feed_by(queue, {ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]})
-    return 1
-  end
-end
-return 0
 """
 )

@@ -1,39 +1,51 @@
 """RQ workers as Assay runs them.
 
-What differs from RQ's own: a job is fed from the fair lines (`turns.py`); a dead worker's jobs are given to others by
-the sweep, within seconds, so RQ's own cleaning, which takes minutes and can be cut off in the middle, is off; a
-work-horse dies with its worker; and a worker that was taken for dead keeps its hands off a job that is somebody else's
-by now.
+What differs from RQ's own: a job is fed from the fair lines (`turns.py`); RQ's books of a job are kept in two Lua calls
+(`books.py`); a dead worker's jobs are given to others by the sweep, within seconds, so RQ's own cleaning, which takes
+minutes and can be cut off in the middle, is off; a work-horse dies with its worker; a worker that was taken for dead
+keeps its hands off a job that is somebody else's by now; and what only a newer Assay understands is left to that.
 """
 
 from __future__ import annotations
 
 import gc
+import logging
 import signal
+import sys
 import time
+import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker, Worker
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
 from rq.utils import now
 
+from bot.books import Books
 from bot.context import Subject, taken_up
-from bot.errors import TakenOver, Unavailable
+from bot.errors import OtherVersion, Unavailable
 from bot.parent import die_with_parent
-from bot.queues import AGENT_QUEUES, AllowedJob, Queues
+from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, AllowedJob, JobSpec, Queues
 from bot.recovery import Vouching, note_failure
 from bot.redis.connection import hurry
+
+log = logging.getLogger(__name__)
 
 # Seconds: how long RQ keeps a worker's entry without a life sign, and its look at the work-horse.
 _WORKER_TTL = 30
 _MONITORING = 5
-_NOTES_TTL = 86400
+# Seconds between two life signs; between two tries to leave a job to a newer Assay; and how long that is tried.
+_BEAT = 10.0
+_HANDOVER_PAUSE = 5.0
+_HANDOVER = 3600.0
 _REDIS_PAUSE = 1.0
 _REDIS_LONGEST_PAUSE = 5.0
 
@@ -47,49 +59,126 @@ class _Ours(BaseWorker):
     """What both kinds of worker have in common."""
 
     queues_of_ours: Queues
+    books: Books
     at_work = False
+    _beat = float("-inf")
+
+    # -- taking a job up
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, _max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job, already taken up. Without a timeout None where there is none at once; else it waits for one."""
+        (queue,) = self.queues
+        between = queue.intermediate_queue_key
+        while True:
+            self.heartbeat()
+            if timeout is None:
+                found = self.connection.lmove(queue.key, between, "LEFT", "RIGHT")
+            else:
+                found = self.connection.blmove(queue.key, between, timeout, "LEFT", "RIGHT")
+            # From here on a signal lets it be finished.
+            self.at_work = True
+            if found is not None and (job := self._take(cast("bytes", found).decode(), queue)):
+                return job, queue
+            self.at_work = False
+            if self._stop_requested:
+                raise StopRequested
+            if found is None and timeout is None:
+                return None
+
+    def _take(self, job_id: str, queue: Queue) -> Job | None:
+        execution = Execution(uuid4().hex, job_id, self.connection, self.name)
+        kept = self.books.take(execution, self.queues_of_ours.rule(queue.name), self.worker_ttl + 60)
+        if kept is None:
+            log.info("the job %s is gone, or another worker has it", job_id)
+            return None
+        job = AllowedJob(job_id, connection=self.connection, serializer=self.serializer)
+        job.restore(kept)
+        self.execution = execution
+        return job
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        self.at_work = True
-        # RQ's list is empty now: whoever is idle gets the next one.
-        self._feed(queue.name)
         try:
             with taken_up(job.subject if isinstance(job, AllowedJob) else Subject(job=job.id)):
-                super().execute_job(job, queue)
+                self.carry_out(job, queue)
         finally:
             self.at_work = False
-            # A job that has ended makes room in the lines of its repository, on whatever queue.
-            self._feed(*(AGENT_QUEUES if queue.name in AGENT_QUEUES else (queue.name,)))
 
-    def _feed(self, *queues: str) -> None:
-        # The sweep does it too.
-        with suppress(RedisError):
-            self.queues_of_ours.feed(*queues)
+    def carry_out(self, job: Job, queue: Queue) -> None:
+        """Do it, in this process or another."""
+        raise NotImplementedError
 
-    def handle_job_success(self, job: Job, queue: Queue, *rest: Any, **named: Any) -> None:
-        if self._holds(queue):
-            super().handle_job_success(job, queue, *rest, **named)
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        """As RQ's own, without results, callbacks and dependent jobs. In the process that does it."""
+        try:
+            job.started_at = now()
+            with self.death_penalty_class(int(job.timeout or CONTROL_TIMEOUT), JobTimeoutException, job_id=job.id):
+                job.perform()
+            self.close_books(job)
+        except OtherVersion as error:
+            if not self._leave(job, error):
+                return self._failed(job, queue)
+        except BaseException:  # noqa: BLE001 - a timeout, say; RQ's own does it, too
+            return self._failed(job, queue)
+        return True
+
+    def close_books(self, job: Job) -> None:
+        """The job is done, and whoever waits for its place is served."""
+        if self.execution is not None and not self.books.close(self.execution, job, self._neighbours(job.origin)):
+            log.warning("job %s was done, but another worker has it by now", job.id)
+
+    def _neighbours(self, queue: str) -> list[tuple[str, ...]]:
+        """The queues that may go on when a job of this one has ended."""
+        return [self.queues_of_ours.rule(name) for name in (AGENT_QUEUES if queue in AGENT_QUEUES else (queue,))]
+
+    # -- jobs that are not done
+
+    def _leave(self, job: Job, error: OtherVersion) -> bool:
+        """Leave a job to a worker of a newer Assay; false where none has come for too long."""
+        assert isinstance(job, AllowedJob)
+        spec = JobSpec.again(job, time.time())
+        if time.time() - spec.since > _HANDOVER:
+            return False
+        log.warning("job %s is left to a newer Assay: %s", job.id, error)
+        self.close_books(job)
+        self.queues_of_ours.put_off(spec, time.time() + _HANDOVER_PAUSE)
+        return True
+
+    def _failed(self, job: Job, queue: Queue) -> bool:
+        job.ended_at = now()
+        self.handle_exception(job, *sys.exc_info())
+        self.handle_job_failure(job, queue, exc_string=traceback.format_exc())
+        return False
 
     def handle_job_failure(self, job: Job, queue: Queue, *rest: Any, **named: Any) -> None:
         if self._holds(queue):
             how = str(named.get("exc_string") or "").strip()
             note_failure(self.connection, job.id, self.name, how, queue.name, last=not job.should_retry)
             super().handle_job_failure(job, queue, *rest, **named)
+            # The sweep does it, too.
+            with suppress(RedisError):
+                self.queues_of_ours.feed(*(rule[0] for rule in self._neighbours(queue.name)))
 
-    def _holds(self, place: Queue | Job) -> bool:
+    def _holds(self, queue: Queue) -> bool:
         """Whether the job in hand is still this worker's."""
-        execution = self.execution
-        entry = execution.composite_key if execution else ""
-        return self.connection.zscore(place.started_job_registry.key, entry) is not None
+        entry = self.execution.composite_key if self.execution else ""
+        return self.connection.zscore(queue.started_job_registry.key, entry) is not None
 
-    def get_heartbeat_ttl(self, _job: Job) -> int:
-        """Seconds that RQ keeps its notes on a job in hand: longer than Redis may be away."""
-        return _NOTES_TTL
+    # -- what RQ keeps of a worker
 
-    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        if not self._holds(job):
-            raise TakenOver(f"another worker has the job {job.id}")
-        super().prepare_job_execution(job, remove_from_intermediate_queue)
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Nobody reads it but RQ's own tools, so it is not sent with each job."""
+        if time.monotonic() - self._beat >= _BEAT:
+            self._beat = time.monotonic()
+            super().heartbeat(timeout, pipeline)
+
+    def set_state(self, state: str, _pipeline: Pipeline | None = None) -> None:
+        """The books tell of it."""
+        self._state = state
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` would be asked for before every job."""
 
     def maintain_heartbeats(self, _job: Job) -> None:
         # Of the worker only: RQ's would put back what it notes of a job that others have by now, or that is done. And
@@ -97,13 +186,8 @@ class _Ours(BaseWorker):
         with suppress(RedisError):
             self.heartbeat(self.job_monitoring_interval + 60)
 
-    def handle_execution_ended(self, job: Job, _queue: Queue, _heartbeat_ttl: int) -> None:
-        # RQ's is a heartbeat too.
-        job.ended_at = now()
-
-    def set_current_job_working_time(self, seconds: float, pipeline: Pipeline | None = None) -> None:
-        with suppress(RedisError):
-            super().set_current_job_working_time(seconds, pipeline)
+    def set_current_job_working_time(self, seconds: float, _pipeline: Pipeline | None = None) -> None:
+        self.current_job_working_time = seconds
 
     def _shutdown(self) -> None:
         # RQ asks Redis whether a job is in hand; it may be away.
@@ -130,9 +214,16 @@ class _Ours(BaseWorker):
 class ControlWorker(_Ours, SimpleWorker):
     """Runs jobs in its own process: they are Assay's own code, and short."""
 
+    def carry_out(self, job: Job, queue: Queue) -> None:
+        self.perform_job(job, queue)
+
 
 class AgentWorker(_Ours, Worker):
     """Runs each job in a forked process, which may be killed."""
+
+    def carry_out(self, job: Job, queue: Queue) -> None:
+        self.fork_work_horse(job, queue)
+        self.monitor_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent(self.pid or 0, signal.SIGKILL)
@@ -159,6 +250,7 @@ def make_worker(
         log_job_description=False,
     )
     worker.queues_of_ours = queues
+    worker.books = Books(redis)
     # RQ waits ever longer for a Redis that is away, up to a minute.
     worker.max_connection_wait_time = _REDIS_LONGEST_PAUSE
     return worker

@@ -94,6 +94,17 @@ def test_racing_updates_lose_nothing(store: Store) -> None:
     assert folded(store, KEY) == stored.run
 
 
+def test_what_is_known_of_a_run_may_be_old(store: Store) -> None:
+    store.update(KEY, received("test", "lint"))
+    old = store.load(KEY)
+    store.update(KEY, finished("lint"))
+    run = store.update(KEY, finished("test"), known=old)
+    assert run is not None
+    assert run.complete
+    assert store.update(KEY, finished("lint"), known=old) == run == folded(store, KEY)
+    assert len(store.log(KEY)) == 3
+
+
 def test_version_changes_with_the_run_only(store: Store) -> None:
     store.update(KEY, received("test"))
     first = store.load(KEY)
@@ -291,9 +302,10 @@ def _complete(store: Store) -> bool:
 
 def test_worker_with_an_older_token_is_not_listened_to(store: Store) -> None:
     store.update(KEY, received("test"))
-    first = store.take_up(KEY, "test", 1)
-    store.update(KEY, AgentStarted(at=1000.5, agent="test", attempt=1), first)
-    second = store.take_up(KEY, "test", 1)
+    first, stored = store.take_up(KEY, "test", 1)
+    assert stored == store.load(KEY)
+    store.update(KEY, AgentStarted(at=1000.5, agent="test", attempt=1), first, stored)
+    second, _ = store.take_up(KEY, "test", 1)
     with pytest.raises(TakenOver):
         store.update(KEY, finished("test"), first)
     run = store.update(KEY, finished("test"), second)

@@ -18,6 +18,7 @@ from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
 from bot.queues import AGENT_QUEUES, INTAKE, ON_AGENT, JobSpec, Priority, Queues, agent_job
+from bot.turns import LIBRARY
 
 
 def job(name: str, repository: str = "octo/one", installation: int = 1, **more: object) -> JobSpec:
@@ -142,10 +143,8 @@ def test_job_that_nobody_took_up_can_be_taken_back(redis: Redis, queues: Queues,
     run = started()
     send(queues, *(job(f"before{number}") for number in range(before)))
     send(queues, JobSpec.agent(run, StartAgent("unit", "test", 1, 60)), job("after"))
-    with redis.pipeline() as pipe:
-        queues.drop(agent_job(run.key, "unit", 1), run, pipe)
-        queues.drop(agent_job(run.key, "unknown", 1), run, pipe)
-        pipe.execute()
+    for name in ("unit", "unknown"):
+        redis.eval(LIBRARY + "drop(unpack(ARGV))", 0, *queues.to_drop(agent_job(run.key, name, 1), run))
     assert order(redis, queues) == [*(f"before{number}" for number in range(before)), "after"]
     assert redis.keys("rq:job:*") == []
 

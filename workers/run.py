@@ -19,7 +19,7 @@ from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Even
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
-from bot.domain.run import AgentState, Phase, Run, RunKey
+from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
 from bot.errors import AssayError, Gone, NoSpace, Unavailable
 from workers.agent import Agent, Kit, Memory, NoMemory, Work
 from workers.cache import Cache
@@ -63,17 +63,13 @@ def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan],
 # -- jobs
 
 
-class Stored(Protocol):
-    @property
-    def run(self) -> Run: ...
-
-
 class Runs(Results, Protocol):
     """What a job needs of the store."""
 
-    def load(self, key: RunKey) -> Stored | None: ...
-    def take_up(self, key: RunKey, agent: str, attempt: int) -> int: ...
-    def update(self, key: RunKey, event: Event, token: int | None = None) -> Run | None: ...
+    def take_up(self, key: RunKey, agent: str, attempt: int) -> tuple[int, Stored | None]: ...
+    def update(
+        self, key: RunKey, event: Event, token: int | None = None, known: Stored | None = None
+    ) -> Run | None: ...
     def stopped(self, key: RunKey, agent: str, attempt: int) -> bool: ...
 
 
@@ -101,14 +97,13 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
 
     Raises TakenOver when this process was taken for dead and another does the work now.
     """
-    stored = bench.runs.load(key)
+    token, stored = bench.runs.take_up(key, name, attempt)
     run = stored.run if stored else None
     agent = run.agent(name) if run else None
     if run is None or agent is None or agent.attempt != attempt or agent.phase is Phase.DONE:
         log.info("%s: %s attempt %d is no longer wanted", key, name, attempt)
         return None
-    token = bench.runs.take_up(key, name, attempt)
-    bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt), token)
+    bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt), token, stored)
     with watched(partial(bench.runs.stopped, key, name, attempt), f"{key} {name}") as watch:
 
         def progress(message: str) -> None:

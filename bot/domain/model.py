@@ -15,6 +15,10 @@ Text = Annotated[str, PlainSerializer(_well_formed, return_type=str, when_used="
 
 
 class Frozen(BaseModel):
-    """An immutable value. Serialises to JSON and back without loss."""
+    """An immutable value. Serialises to JSON and back without loss.
+
+    A field that is new in something that Redis keeps (runs, events, publications, jobs) gets a default that is empty:
+    None, false, 0, or nothing in it. `stored.py` says why; a test compares with what the last version wrote.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

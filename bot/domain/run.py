@@ -135,3 +135,10 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
+
+
+class Stored(Frozen):
+    """A run as it stood in Redis; `version` changes whenever the run does."""
+
+    run: Run
+    version: str

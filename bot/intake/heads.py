@@ -11,11 +11,11 @@ from typing import Protocol
 
 from bot.domain.events import Event, TriggerEnded
 from bot.domain.findings import Outcome
-from bot.domain.run import Run, RunKey
+from bot.domain.run import Run, RunKey, Stored
 from bot.domain.triggers import Pull, Trigger
 from bot.github.received import CheckRerun
 from bot.intake.case import Case
-from bot.store import Head, Stored
+from bot.store import Head
 from config.repository import RepositoryConfig
 
 

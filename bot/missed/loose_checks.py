@@ -12,13 +12,12 @@ from typing import Protocol
 
 from bot.domain.publication import Publication
 from bot.domain.render import abandoned, set_aside
-from bot.domain.run import Run, RunKey
+from bot.domain.run import Run, RunKey, Stored
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
 from bot.github.checks import Checks, CheckSeen
 from bot.publishing.check_writer import Records
 from bot.publishing.publisher import Lock
 from bot.queues import JobSpec
-from bot.store import Stored
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from bot.domain.run import Run, RunKey
+from bot.domain.run import Run, RunKey, Stored
 from bot.domain.triggers import Pull
 from bot.domain.verdict import verdict
 from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
@@ -24,7 +24,7 @@ from bot.publishing.check_writer import CheckWriter, Records
 from bot.publishing.pull_writer import Desk, Memories, PullWriter
 from bot.publishing.write_budget import Turn, WriteBudget
 from bot.queues import JobSpec
-from bot.store import Head, Stored
+from bot.store import Head
 
 log = logging.getLogger(__name__)
 

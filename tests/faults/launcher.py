@@ -118,17 +118,17 @@ def _keep(journal: Journal) -> None:
         return wrapped
 
     def taking_up(take_up: Function) -> Function:
-        def wrapped(store: Any, key: Any, agent: str, attempt: int) -> int:
-            token = int(take_up(store, key, agent, attempt))
+        def wrapped(store: Any, key: Any, agent: str, attempt: int) -> Any:
+            token, stored = take_up(store, key, agent, attempt)
             journal.note("took", name=f"{key}#{agent}#{attempt}", token=token)
-            return token
+            return token, stored
 
         return wrapped
 
     def updating(update: Function) -> Function:
-        def wrapped(store: Any, key: Any, event: Any, token: int | None = None) -> Any:
+        def wrapped(store: Any, key: Any, event: Any, token: int | None = None, known: Any = None) -> Any:
             asked = time.monotonic()
-            run = update(store, key, event, token)
+            run = update(store, key, event, token, known)
             if token is not None:
                 journal.note("wrote", name=f"{key}#{event.agent}#{event.attempt}", token=token, asked=asked)
             return run

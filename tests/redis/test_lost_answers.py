@@ -81,7 +81,7 @@ def test_every_event_is_folded_in_once_though_every_answer_is_lost(server: Serve
         store.update(KEY, event)
         expected.append(kept(redis))
     redis.flushall()
-    way = forgetful(server, b"EXEC\r\n", every=1)
+    way = forgetful(server, b"EVALSHA")
     with way as (proxy, lost), connect(f"redis://127.0.0.1:{proxy.port}", 10) as client:
         unlucky = Store(client, Queues(client), 1000)
         for event, right in zip(STORY, expected, strict=True):
@@ -119,7 +119,7 @@ def test_delivery_is_taken_in_once(server: Server, redis: Redis) -> None:
 
 
 def test_job_for_later_is_sent_once(server: Server, redis: Redis) -> None:
-    with forgetful(server, b"EXEC\r\n") as (proxy, lost), connect(f"redis://127.0.0.1:{proxy.port}", 10) as client:
+    with forgetful(server, b"EVALSHA") as (proxy, lost), connect(f"redis://127.0.0.1:{proxy.port}", 10) as client:
         unlucky = Store(client, Queues(client), 1000)
         unlucky.later(JobSpec.intake("guid"), at=5.0)
         unlucky.send_due(now=6.0)
