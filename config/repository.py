@@ -158,12 +158,29 @@ class LintConfig(AgentConfig):
     tools: Tools = Field(default="auto", description="`auto` (by detection) or a list of tool names.")
 
 
+Allowed = Annotated[
+    tuple[Annotated[str, Field(min_length=3, max_length=100)], ...],
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+    Field(max_length=1000),
+]
+
+
 class SecurityConfig(AgentConfig):
     """Looks for secrets and insecure code."""
 
     required: StrictBool = Field(default=True, description="The joined check waits for it and fails with it.")
     fail_on: FailOn = Field(default="high", description="The lowest severity that fails the agent.")
     tools: Tools = Field(default="auto", description="`auto` (by detection) or a list of tool names.")
+    allow: Allowed = Field(
+        default=(),
+        description="What was looked at and accepted: fingerprints of secrets, as the finding tells them, and ids of "
+        "advisories (`CVE-2024-1234`, `GHSA-...`).",
+    )
+    vulnerabilities: StrictBool = Field(
+        default=True,
+        description="Look up known vulnerabilities of the packages that a change brings. `false`: they are looked for "
+        "elsewhere.",
+    )
 
 
 class ReviewRule(Section):

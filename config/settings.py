@@ -149,6 +149,17 @@ class Settings(BaseModel):
     openai_base_url: Url | None = Field(
         default=None, description="Another provider that speaks the same protocol. Left out: OpenAI."
     )
+    osv_url: Url | None = Field(
+        default=None,
+        description="A server that speaks OSV's API, such as `https://api.osv.dev`: it is told the names and versions "
+        "of packages that a change brings, and says what is known against them. Left out, with no `ASSAY_OSV_DATABASE` "
+        "either: a change of packages is `partial`.",
+    )
+    osv_database: Path | None = Field(
+        default=None,
+        description="OSV's export instead, for installations that ask nobody: a folder with the `all.zip` of each "
+        "ecosystem, or one such file.",
+    )
     otel_exporter_otlp_endpoint: Url | None = Field(
         default=None,
         description="Where traces are sent, by OTLP over HTTP, such as `http://127.0.0.1:4318`. "
@@ -243,7 +254,7 @@ def _unknown(name: str, known: list[str]) -> str:
 def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
     values.setdefault("data_dir", f"{home}/assay")
-    for name in ("data_dir", "work_dir", "github_private_key_file"):
+    for name in ("data_dir", "work_dir", "github_private_key_file", "osv_database"):
         if name in values:
             try:
                 values[name] = Path(values[name]).expanduser().absolute()

@@ -182,16 +182,43 @@ class NoMemory:
         pass
 
 
+class Advisories(Protocol):
+    """A database of known vulnerabilities of packages, whose records are OSV's (https://ossf.github.io/osv-schema/).
+
+    Raises a bot.errors.AssayError when it cannot be asked."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+    @property
+    def version(self) -> str:
+        """How new what it knows is, empty for one that is always up to date."""
+
+    @property
+    def matches(self) -> bool:
+        """Whether what it finds is about the very version that was asked for; else about any of the package."""
+
+    def find(self, packages: Sequence[tuple[str, str, str]]) -> Sequence[Sequence[tuple[str, str]] | None]:
+        """For each package (OSV's ecosystem, name, version) the ids of its records, and when each was changed last;
+        None for an ecosystem that it knows nothing of."""
+
+    def records(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The records by id."""
+
+
 @dataclass(frozen=True)
 class Kit:
     """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
-    people who wait. `redact` takes secrets out of a text. `memory` is the repository's."""
+    people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
+    operator set up no database of vulnerabilities."""
 
     sandbox: Sandbox
     model: Model | None
     progress: Callable[[str], None]
     redact: Callable[[str], str]
     memory: Memory = field(default_factory=NoMemory)
+    advisories: Advisories | None = None
 
 
 @dataclass(frozen=True)

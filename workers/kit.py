@@ -11,8 +11,9 @@ from threading import Event
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
-from workers.agent import Agent, Kit, Model, Sandbox
+from workers.agent import Advisories, Agent, Kit, Model, Sandbox
 from workers.file_memory import FileMemory
+from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
 
@@ -37,11 +38,21 @@ def make_model(chosen: Settings) -> Model | None:
     )
 
 
+def make_advisories(chosen: Settings) -> Advisories | None:
+    """The database of known vulnerabilities, None where the operator named none."""
+    if chosen.osv_url is not None:
+        # Late, as above.
+        from workers.osv.api import OsvApi
+
+        return OsvApi(chosen.osv_url)
+    return None if chosen.osv_database is None else OsvDatabase(chosen.osv_database, chosen.work_dir)
+
+
 def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
     set."""
-    model, redactor = make_model(chosen), Redactor(chosen.secrets())
-    return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor)
+    model, redactor, advisories = make_model(chosen), Redactor(chosen.secrets()), make_advisories(chosen)
+    return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor, advisories=advisories)
 
 
 def local_kit(root: Path) -> KitFor:

@@ -109,18 +109,15 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
     yield from (_head(text, WORDS_LIMIT) for gap in result.not_covered[:_FILES_LIMIT] for text in (gap.what, gap.why))
     for finding in findings:
         yield from (_head(text, _NAME_LIMIT) for text in (finding.tool, finding.rule))
-        yield _head(finding.message, WORDS_LIMIT)
+        yield from (_head(text, WORDS_LIMIT) for text in (finding.message, finding.advice, finding.identity))
         yield _head(finding.evidence, _EVIDENCE_LIMIT)
         yield from (text for text in (finding.url, finding.replacement) if text)
 
 
 def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked, prints: Fingerprints) -> Finding:
     """The finding as it is kept. One copy, for there may be very many."""
-    tool, rule, message = (
-        masked.name(finding.tool),
-        masked.name(finding.rule),
-        masked.head(finding.message, WORDS_LIMIT),
-    )
+    tool, rule = masked.name(finding.tool), masked.name(finding.rule)
+    message, identity = (masked.head(text, WORDS_LIMIT) for text in (finding.message, finding.identity))
     update: dict[str, object] = {
         "tool": tool,
         "rule": rule,
@@ -130,8 +127,10 @@ def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked
         "end_line": spot.last,
         "place": spot.place,
         "evidence": masked.head(finding.evidence, _EVIDENCE_LIMIT),
+        "advice": masked.head(finding.advice, WORDS_LIMIT),
+        "identity": identity,
         "sources": (f"{agent}/{tool}",),
-        "fingerprint": prints.of(tool, rule, spot.path, spot.first, message),
+        "fingerprint": prints.of(tool, rule, spot.path, spot.first, message, identity),
         # With a secret in it neither would be what it was.
         "url": masked.whole(finding.url) if (finding.url or "").isascii() else None,
         "replacement": masked.whole(finding.replacement) if _replaceable(spot, diff) else None,

@@ -79,7 +79,8 @@ class Finding(Frozen):
     Lines and columns are 1-based and name the head's side; `start_line` is None for a problem of the whole file, and
     `path` (relative, `/`-separated) is empty for a problem of the whole run. `replacement` stands for the whole lines
     `start_line..end_line` (the empty string deletes them) and ends without a newline. `sources` names every
-    `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output.
+    `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output. `advice`
+    is how to mend it. `identity` is what it is about where its line does not tell: a package, a secret.
     """
 
     tool: str
@@ -93,6 +94,8 @@ class Finding(Frozen):
     end_column: int | None = Field(default=None, ge=1)
     replacement: Text | None = None
     evidence: Text = ""
+    advice: Text = ""
+    identity: Text = ""
     url: str | None = None
     cwe: int | None = None
     sources: tuple[str, ...] = ()
@@ -103,6 +106,11 @@ class Finding(Frozen):
     @property
     def last_line(self) -> int | None:
         return self.end_line or self.start_line
+
+    @property
+    def words(self) -> str:
+        """What is wrong, and what to do about it."""
+        return f"{self.message} {self.advice}".strip()
 
     @property
     def where(self) -> str:
@@ -188,23 +196,28 @@ _FORM = re.compile(r"[\s'\"`(),;]+")
 _NUMBER = re.compile(r"\d+")
 
 
+def content(line: str, message: str) -> str:
+    """What a finding is about, as far as its line tells, without what a formatter may change; else its message."""
+    return _FORM.sub(" ", line).strip() or _NUMBER.sub("0", message)
+
+
 class Fingerprints:
     """Gives the findings of one result an identity that survives moved lines, in their order.
 
     It is made of tool, rule, path and the text of the first line (`line_of(path, line)`, without what a formatter may
-    change of it), counted where that repeats; a finding without a line uses its message with the numbers left out.
+    change of it), counted where that repeats; a finding without a line uses its message with the numbers left out. One
+    that says what it is about (`Finding.identity`) uses that instead of either.
     """
 
     def __init__(self, line_of: Callable[[str, int], str]) -> None:
         self._line_of = line_of
         self._seen: Counter[str] = Counter()
 
-    def of(self, tool: str, rule: str, path: str, line: int | None, message: str) -> str:
-        text = self._line_of(path, line) if line else ""
-        text = _FORM.sub(" ", text).strip() or _NUMBER.sub("0", message)
-        identity = f"{tool}\0{rule}\0{path}\0{text}"
-        self._seen[identity] += 1
-        counted = f"{identity}\0{self._seen[identity]}"
+    def of(self, tool: str, rule: str, path: str, line: int | None, message: str, identity: str = "") -> str:
+        text = identity or content(self._line_of(path, line) if line else "", message)
+        whole = f"{tool}\0{rule}\0{path}\0{text}"
+        self._seen[whole] += 1
+        counted = f"{whole}\0{self._seen[whole]}"
         return hashlib.sha256(counted.encode(errors="surrogatepass")).hexdigest()[:20]
 
 
@@ -212,7 +225,9 @@ def with_fingerprints(findings: Iterable[Finding], line_of: Callable[[str, int],
     """The findings of one result with their `Fingerprints`."""
     prints = Fingerprints(line_of)
     return tuple(
-        one.model_copy(update={"fingerprint": prints.of(one.tool, one.rule, one.path, one.start_line, one.message)})
+        one.model_copy(
+            update={"fingerprint": prints.of(one.tool, one.rule, one.path, one.start_line, one.message, one.identity)}
+        )
         for one in findings
     )
 
@@ -274,6 +289,7 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
                     "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
                     "replacement": loud.replacement if loud.replacement is not None else quiet.replacement,
                     "evidence": loud.evidence or quiet.evidence,
+                    "advice": loud.advice or quiet.advice,
                     "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,
                     "url": loud.url or quiet.url,
                     "new": loud.new or quiet.new,

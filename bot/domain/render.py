@@ -165,7 +165,7 @@ def annotation(finding: Finding) -> Annotation:
     last = max(first, finding.last_line or first)
     one_line = first == last and finding.start_column is not None and finding.end_column is not None
     evidence = clip(visible(finding.evidence, lines=True), 4_000)
-    said = clip(visible(finding.message, lines=True), 4_000)
+    said = clip(visible(finding.words, lines=True), 4_000)
     return Annotation(
         path=finding.path,
         start_line=first,

@@ -44,7 +44,7 @@ def _body(finding: Finding) -> str:
     seen = f" · seen by {code(', '.join(finding.sources), 160)}" if len(finding.sources) > 1 else ""
     parts = (
         f"<!-- assay:finding:{finding.fingerprint} -->",
-        f"**{finding.severity}** {plain(finding.message, 1_500)}",
+        f"**{finding.severity}** {plain(finding.words, 1_500)}",
         _suggestion(finding.replacement),
         details("Evidence", fence(finding.evidence, 3_000)) if finding.evidence.strip() else "",
         f"<sub>{link(code(rule_words(finding), 120), finding.url)}{seen}</sub>",

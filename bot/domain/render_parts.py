@@ -21,7 +21,7 @@ def finding_line(run: Run, finding: Finding, web: str | None = None) -> str:
     GitHub's pages, for a link to the code."""
     mark = "✗ " if blocks(run, finding) else ""
     place = link(code(finding.where, 200), _code_url(run, finding, web))
-    said = plain(finding.message, 240)
+    said = plain(finding.words, 300)
     seen = f" (seen by {code(', '.join(finding.sources), 120)})" if len(finding.sources) > 1 else ""
     rule = link(code(rule_words(finding), 80), finding.url)
     return " ".join(part for part in (f"{mark}**{finding.severity}**", place, said, rule) if part) + seen

@@ -30,7 +30,7 @@ def _line(run: Run, finding: Finding) -> str:
     place = ":".join(str(part) for part in (finding.path, finding.start_line, finding.start_column) if part)
     seen = f" (seen by {', '.join(finding.sources)})" if len(finding.sources) > 1 else ""
     mark = "✗" if blocks(run, finding) else "-"
-    said = clip(visible(finding.message), 300)
+    said = clip(visible(finding.words), 360)
     parts = (
         mark,
         visible(place) or "(no file)",

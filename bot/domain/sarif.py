@@ -66,7 +66,7 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "ruleId": _rule_id(finding),
         "ruleIndex": rule_index,
         "level": _LEVELS[finding.severity],
-        "message": _message(finding.message or finding.rule),
+        "message": _message(finding.words or finding.rule),
         "baselineState": "new" if finding.new else "unchanged",
         **({"locations": [{"physicalLocation": _location(finding)}]} if finding.path else {}),
         **({"partialFingerprints": {"assay/v1": finding.fingerprint}} if finding.fingerprint else {}),

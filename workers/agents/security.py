@@ -10,6 +10,9 @@ from pathlib import Path
 from bot.domain.findings import AgentResult, Finding, Outcome, with_fingerprints
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan, tree
+from workers.agents.dependencies.look import Look, look
+
+DEPENDENCIES = "dependencies"
 
 
 class SecurityAgent:
@@ -22,11 +25,17 @@ class SecurityAgent:
         self._tools = tools
 
     def run(self, work: Work, kit: Kit) -> AgentResult:
+        wanted = work.settings.get("tools")
+        tools = scan.choose(self._tools, _without(wanted, DEPENDENCIES))
+        if isinstance(tools, str):
+            return scan.misnamed("security", f"{tools}; and {DEPENDENCIES}")
+        scanned = self._scan(tools, work, kit)
+        seen = look(work, kit) if _asks(wanted, DEPENDENCIES) else None
+        return scanned if seen is None else _with_packages(scanned, seen)
+
+    def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
-        tools = scan.choose(self._tools, work.settings.get("tools"))
-        if isinstance(tools, str):
-            return scan.misnamed("security", tools)
         target = scan.Target(work.root, work.files, work.trusted, time.monotonic() + work.timeout)
         selection = scan.select([tool for tool in tools if work.trusted or not tool.executes_code], target)
         if not selection.work and not selection.missed:
@@ -34,6 +43,40 @@ class SecurityAgent:
             return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)
         scans = _mark_old(scan.run_all(selection, target, kit), target, work, kit)
         return scan.result(scans, selection)
+
+
+def _asks(wanted: object, name: str) -> bool:
+    return wanted is None or wanted == "auto" or (isinstance(wanted, list | tuple) and name in wanted)
+
+
+def _without(wanted: object, name: str) -> object:
+    return [one for one in wanted if one != name] if isinstance(wanted, list | tuple) else wanted
+
+
+def _with_packages(scanned: AgentResult, seen: Look) -> AgentResult:
+    """What the scanners said, and what is to be said of packages."""
+    findings = (*scanned.findings, *seen.findings)
+    outcome = scanned.outcome
+    if seen.gaps and outcome is not Outcome.ERROR:
+        outcome = Outcome.PARTIAL
+    elif outcome in (Outcome.CLEAN, Outcome.SKIPPED, Outcome.FINDINGS):
+        outcome = Outcome.FINDINGS if findings else Outcome.CLEAN
+    gaps = "; ".join(f"{one.what}: {one.why}" for one in seen.gaps[:3])
+    reason = "" if scanned.outcome is Outcome.SKIPPED else scanned.reason
+    source = {seen.source[0]: seen.source[1]} if seen.source else {}
+    return scanned.model_copy(
+        update={
+            "outcome": outcome,
+            "findings": findings,
+            "summary": "; ".join(filter(None, (scanned.summary, seen.summary))),
+            "reason": " ".join(filter(None, (reason, f"Not looked at: {gaps}." if gaps else ""))),
+            "remedy": " ".join(filter(None, (scanned.remedy, seen.remedy))),
+            "covered": tuple(sorted({*scanned.covered, *seen.covered})),
+            "not_covered": (*scanned.not_covered, *seen.gaps),
+            "tools": scanned.tools | source,
+            "log": "\n".join(filter(None, (scanned.log, *seen.log))),
+        }
+    )
 
 
 def _mark_old(scans: tuple[scan.Scan, ...], target: scan.Target, work: Work, kit: Kit) -> tuple[scan.Scan, ...]:
