@@ -34,6 +34,8 @@ from bot.turns import ENQUEUE, FEED, LIBRARY
 
 INTAKE = "intake"
 PUBLISH = "publish"
+# An agent kind that has no queue of its own waits in that of another one.
+_QUEUE_OF = {"verify": "review"}
 AGENT_QUEUES = ("test", "lint", "security", "review", "command", "extension")
 QUEUES = (INTAKE, PUBLISH, *AGENT_QUEUES)
 
@@ -140,7 +142,7 @@ class JobSpec(Frozen):
     def agent(cls, run: Run, start: StartAgent) -> JobSpec:
         waits = run.reruns or not isinstance(run.leader, Push)
         return cls(
-            queue=start.kind,
+            queue=_QUEUE_OF.get(start.kind, start.kind),
             function=ON_AGENT,
             args=(str(run.key), start.agent, start.attempt),
             timeout=start.timeout + GRACE,

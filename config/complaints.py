@@ -75,7 +75,7 @@ def _problem(error: ErrorDetails, tree: Mapping) -> Problem:
     if loc[-1:] == ("<word>",):
         return problem_at(tree, loc, f"{shown(error['input'])} is not allowed; use auto, or a list such as [ruff]")
     if loc[-1:] == ("fail_on",) and isinstance(error["input"], dict) and "risk" in error["input"]:
-        return problem_at(tree, loc, "`risk` is not understood by this version; use a severity, or never")
+        return problem_at(tree, loc, "`risk` is for agents.review only; use a severity, or never")
     # A refused name of an agent: its value's errors carry a tag after the name.
     is_name = len(loc) == 2 and loc[0] == "agents" and loc[1] not in BUILT_IN
     return problem_at(tree, loc, complaint(error), at_key=is_name)

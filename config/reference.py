@@ -18,10 +18,12 @@ from config.repository import (
     PullRequestTrigger,
     ReviewConfig,
     ReviewRule,
+    Risk,
     Section,
     SecurityConfig,
     TestConfig,
     Triggers,
+    Verify,
 )
 from config.schema import json_schema
 from config.settings import Settings, variable
@@ -36,6 +38,8 @@ _TABLES: dict[str, type[Section]] = {
     "agents.review": ReviewConfig,
     "agents.review.rules[]": ReviewRule,
     "agents.review.budget": Budget,
+    "agents.review.verify": Verify,
+    "agents.review.fail_on": Risk,
     "agents.NAME with run": CommandConfig,
     "agents.NAME with uses": ExtensionConfig,
 }

@@ -197,10 +197,34 @@ class Budget(Section):
     month: Dollars | None = Field(default=None, description="Not acted on yet.")
 
 
+class Verify(Section):
+    """The second look at what the reviewer claims, by a model that is asked to refute it."""
+
+    enabled: StrictBool = Field(default=True, description="false: claims stand as the reviewer makes them.")
+    model: str | None = Field(default=None, description="The model. Left out: the reviewer's.")
+    run_tests: StrictBool = Field(
+        default=True,
+        description="Where a claim can be executed, write a test and run it in the sandbox; never for a stranger's "
+        "commit.",
+    )
+
+
+class Risk(Section):
+    """A run of this risk or more, 0 to 100, fails the reviewer."""
+
+    risk: Annotated[StrictInt, Field(ge=1, le=100)] = Field(description="1 to 100.")
+
+
 class ReviewConfig(AgentConfig):
     """Asks a language model to review the change."""
 
-    fail_on: FailOn = Field(default="never", description="The lowest severity that fails the agent.")
+    fail_on: Annotated[
+        Annotated[FailOn, Tag("<severity>")] | Annotated[Risk, Tag("<section>")],
+        Discriminator(lambda value: "<section>" if isinstance(value, dict | Risk) else "<severity>"),
+    ] = Field(  # type: ignore[assignment]  # the one agent that also takes the risk of the whole run
+        default="never",
+        description="The lowest severity that fails the agent, or `{risk: N}`: the risk of the whole run that does.",
+    )
     instructions: str = Field(default="", description="What the reviewer should know or look for.")
     rules: tuple[ReviewRule, ...] = Field(
         default=(), max_length=_MAX_ENTRIES, description="Instructions for some files: `paths` and `instructions` each."
@@ -210,6 +234,7 @@ class ReviewConfig(AgentConfig):
     )
     budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars.")
     model: str | None = Field(default=None, description="The model. Left out: the operator's `ASSAY_LLM_MODEL`.")
+    verify: Verify = Field(default=Verify(), description="The second look at what the reviewer claims.")
 
 
 class CommandConfig(AgentConfig):

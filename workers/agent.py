@@ -232,6 +232,8 @@ class Work:
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
     `description` are a stranger's words. `timeout` is what the agent has, in seconds.
+    `others` is what the run's other agents have said so far, by name, and `about` names the one that a verifier is to
+    judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
     """
 
     repository: str
@@ -245,6 +247,9 @@ class Work:
     trusted: bool = True
     title: str = ""
     description: str = ""
+    others: Mapping[str, AgentResult] = field(default_factory=dict)
+    about: str = ""
+    refutations: Sequence[str] = ()
 
     @cached_property
     def root(self) -> Path:

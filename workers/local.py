@@ -16,7 +16,7 @@ from bot.domain.effects import StartAgent
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, CommitReceived, Event
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
-from bot.domain.run import Run, RunKey
+from bot.domain.run import AgentState, Run, RunKey
 from bot.domain.triggers import Manual
 from workers.agent import Agent, Work
 from workers.desk import Desk
@@ -103,14 +103,14 @@ class _Check:
 
         try:
             kit = self._kit(progress, self._stopped)
-            result = look(agent.plan, self._work(agent.plan), kit, self._agent_for)
+            result = look(agent.plan, self._work(agent, run), kit, self._agent_for)
         except Exception as error:  # noqa: BLE001 - raised again by the thread that joins
             self._news.put(error)
         else:
             self._news.put(AgentFinished(at=self._clock(), agent=name, attempt=attempt, result=result))
 
-    def _work(self, plan: AgentPlan) -> Work:
-        desk = self._desk
+    def _work(self, agent: AgentState, run: Run) -> Work:
+        desk, plan = self._desk, agent.plan
         return Work(
             repository=self._key.repository,
             sha=desk.sha,
@@ -120,6 +120,9 @@ class _Check:
             patch=partial(desk.trees.patch, desk.base.commit, desk.head),
             settings=plan.settings,
             timeout=plan.timeout,
+            others={other.plan.name: other.result for other in run.agents if other.result},
+            about=plan.verifies,
+            refutations=agent.refutations,
         )
 
     def _base(self) -> Path | None:

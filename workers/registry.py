@@ -16,6 +16,7 @@ from workers.agents.lint import LintAgent
 from workers.agents.review import ReviewAgent
 from workers.agents.security import SecurityAgent
 from workers.agents.test import TestAgent
+from workers.agents.verify import VerifyAgent
 from workers.tools import (
     bandit,
     checkstyle,
@@ -50,6 +51,7 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
     "lint": lambda: LintAgent(tools=LINTERS),
     "security": lambda: SecurityAgent(tools=SCANNERS),
     "review": lambda: ReviewAgent(load_prompt("review")),
+    "verify": lambda: VerifyAgent(load_prompt("verify")),
     "command": lambda: CommandAgent(formats=FORMATS),
 }
 

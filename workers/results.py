@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from bot.domain.diff import Diff
-from bot.domain.findings import AgentResult, Finding, Fingerprints, NotCovered, Outcome, Place
+from bot.domain.findings import AgentResult, Finding, Fingerprints, Judgement, NotCovered, Outcome, Place
 from bot.domain.plan import AgentPlan
 from config.repository import Report
 
@@ -42,26 +42,16 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
 
     `clean` and `findings` follow from what is left; the other outcomes stand. Every text goes through `redact`.
     """
-    result, wanted = _within_bounds(result), _KEPT[plan.report]
-    placed = ((finding, _spot(finding, diff)) for finding in result.findings)
+    wanted = _KEPT[plan.report]
+    placed = ((finding, _spot(finding, diff)) for finding in result.findings[:_FINDINGS_LIMIT])
     kept = [(finding, spot) for finding, spot in placed if spot.place in wanted or not spot.path]
     masked = _Masked(redact, _texts(result, (finding for finding, _ in kept)))
     prints = Fingerprints(_Lines(root).line)
     findings = tuple(_told(finding, spot, plan.name, diff, masked, prints) for finding, spot in kept)
     outcome = result.outcome
     if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
-        outcome = Outcome.FINDINGS if any(finding.new for finding in findings) else Outcome.CLEAN
+        outcome = Outcome.FINDINGS if any(finding.counts for finding in findings) else Outcome.CLEAN
     return result.model_copy(update={"findings": findings, "outcome": outcome, **_words(result, masked)})
-
-
-def _within_bounds(result: AgentResult) -> AgentResult:
-    """With no more findings than can be kept, and a word about the rest."""
-    if len(result.findings) <= _FINDINGS_LIMIT:
-        return result
-    why = f"{len(result.findings) - _FINDINGS_LIMIT:,} more findings are left out: no more are kept than these"
-    gap = NotCovered(what=f"findings beyond the first {_FINDINGS_LIMIT:,}", why=why)
-    bounded = {"findings": result.findings[:_FINDINGS_LIMIT], "not_covered": (gap, *result.not_covered)}
-    return result.model_copy(update=bounded)
 
 
 # -- places
@@ -115,6 +105,7 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
     """All that is to be masked, cut as `_told` and `_words` ask for it."""
     yield from (_head(text, WORDS_LIMIT) for text in (result.summary, result.reason, result.remedy))
     yield _tail(result.log, _LOG_LIMIT)
+    yield from (text for one in result.judgements for text in (_head(one.reason, WORDS_LIMIT), _evidence(one.evidence)))
     yield from (_head(text, _NAME_LIMIT) for pair in result.tools.items() for text in pair)
     yield from (_head(text, WORDS_LIMIT) for gap in result.not_covered[:_FILES_LIMIT] for text in (gap.what, gap.why))
     for finding in findings:
@@ -141,6 +132,8 @@ def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked
         "identity": identity,
         "sources": (f"{agent}/{tool}",),
         "fingerprint": prints.of(tool, rule, spot.path, spot.first, message, identity),
+        "verification": "",
+        "dismissed": "",
         # With a secret in it neither would be what it was.
         "url": masked.whole(finding.url) if (finding.url or "").isascii() else None,
         "replacement": masked.whole(finding.replacement) if _replaceable(spot, diff) else None,
@@ -166,7 +159,20 @@ def _words(result: AgentResult, masked: _Masked) -> dict[str, object]:
             NotCovered(what=masked.head(gap.what, WORDS_LIMIT), why=masked.head(gap.why, WORDS_LIMIT)) for gap in gaps
         ),
         "covered": result.covered[:_FILES_LIMIT],
+        "judgements": tuple(_judgement(one, masked) for one in result.judgements[:_FINDINGS_LIMIT]),
+        # What a run measures and concludes is not an agent's to say.
+        "measure": None,
+        "refuted": (),
     }
+
+
+def _judgement(one: Judgement, masked: _Masked) -> Judgement:
+    reason, evidence = masked.head(one.reason, WORDS_LIMIT), masked.head(one.evidence, _EVIDENCE_LIMIT)
+    return one.model_copy(update={"reason": reason, "evidence": evidence})
+
+
+def _evidence(text: str) -> str:
+    return _head(text, _EVIDENCE_LIMIT)
 
 
 def _head(text: str, limit: int) -> str:

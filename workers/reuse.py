@@ -37,7 +37,9 @@ def digest_of(run: Run, plan: AgentPlan, trees: tuple[str, str], model: Model | 
     pull = next((pull for pull in run.pulls if pull.live), None)
     words = (pull.title, pull.body) if pull and plan.kind not in _DEAF else ()
     own = plan.model_dump(mode="json", include={"name", "kind", "report", "paths", "paths_ignore", "settings"})
-    facts = [run.key.repository, run.trusted, trees, own, words, model.name if model else "", toolbox]
+    agent = run.agent(plan.name)
+    refuted = agent.refutations if agent else ()
+    facts = [run.key.repository, run.trusted, trees, own, words, model.name if model else "", toolbox, refuted]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -25,6 +25,7 @@ from workers.agent import Agent, Kit, Memory, NoMemory, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
+from workers.measure import History, measure
 from workers.mirrors import Mirror, Mirrors
 from workers.registry import only_reads
 from workers.results import WORDS_LIMIT, settle
@@ -50,7 +51,7 @@ def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan],
         said = agent_for(plan).run(work, kit)
         # What found nothing need not be placed, nor anything be fetched for it.
         diff, root = (work.diff, work.root) if said.findings else (Diff(), Path())
-        result = settle(said, plan, diff, root, kit.redact)
+        result = _measured(settle(said, plan, diff, root, kit.redact), plan, work, kit)
     except AssayError as error:
         result = AgentResult(outcome=Outcome.ERROR, reason=kit.redact(str(error))[:WORDS_LIMIT])
     except Exception as error:
@@ -58,6 +59,18 @@ def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan],
         words = kit.redact(f"{type(error).__name__}: {error}")[:WORDS_LIMIT]
         result = AgentResult(outcome=Outcome.ERROR, reason=f"a fault in the agent: {words}")
     return result.model_copy(update={"seconds": round(time.monotonic() - begun, 3)})
+
+
+# Agents that look at the change itself: to measure it costs them nothing.
+_MEASURING = ("lint", "security", "review")
+
+
+def _measured(result: AgentResult, plan: AgentPlan, work: Work, kit: Kit) -> AgentResult:
+    if plan.kind not in _MEASURING:
+        return result
+    history = History(kit.memory)
+    history.note(work.sha, result)
+    return result.model_copy(update={"measure": measure(work.diff, history.troubled(work.sha, work.diff.paths))})
 
 
 # -- jobs
@@ -221,6 +234,9 @@ def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirro
         trusted=run.trusted,
         title=pull.title if pull else "",
         description=pull.body if pull else "",
+        others={other.plan.name: other.result for other in run.agents if other.result and other.plan.name != plan.name},
+        about=plan.verifies,
+        refutations=asked.refutations if (asked := run.agent(plan.name)) else (),
     )
 
 

@@ -95,7 +95,7 @@ def _to_text(run: Run, desk: Desk) -> str:
 
 def exit_code(run: Run) -> int:
     """0, 1 or 2: findings weigh more than what could not be looked at, and only required agents count."""
-    required = [agent for agent in run.agents if agent.plan.required]
+    required = [agent for agent in run.shown if agent.plan.required]
     if any(blocking(agent) for agent in required):
         return FINDINGS
     return CLEAN if all(agent.outcome in _LOOKED for agent in required) else COULD_NOT_LOOK

@@ -40,7 +40,7 @@ def orders(desk: Desk, names: Sequence[str] = ()) -> tuple[Plan, Reading]:
         lines = "\n".join(f"  {problem}" for problem in reading.problems)
         raise Theirs(f"the configuration is not valid:\n{lines}")
     full = plan(reading.config, Manual(), reading.source)
-    known = [agent.name for agent in full.agents]
+    known = [agent.name for agent in full.agents if not agent.verifies]
     for name in names:
         if name not in known:
             raise Theirs(f"there is no agent {name!r}; there are: {', '.join(known) or 'none'}")
@@ -48,7 +48,7 @@ def orders(desk: Desk, names: Sequence[str] = ()) -> tuple[Plan, Reading]:
         # Somebody who asks at a desk is asking now: `on` is about GitHub's events.
         agent.model_copy(update={"skip": "", "required": agent.required or agent.name in names})
         for agent in full.agents
-        if not names or agent.name in names
+        if not names or agent.name in names or agent.verifies in names
     )
     size = f"{LARGEST_NEW_FILE // 1_000_000} MB"
     notices = (f"Not looked at: {path}, a new file of more than {size}." for path in desk.left_out)

@@ -57,7 +57,7 @@ def agents_table(run: Run, spinner: Spinner) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(no_wrap=True, justify="right", style="dim")
-    for agent in run.agents:
+    for agent in run.shown:
         busy = agent.phase is not Phase.DONE
         words = Text(clip(visible(result_words(agent)), 300), style="dim" if busy else "")
         table.add_row(spinner if busy else _sign(agent), Text(agent.plan.name), words, _clock(agent))

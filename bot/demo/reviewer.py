@@ -1,4 +1,5 @@
-"""A stand-in for a reviewer's judgement: it finds what was planted, by reading the diff that it is sent.
+"""A stand-in for a reviewer's judgement: it finds what was planted, by reading the diff that it is sent, and stands by
+it when it is asked once more.
 
 It knows no line numbers beforehand. It reads them in the request, so once a fault is mended, it is silent.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from bot.demo.model_wire import ChatRequest, Reply
 
 _FILE = re.compile(r"^--- (.+) \((?:added|modified|renamed)\)$")
+_CLAIM = re.compile(r"^Claim (?P<number>\d+): .*\nPlace: (?P<path>.+):(?P<line>\d+)(?:-\d+)?$", re.MULTILINE)
+_SHOWN = re.compile(r"^ *(\d+) [ +](.*)$")
 _ADDED = re.compile(r"^ *(\d+) \+(.*)$")
 
 
@@ -34,6 +37,8 @@ def demo_reviewer(*known: Planted, summary: str) -> Callable[[ChatRequest], Repl
     """A script for `ScriptedModel`: a review that reports every known fault which the request shows."""
 
     def review(request: ChatRequest) -> Reply:
+        if is_second_look(request):
+            return Reply(json.dumps({"rulings": list(_rulings(request))}))
         lines = list(added_lines(request.text))
         found = [
             _finding(fault, *line) for fault in known for line in lines if re.search(fault.pattern, line[2]) is not None
@@ -41,6 +46,35 @@ def demo_reviewer(*known: Planted, summary: str) -> Callable[[ChatRequest], Repl
         return Reply(json.dumps({"summary": summary, "findings": found}))
 
     return review
+
+
+def is_second_look(request: ChatRequest) -> bool:
+    """Whether it is asked to rule on claims, not to review."""
+    return _CLAIM.search(request.text) is not None
+
+
+def _rulings(request: ChatRequest) -> Iterator[dict[str, object]]:
+    """Every claim holds, by the line that it is about."""
+    code = {(path, number): text for path, number, text in _shown_lines(request.text)}
+    for claim in _CLAIM.finditer(request.text):
+        quote = code.get((claim["path"], int(claim["line"])), "")
+        yield {
+            "claim": int(claim["number"]),
+            "verdict": "holds",
+            "quote": quote,
+            "reason": "The stated case leads through this line to the wrong result, and nothing stops it.",
+            "severity": None,
+            "test": None,
+        }
+
+
+def _shown_lines(text: str) -> Iterator[tuple[str, int, str]]:
+    path = ""
+    for line in text.split("\n"):
+        if line.startswith("--- "):
+            path = line.removeprefix("--- ")
+        elif path and (shown := _SHOWN.match(line)):
+            yield path, int(shown[1]), shown[2]
 
 
 def added_lines(text: str) -> Iterator[tuple[str, int, str]]:

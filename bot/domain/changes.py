@@ -52,7 +52,7 @@ def known(run: Run, before: Sequence[Known]) -> tuple[Known, ...]:
 
 def _counted(run: Run) -> dict[str, Finding]:
     """Those of the change, by their identity; what was there before it is nobody's news."""
-    return {finding.fingerprint: finding for finding in findings(run) if finding.new and finding.fingerprint}
+    return {finding.fingerprint: finding for finding in findings(run) if finding.counts and finding.fingerprint}
 
 
 def _looked_again(run: Run, known: Known) -> bool:

@@ -73,6 +73,10 @@ def parse_severity(word: str, default: Severity = Severity.MEDIUM) -> Severity:
 Place = Literal["added", "context", "file", "elsewhere"]
 
 
+# What became of a finding at a second look. `unverified`: there should have been one, and it came to nothing.
+Verification = Literal["", "confirmed", "lowered", "unverified"]
+
+
 class Finding(Frozen):
     """One problem.
 
@@ -81,6 +85,8 @@ class Finding(Frozen):
     `start_line..end_line` (the empty string deletes them) and ends without a newline. `sources` names every
     `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output. `advice`
     is how to mend it. `identity` is what it is about where its line does not tell: a package, a secret.
+    `verification` is what a second look made of it, empty where there was none; `dismissed` says who decided that it is
+    not to be raised, and why.
     """
 
     tool: str
@@ -102,6 +108,13 @@ class Finding(Frozen):
     fingerprint: str = ""
     place: Place = "elsewhere"
     new: bool = True
+    verification: Verification = ""
+    dismissed: Text = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is held against the change."""
+        return self.new and not self.dismissed
 
     @property
     def last_line(self) -> int | None:
@@ -168,12 +181,45 @@ class Origin(Frozen):
     at: float
 
 
+class Judgement(Frozen):
+    """What the verifier says of one finding, named by its fingerprint. `severity` is the lower one it has then;
+    `evidence` a command that it ran and what came of it."""
+
+    fingerprint: str
+    ruling: Literal["confirmed", "lowered", "refuted", "unverified"]
+    reason: Text
+    severity: Severity | None = None
+    evidence: Text = ""
+
+
+class Refuted(Frozen):
+    """A claim that did not survive the verifier, and why."""
+
+    finding: Finding
+    reason: Text
+
+
+class Measure(Frozen):
+    """What a change is like, as far as its diff tells. `code` and `tests` count changed files; `dependencies` names
+    those that say what the code depends on; `troubled` counts earlier commits at which something was found in the
+    files that it touches."""
+
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    code: int = 0
+    tests: int = 0
+    dependencies: tuple[Text, ...] = ()
+    troubled: int = 0
+
+
 class AgentResult(Frozen):
     """What one agent found at one commit.
 
     `reason` says why for every outcome but `clean` and `findings`, and `remedy` what would change it. `covered` names
     the files it looked at, `tools` the versions it used, `log` is a bounded tail of output for people. `origin` says
-    where it was taken over from, None when the agent looked itself.
+    where it was taken over from, None when the agent looked itself. `measure` is of the change. `judgements` are a
+    verifier's; `refuted` are the claims that are no findings any more because of them.
     """
 
     outcome: Outcome
@@ -189,6 +235,9 @@ class AgentResult(Frozen):
     seconds: float = 0.0
     log: Text = ""
     origin: Origin | None = None
+    measure: Measure | None = None
+    judgements: tuple[Judgement, ...] = ()
+    refuted: tuple[Refuted, ...] = ()
 
 
 # What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.

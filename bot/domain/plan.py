@@ -15,16 +15,20 @@ from config.repository import (
     AgentConfig,
     CommandConfig,
     ExtensionConfig,
+    FailOn,
     PullRequestTrigger,
     Report,
     RepositoryConfig,
+    ReviewConfig,
+    Risk,
 )
 
 
 class AgentPlan(Frozen):
     """One agent's orders. `kind` is the queue it runs on and the implementation that runs: a built-in name, `command`,
     or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `reuse` lets an
-    earlier result of the same look do. `skip` says why it will not run at all."""
+    earlier result of the same look do. `skip` says why it will not run at all. `verifies` names the agent whose
+    findings it judges: it starts by itself when there are any. `fail_risk`: a run of that risk or more fails it."""
 
     name: str
     kind: str
@@ -38,6 +42,8 @@ class AgentPlan(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
     reuse: bool = True
     skip: str = ""
+    verifies: str = ""
+    fail_risk: int | None = None
 
 
 class Plan(Frozen):
@@ -83,6 +89,9 @@ def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in def
     agents = tuple(
         _agent(name, settings, trigger.event) for name, settings in config.agents.by_name().items() if settings.enabled
     )
+    if config.agents.review.enabled and config.agents.review.verify.enabled:
+        at = [agent.name for agent in agents].index("review") + 1
+        agents = (*agents[:at], _verifier(agents[at - 1], config.agents.review), *agents[at:])
     names = {agent.name for agent in agents}
     agents = tuple(
         a.model_copy(update={"after": tuple(n for n in a.after if n in names and n != a.name)}) for a in agents
@@ -100,11 +109,13 @@ def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
     else:
         kind = name
     own = config.model_dump(mode="json", exclude=set(AgentConfig.model_fields))
+    fail_on: FailOn | Risk = config.fail_on
     return AgentPlan(
         name=name,
         kind=kind,
         required=config.required,
-        fail_on=None if config.fail_on == "never" else parse_severity(config.fail_on),
+        fail_on=None if isinstance(fail_on, Risk) or fail_on == "never" else parse_severity(fail_on),
+        fail_risk=fail_on.risk if isinstance(fail_on, Risk) else None,
         report=config.report,
         timeout=config.timeout,
         paths=config.paths,
@@ -113,6 +124,28 @@ def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
         settings=own,
         reuse=config.reuse,
         skip=f"`on` does not name the event {event}" if config.on and event not in config.on else "",
+    )
+
+
+# No agent of the configuration can have that name.
+VERIFIER = "review/verifier"
+
+
+def _verifier(review: AgentPlan, config: ReviewConfig) -> AgentPlan:
+    """A second look at what the reviewer says. It is no agent that people know of: it speaks through the reviewer."""
+    return AgentPlan(
+        name=VERIFIER,
+        kind="verify",
+        required=False,
+        fail_on=None,
+        report="all",
+        timeout=config.timeout,
+        after=(review.name,),
+        settings=config.verify.model_dump(mode="json", exclude={"enabled"})
+        | {"review_model": config.model, "budget": config.budget.model_dump()},
+        reuse=False,
+        skip=review.skip,
+        verifies=review.name,
     )
 
 

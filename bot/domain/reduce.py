@@ -13,8 +13,10 @@ The rules:
    under that number; anything else is old and changes nothing.
 6. A result beats an assumed one (a deadline, a cancellation), and of two results of one attempt the one that is worse
    for the commit counts, so that every order of the same events ends the same way.
-7. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
-8. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
+7. A verifier judges what its agent said in the end: when that changes, it starts anew. An agent most of whose claims
+   are refuted is asked once more.
+8. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
+9. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from bot.domain.events import (
     TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Outcome
+from bot.domain.judging import ROUNDS, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
 from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
 from bot.domain.triggers import Trigger, rank
@@ -91,6 +94,7 @@ def _fold(run: Run, event: Event) -> Run:
 
 def _advance(before: Run, run: Run, at: float) -> Step:
     """Start every agent whose turn has come, and say what changed."""
+    run = _verify(run, at)
     ready = _ready(run)
 
     def start(agent: AgentState) -> AgentState:
@@ -113,12 +117,74 @@ def _ready(run: Run) -> set[str]:
     waiting = [agent for agent in run.agents if agent.phase is Phase.WAITING]
     ready = {agent.plan.name for agent in waiting if pending.isdisjoint(agent.plan.after)}
     in_a_circle = not ready and not any(agent.in_flight for agent in run.agents)
-    return {agent.plan.name for agent in waiting} if in_a_circle else ready
+    return {agent.plan.name for agent in waiting if not agent.plan.verifies} if in_a_circle else ready
 
 
 def _let_go(agent: AgentState, run: Run) -> bool:
     now = run.agent(agent.plan.name)
     return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
+
+
+# -- verifiers
+
+
+def _verify(run: Run, at: float) -> Run:
+    """Bring every verifier in line with the findings it judges, and those with what it said."""
+    for name in [agent.plan.name for agent in run.agents if agent.plan.verifies]:
+        verifier = run.agent(name)
+        target = run.agent(verifier.plan.verifies) if verifier else None
+        if verifier is None or target is None or verifier.plan.skip:
+            continue
+        run = _judge(_look_at(run, verifier, target, at), name, target.plan.name)
+    return run
+
+
+def _look_at(run: Run, verifier: AgentState, target: AgentState, at: float) -> Run:
+    """The verifier waits for its agent, looks at what that one said in the end, and at nothing where there is nothing
+    to judge. What it said of anything else is void."""
+    said = target.said if target.phase is Phase.DONE else None
+    about = subject(said) if said else ""
+    if verifier.phase is not Phase.WAITING:
+        # One that was cancelled is started again with all that was, not for its own sake.
+        stays = said is not None and (verifier.outcome is Outcome.CANCELLED or verifier.about == about)
+        if stays:
+            return run
+        run = run.model_copy(update={"attempt": run.attempt + 1})
+        verifier = AgentState(plan=verifier.plan, attempt=run.attempt)
+    if said is not None:
+        verifier = verifier.model_copy(update={"about": about})
+        if not about:
+            nothing = AgentResult(outcome=Outcome.SKIPPED, reason="there is nothing to verify")
+            verifier = _end(verifier, nothing, at, assumed=False)
+    return _put(run, verifier)
+
+
+def _judge(run: Run, name: str, of: str) -> Run:
+    verifier, target = run.agent(name), run.agent(of)
+    assert verifier is not None
+    assert target is not None
+    if target.phase is not Phase.DONE or target.said is None:
+        return run
+    said = target.said
+    done = verifier.phase is Phase.DONE and verifier.result is not None and verifier.about
+    result = judged(said, verifier.result) if done and verifier.result else said
+    if rejected(result):
+        if target.round < ROUNDS and run.wanted:
+            return _ask_again(run, verifier, target, result)
+        result = escalated(result)
+    return _put(run, target.model_copy(update={"result": result, "first": said if result != said else None}))
+
+
+def _ask_again(run: Run, verifier: AgentState, target: AgentState, result: AgentResult) -> Run:
+    """Most of what the agent said did not hold: it is asked once more, and told why."""
+    attempt, told = run.attempt + 1, refutations(result.refuted)
+    again = AgentState(plan=target.plan, attempt=attempt, fresh=target.fresh, round=target.round + 1, refutations=told)
+    run = run.model_copy(update={"attempt": attempt})
+    return _put(_put(run, again), AgentState(plan=verifier.plan, attempt=attempt))
+
+
+def _put(run: Run, state: AgentState) -> Run:
+    return _each(run, lambda agent: state if agent.plan.name == state.plan.name else agent)
 
 
 # -- commits and their triggers
@@ -260,7 +326,8 @@ def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
         # A worker that was told to stop says so; that is no news.
         if result.outcome is Outcome.CANCELLED:
             return agent
-        if not agent.assumed and _badness(agent, result) <= _badness(agent, agent.result):
+        said = agent.said or agent.result
+        if not agent.assumed and _badness(agent, result) <= _badness(agent, said):
             return agent
     return _end(agent, result, at, assumed=result.outcome is Outcome.CANCELLED)
 
@@ -290,6 +357,7 @@ def _end(agent: AgentState, result: AgentResult, at: float, *, assumed: bool) ->
         update={
             "phase": Phase.DONE,
             "result": result,
+            "first": None,
             "assumed": assumed,
             "deadline": None,
             "finished_at": at,

@@ -8,7 +8,7 @@ from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, verdict
+from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, findings, verdict
 from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView, Status
 from bot.domain.wording import (
     agent_time,
@@ -38,7 +38,7 @@ def checks(run: Run, web: str | None = None) -> tuple[CheckView, ...]:
     """Every check of the run as it should stand now, the joined one last. `web` is the address of GitHub's pages, for a
     link to the newer head's checks."""
     newer = _newer(run, web)
-    first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent, newer) for agent in run.agents)
+    first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent, newer) for agent in run.shown)
     return (*first, _joined(run, newer))
 
 
@@ -101,7 +101,7 @@ def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
         name=check_name(agent.plan.name),
         external_id=_external_id(run, agent.plan.name, agent.attempt),
         status=statuses.get(agent.phase, "queued"),
-        conclusion=agent_conclusion(agent),
+        conclusion=conclusion_of(run, agent),
         title=_title(result_words(agent)),
         summary=fit((newer if agent.outcome is Outcome.CANCELLED else "", *_agent_summary(run, agent)), TEXT_LIMIT),
         text=fit(_agent_text(run, agent, noted[ANNOTATION_LIMIT:]), TEXT_LIMIT),
@@ -114,14 +114,16 @@ def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
 def _noted(agent: AgentState) -> list[Finding]:
     """The findings to annotate, the worst first."""
     found = agent.result.findings if agent.result else ()
-    return sorted((f for f in found if f.new and f.path), key=lambda f: (-f.severity.rank, f.path, f.start_line or 0))
+    return sorted(
+        (f for f in found if f.counts and f.path), key=lambda f: (-f.severity.rank, f.path, f.start_line or 0)
+    )
 
 
 def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     result = agent.result
     if result is None:
         return [plain(result_words(agent))]
-    already = sum(not finding.new for finding in result.findings)
+    already = sum(not finding.counts for finding in result.findings)
     new = len(result.findings) - already
     facts = {
         "Findings": f"{new:,} new ({len(blocking(agent)):,} to mend), {already:,} already there",
@@ -144,8 +146,8 @@ def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]
     result = agent.result
     if result is None:
         return []
-    already = [finding for finding in result.findings if not finding.new]
-    nowhere = [finding for finding in result.findings if finding.new and not finding.path]
+    already = [finding for finding in result.findings if not finding.counts]
+    nowhere = [finding for finding in result.findings if finding.counts and not finding.path]
     return [
         section("Findings without a place", _findings(run, nowhere)),
         *(fence(finding.evidence, 3_000) for finding in nowhere[:5] if finding.evidence),
@@ -190,7 +192,7 @@ def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
 def _joined(run: Run, newer: str) -> CheckView:
     joined = verdict(run)
     done, cancelled = joined.conclusion is not None, joined.conclusion is Conclusion.CANCELLED
-    ends = [agent.finished_at for agent in run.agents if agent.finished_at is not None]
+    ends = [agent.finished_at for agent in run.shown if agent.finished_at is not None]
     begun = any(agent.phase in (Phase.RUNNING, Phase.DONE) for agent in run.agents)
     return CheckView(
         name=JOINED,
@@ -199,7 +201,7 @@ def _joined(run: Run, newer: str) -> CheckView:
         conclusion=joined.conclusion,
         title=_title(joined.title),
         summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because)), TEXT_LIMIT),
-        text=fit([section("Findings", _findings(run, [f for f in findings(run) if f.new]))], TEXT_LIMIT),
+        text=fit([section("Findings", _findings(run, [f for f in findings(run) if f.counts]))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,
         completed_at=max(ends, default=run.updated_at) if done else None,
@@ -210,7 +212,7 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
     if run.plan.problems:
         return [problems_table(run)]
     every = findings(run)
-    already = sum(not finding.new for finding in every)
+    already = sum(not finding.counts for finding in every)
     total = f"{count(len(every) - already, 'new finding')}, {already:,} already there." if run.complete else ""
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [
@@ -228,7 +230,7 @@ def _actions(run: Run) -> tuple[Action, ...]:
     if run.plan.problems:
         return ()
     bad = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED)
-    failed = any(agent.outcome in bad or blocking(agent) for agent in run.agents)
+    failed = any(agent.outcome in bad or blocking(agent) for agent in run.shown)
     return (RERUN_FAILED, RERUN) if failed else (RERUN,)
 
 

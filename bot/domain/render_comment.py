@@ -81,7 +81,7 @@ def _unlooked(run: Run) -> str:
 
 def _findings(run: Run, news: Changes | None, web: str | None) -> list[str]:
     every = worst(findings(run), run)
-    counted = [finding for finding in every if finding.new]
+    counted = [finding for finding in every if finding.counts]
     if news is None:
         parts = [*_open_part("Findings", counted, run, web)]
     else:

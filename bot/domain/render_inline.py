@@ -25,7 +25,7 @@ def inline(run: Run, limit: int) -> tuple[InlineComment, ...]:
 
 
 def _deserves(finding: Finding) -> bool:
-    placed = finding.new and finding.place == "added" and finding.start_line is not None
+    placed = finding.counts and finding.place == "added" and finding.start_line is not None
     return placed and (finding.severity >= Severity.MEDIUM or finding.replacement is not None)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from bot.domain.findings import AgentResult, Finding, Outcome
 from bot.domain.markdown import bullets, code, link, plain, table
 from bot.domain.run import Run
-from bot.domain.verdict import agent_conclusion, count
+from bot.domain.verdict import conclusion_of, count
 from bot.domain.wording import agent_time, blocks, result_words, rule_words, symbol, tools_list
 
 _AGENT_ROWS = 40
@@ -51,22 +51,22 @@ def agents_table(run: Run) -> str:
     """A row per agent: how it stands, and how long it took."""
     rows = [
         (
-            symbol(agent_conclusion(agent)),
+            symbol(conclusion_of(run, agent)),
             agent.plan.name + ("" if agent.plan.required else " (optional)"),
             plain(result_words(agent), 200),
             agent_time(agent),
         )
-        for agent in run.agents[:_AGENT_ROWS]
+        for agent in run.shown[:_AGENT_ROWS]
     ]
-    if len(run.agents) > _AGENT_ROWS:
-        rows.append(("", "", f"and {len(run.agents) - _AGENT_ROWS} more", ""))
+    if len(run.shown) > _AGENT_ROWS:
+        rows.append(("", "", f"and {len(run.shown) - _AGENT_ROWS} more", ""))
     return table(("", "Agent", "Result", "Time"), rows)
 
 
 def gaps(run: Run) -> list[str]:
     """What was not looked at, and why, with what would change it: a line for each agent and reason."""
     lines = []
-    for agent in run.agents:
+    for agent in run.shown:
         result = agent.result
         if result is None:
             continue
@@ -92,7 +92,7 @@ def _gap_lines(result: AgentResult) -> list[str]:
 def coverage(run: Run) -> str:
     """What was looked at, with what: one sentence an agent that knows."""
     lines = []
-    for agent in run.agents:
+    for agent in run.shown:
         if agent.result is None:
             continue
         tools = ", ".join(code(tool, 60) for tool in tools_list(agent.result)[:12])

@@ -14,7 +14,7 @@ from bot.domain.render_text import to_text
 from bot.domain.render_timeline import explain_run
 from bot.domain.run import AgentState, Run
 from bot.domain.sarif import to_sarif
-from bot.domain.verdict import agent_conclusion, findings, verdict
+from bot.domain.verdict import conclusion_of, findings, risk_of, verdict
 from bot.domain.views import TEXT_LIMIT
 from bot.domain.wording import blocks, result_words, symbol
 
@@ -35,10 +35,10 @@ def to_json(run: Run) -> str:
     """For programs: one object, whose shape changes only together with its `version`.
 
     `version`, `repository`, `sha`, `base_sha`; `verdict`: `conclusion` (null while agents are at work), `title`,
-    `because`; `problems` of the configuration: `file`, `line`, `column`, `key`, `message`; `notices`; `agents`: `name`,
-    `required`, `fail_on`, `outcome`, `conclusion`, `summary`, `reason`, `remedy`, `seconds`, `covered`, `not_covered`
-    (`what`, `why`), `tools` (name: version), `tests` and `cost` (null where there are none); `findings`, the worst
-    first, one problem once: the fields of `Finding`, and `blocks`.
+    `because`; `risk`: `score` and `factors`; `problems` of the configuration: `file`, `line`, `column`, `key`,
+    `message`; `notices`; `agents`: `name`, `required`, `fail_on`, `outcome`, `conclusion`, `summary`, `reason`,
+    `remedy`, `seconds`, `covered`, `not_covered` (`what`, `why`), `tools` (name: version), `tests` and `cost` (null
+    where there are none); `findings`, the worst first, one problem once: the fields of `Finding`, and `blocks`.
     """
     report = {
         "version": JSON_VERSION,
@@ -48,20 +48,21 @@ def to_json(run: Run) -> str:
         "verdict": verdict(run).model_dump(mode="json"),
         "problems": _dumped(run.plan.problems),
         "notices": list(run.plan.notices),
-        "agents": [_agent(agent) for agent in run.agents],
+        "risk": risk_of(run).model_dump(mode="json"),
+        "agents": [_agent(run, agent) for agent in run.shown],
         "findings": [{**finding.model_dump(mode="json"), "blocks": blocks(run, finding)} for finding in findings(run)],
     }
     return json.dumps(report, indent=2) + "\n"
 
 
-def _agent(agent: AgentState) -> dict[str, Any]:
+def _agent(run: Run, agent: AgentState) -> dict[str, Any]:
     result = agent.result
     return {
         "name": agent.plan.name,
         "required": agent.plan.required,
         "fail_on": agent.plan.fail_on,
         "outcome": agent.outcome,
-        "conclusion": agent_conclusion(agent),
+        "conclusion": conclusion_of(run, agent),
         "summary": result_words(agent),
         "reason": result.reason if result else "",
         "remedy": result.remedy if result else "",

@@ -7,7 +7,7 @@ from itertools import groupby
 from bot.domain.findings import Finding
 from bot.domain.markdown import clip, visible
 from bot.domain.run import AgentState, Run
-from bot.domain.verdict import agent_conclusion, count, findings, verdict
+from bot.domain.verdict import conclusion_of, count, findings, verdict
 from bot.domain.wording import agent_time, blocks, cost_words, result_words, rule_words, run_time, symbol
 
 
@@ -17,7 +17,7 @@ def to_text(run: Run) -> str:
     if run.plan.problems:
         lines += [f"{visible(p.file)}:{p.line}:{p.column} {visible(p.message)}" for p in run.plan.problems] + [""]
     counted = sorted(
-        (f for f in findings(run) if f.new), key=lambda f: (f.path, f.start_line or 0, f.start_column or 0)
+        (f for f in findings(run) if f.counts), key=lambda f: (f.path, f.start_line or 0, f.start_column or 0)
     )
     for _, found in groupby(counted, key=lambda finding: finding.path):
         lines += [*(_line(run, finding) for finding in found), ""]
@@ -42,12 +42,12 @@ def _line(run: Run, finding: Finding) -> str:
 
 
 def _agent_lines(run: Run) -> list[str]:
-    width = max((len(agent.plan.name) for agent in run.agents), default=0)
+    width = max((len(agent.plan.name) for agent in run.shown), default=0)
     lines = []
-    for agent in run.agents:
+    for agent in run.shown:
         words = clip(visible(result_words(agent)), 300)
         time = f" ({took})" if (took := agent_time(agent)) else ""
-        lines.append(f"{symbol(agent_conclusion(agent))} {agent.plan.name:<{width}}  {words}{time}")
+        lines.append(f"{symbol(conclusion_of(run, agent))} {agent.plan.name:<{width}}  {words}{time}")
         lines += [f"    {text}" for text in _gap_lines(agent)]
     return [*lines, ""] if lines else []
 
@@ -65,7 +65,7 @@ def _gap_lines(agent: AgentState) -> list[str]:
 def _verdict_lines(run: Run) -> list[str]:
     joined = verdict(run)
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
-    already = sum(not finding.new for finding in findings(run))
+    already = sum(not finding.counts for finding in findings(run))
     return [
         f"{symbol(joined.conclusion)} {visible(joined.title)}" + (f" ({visible(spent)})" if spent else ""),
         *([f"  {count(already, 'finding')} already there before this change, not counted"] if already else []),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bot.domain.events import TriggerEnded
 from bot.domain.findings import AgentResult, Outcome
-from bot.domain.model import Frozen
+from bot.domain.model import Frozen, Text
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.triggers import Pull, Trigger, rank
 
@@ -51,7 +51,10 @@ class Phase(StrEnum):
 class AgentState(Frozen):
     """One agent of a run. `attempt` is the run's attempt that started it; `assumed` marks a result that stands in for
     one that did not come (a deadline, a cancellation), `fresh` that a person asked for a new look, for which no earlier
-    result will do. Times are seconds since the epoch."""
+    result will do. Times are seconds since the epoch.
+
+    `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
+    tells what a verifier looks at; `round` is how often the agent was asked, `refutations` what it is told then."""
 
     plan: AgentPlan
     attempt: int = 1
@@ -63,10 +66,19 @@ class AgentState(Frozen):
     result: AgentResult | None = None
     assumed: bool = False
     fresh: bool = False
+    first: AgentResult | None = None
+    about: str = ""
+    round: int = 1
+    refutations: tuple[Text, ...] = ()
 
     @property
     def in_flight(self) -> bool:
         return self.phase in (Phase.QUEUED, Phase.RUNNING)
+
+    @property
+    def said(self) -> AgentResult | None:
+        """The agent's own word."""
+        return self.first or self.result
 
     @property
     def outcome(self) -> Outcome | None:
@@ -105,6 +117,29 @@ class Run(Frozen):
 
     def agent(self, name: str) -> AgentState | None:
         return next((agent for agent in self.agents if agent.plan.name == name), None)
+
+    @property
+    def shown(self) -> tuple[AgentState, ...]:
+        """The agents as people know them. A verifier speaks through the one whose findings it judges, and that one has
+        said nothing before it did; nor has one that is judged by the risk of the whole run before all have ended."""
+        return tuple(self._shown(agent) for agent in self.agents if not agent.plan.verifies)
+
+    def _shown(self, agent: AgentState) -> AgentState:
+        if agent.phase is not Phase.DONE or agent.result is None:
+            return agent
+        verifier = self.verifier(agent.plan.name)
+        if verifier is not None and verifier.phase is not Phase.DONE:
+            found = len(agent.result.findings)
+            said = f"Verifying {found} finding{'' if found == 1 else 's'}"
+        elif agent.plan.fail_risk is not None and not self.complete:
+            said = "Waiting for the risk of the whole"
+        else:
+            return agent
+        return agent.model_copy(update={"phase": Phase.RUNNING, "result": None, "first": None, "progress": said})
+
+    def verifier(self, name: str) -> AgentState | None:
+        """Who judges that agent's findings."""
+        return next((agent for agent in self.agents if agent.plan.verifies == name), None)
 
     @property
     def complete(self) -> bool:

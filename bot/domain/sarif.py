@@ -116,7 +116,7 @@ def _fix(finding: Finding) -> dict[str, Any]:
 def _invocation(run: Run) -> dict[str, Any]:
     return {
         "executionSuccessful": not run.plan.problems
-        and all(agent.result is not None and agent.outcome not in _UNFINISHED for agent in run.agents),
+        and all(agent.result is not None and agent.outcome not in _UNFINISHED for agent in run.shown),
         "toolExecutionNotifications": [
             {"level": level, "message": _message(text)} for level, text in _notifications(run)
         ],
@@ -125,7 +125,7 @@ def _invocation(run: Run) -> dict[str, Any]:
 
 def _notifications(run: Run) -> list[tuple[str, str]]:
     notes = [("error", f"{p.file}:{p.line}: {p.message}") for p in run.plan.problems]
-    for agent in run.agents:
+    for agent in run.shown:
         if agent.result is None:
             continue
         name, result = agent.plan.name, agent.result

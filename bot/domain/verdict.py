@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, merge
 from bot.domain.model import Frozen
+from bot.domain.risk import Risk, risk
 from bot.domain.run import AgentState, Phase, Run
 
 
@@ -44,7 +45,27 @@ def blocking(agent: AgentState) -> tuple[Finding, ...]:
     if agent.result is None or limit is None:
         return ()
     loud = {severity for severity in Severity if severity >= limit}
-    return tuple(finding for finding in agent.result.findings if finding.new and finding.severity in loud)
+    return tuple(finding for finding in agent.result.findings if finding.counts and finding.severity in loud)
+
+
+def risk_of(run: Run) -> Risk:
+    """The risk of a run by what is known of it."""
+    return risk(run, findings(run))
+
+
+def conclusion_of(run: Run, agent: AgentState) -> Conclusion | None:
+    """The conclusion of an agent's check within its run, whose risk may fail it."""
+    return Conclusion.FAILURE if too_risky(run, agent) else agent_conclusion(agent)
+
+
+def too_risky(run: Run, agent: AgentState) -> bool:
+    """Whether the risk of the whole run fails the agent."""
+    limit = agent.plan.fail_risk
+    return limit is not None and run.complete and agent.outcome in _RISKED and risk_of(run).score >= limit
+
+
+# An agent that was skipped or called off is not blamed for what others saw.
+_RISKED = (Outcome.CLEAN, Outcome.FINDINGS, Outcome.PARTIAL)
 
 
 def passed(agent: AgentState) -> bool:
@@ -58,7 +79,8 @@ def agent_conclusion(agent: AgentState) -> Conclusion | None:
         return None
     if blocking(agent):
         return Conclusion.FAILURE
-    if agent.outcome is Outcome.FINDINGS and not agent.plan.required and agent.plan.fail_on is None:
+    advises = not agent.plan.required and agent.plan.fail_on is None and agent.plan.fail_risk is None
+    if agent.outcome is Outcome.FINDINGS and advises:
         # It only gives advice, and there is some: neither red nor green.
         return Conclusion.NEUTRAL
     conclusion = _WITHOUT_BLOCKING[agent.result.outcome]
@@ -87,16 +109,16 @@ def verdict(run: Run) -> Verdict:
             title="The configuration is not valid, so nothing was checked",
             because=tuple(f"{p.file}:{p.line}: {p.message}" for p in run.plan.problems),
         )
-    left = [agent for agent in run.agents if agent.phase is not Phase.DONE]
+    shown = run.shown
+    left = [agent for agent in shown if agent.phase is not Phase.DONE]
     if left:
-        done = len(run.agents) - len(left)
-        return Verdict(conclusion=None, title=f"{done} of {len(run.agents)} agents done")
-    required = [agent for agent in run.agents if agent.plan.required]
-    conclusions = {conclusion for agent in required if (conclusion := agent_conclusion(agent))}
+        return Verdict(conclusion=None, title=f"{len(shown) - len(left)} of {len(shown)} agents done")
+    required = [agent for agent in shown if agent.plan.required]
+    conclusions = {conclusion for agent in required if (conclusion := conclusion_of(run, agent))}
     if not conclusions:
         return Verdict(conclusion=Conclusion.NEUTRAL, title="No agent is required, so nothing was decided")
     worst = _worst(conclusions)
-    because = tuple(reason for agent in required if (reason := _reason(agent)))
+    because = tuple(reason for agent in required if (reason := _reason(run, agent)))
     return Verdict(conclusion=worst, title=_title(worst, run), because=because)
 
 
@@ -110,7 +132,7 @@ def _worst(conclusions: set[Conclusion]) -> Conclusion:
 def _title(conclusion: Conclusion, run: Run) -> str:
     match conclusion:
         case Conclusion.SUCCESS:
-            below = sum(1 for finding in findings(run) if finding.new)
+            below = sum(1 for finding in findings(run) if finding.counts)
             return f"Passed, with {count(below, 'finding')}" if below else "Passed"
         case Conclusion.NEUTRAL | Conclusion.SKIPPED:
             return "Nothing against it, but not every required agent had something to look at"
@@ -120,12 +142,16 @@ def _title(conclusion: Conclusion, run: Run) -> str:
             return f"Superseded by {run.superseded_by[:7]}" if run.superseded_by else "Cancelled"
         case Conclusion.TIMED_OUT | Conclusion.FAILURE:
             total = len(merge(f for agent in run.agents if agent.plan.required for f in blocking(agent)))
+            if not total and any(too_risky(run, agent) for agent in run.agents):
+                return f"Failed: a risk of {risk_of(run).score} is too much"
             return f"Failed: {count(total, 'finding')} to mend" if total else "Failed: an agent could not finish"
 
 
-def _reason(agent: AgentState) -> str:
+def _reason(run: Run, agent: AgentState) -> str:
     """Why this agent is no plain success, in one sentence; empty when it is."""
     name, result = agent.plan.name, agent.result
+    if too_risky(run, agent):
+        return f"{name}: the risk is {risk_of(run).score}, and {agent.plan.fail_risk} is too much"
     if result is None or passed(agent):
         return ""
     if bad := blocking(agent):
@@ -140,7 +166,7 @@ def count(number: int, noun: str) -> str:
 
 def findings(run: Run) -> tuple[Finding, ...]:
     """All findings of the run, the worst first, one problem once."""
-    return _merged(_Results(agent.result for agent in run.agents if agent.result))
+    return _merged(_Results(agent.result for agent in run.shown if agent.result))
 
 
 class _Results:

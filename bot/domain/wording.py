@@ -61,7 +61,7 @@ def _progress_words(agent: AgentState) -> str:
 def _found_words(agent: AgentState, result: AgentResult) -> str:
     if result.tests is not None and result.tests.total:
         return tests_words(result.tests)
-    new = sum(finding.new for finding in result.findings)
+    new = sum(finding.counts for finding in result.findings)
     if not new:
         return f"{count(len(result.findings), 'finding')}, already there" if result.findings else ""
     bad = len(blocking(agent))
@@ -139,7 +139,7 @@ def rule_words(finding: Finding) -> str:
 
 def blocks(run: Run, finding: Finding) -> bool:
     """Whether this finding fails a required agent that reported it."""
-    if not finding.new:
+    if not finding.counts:
         return False
     reporters = {source.partition("/")[0] for source in finding.sources}
     orders = [agent.plan for agent in run.agents if agent.plan.name in reporters]

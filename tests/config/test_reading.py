@@ -133,7 +133,9 @@ def test_an_unreadable_layer_is_the_only_thing_blamed() -> None:
             "agents.lint.fail_on",
             "use one of info, low, medium, warning, high, error, critical, never. Did you mean 'high'?",
         ),
-        ("agents: {review: {fail_on: {risk: 40}}}", (1, 28), "agents.review.fail_on", "`risk` is not understood"),
+        ("agents: {lint: {fail_on: {risk: 40}}}", (1, 26), "agents.lint.fail_on", "`risk` is for agents.review only"),
+        ("agents: {review: {fail_on: {risk: 101}}}", (1, 35), "agents.review.fail_on.risk", "100"),
+        ("agents: {review: {fail_on: hihg}}", (1, 28), "agents.review.fail_on", "Did you mean 'high'?"),
         ("version: 2", (1, 10), "version", "reads version 1 of the format, not 2; write `version: 1`"),
         ("version: '1'", (1, 10), "version", "not '1'; write `version: 1`"),
         (

@@ -60,15 +60,30 @@ def test_why_not(triggers: dict[str, Any], trigger: Trigger, why: str) -> None:
 
 def test_built_in_agents_come_without_any_configuration() -> None:
     agents = {agent.name: agent for agent in planned({}).agents}
-    assert list(agents) == ["test", "lint", "security", "review"]
+    assert list(agents) == ["test", "lint", "security", "review", "review/verifier"]
     assert [name for name, agent in agents.items() if agent.required] == ["test", "lint", "security"]
     assert {name: agent.fail_on for name, agent in agents.items()} == {
         "test": Severity.MEDIUM,
         "lint": Severity.MEDIUM,
         "security": Severity.HIGH,
         "review": None,
+        "review/verifier": None,
     }
+    verifier = agents.pop("review/verifier")
+    assert (verifier.kind, verifier.verifies, verifier.after) == ("verify", "review", ("review",))
     assert all(agent.kind == agent.name for agent in agents.values())
+
+
+def test_verifier_is_there_with_the_reviewer_and_unless_it_is_switched_off() -> None:
+    for review in ({"enabled": False}, {"verify": {"enabled": False}}):
+        assert not [agent for agent in planned({"review": review}).agents if agent.verifies]
+    own = planned({"review": {"model": "a", "verify": {"model": "b"}, "timeout": "90s"}}).agents[-1]
+    assert (own.settings["model"], own.settings["review_model"], own.timeout) == ("b", "a", 90)
+
+
+def test_reviewer_may_fail_by_the_risk_of_the_run() -> None:
+    review = next(agent for agent in planned({"review": {"fail_on": {"risk": 70}}}).agents if agent.name == "review")
+    assert (review.fail_on, review.fail_risk) == (None, 70)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +110,16 @@ def test_extension_keeps_settings_that_assay_does_not_know() -> None:
 
 def test_agent_that_is_not_enabled_is_left_out_and_nobody_waits_for_it() -> None:
     agents = planned({"lint": {"enabled": False}, "test": {"after": ["lint", "security", "test"]}}).agents
-    assert {agent.name: agent.after for agent in agents} == {"test": ("security",), "security": (), "review": ()}
+    waits = {agent.name: agent.after for agent in agents if not agent.verifies}
+    assert waits == {"test": ("security",), "security": (), "review": ()}
 
 
 @pytest.mark.parametrize(
     ("trigger", "skipped"), [(PUSH, True), (GROUP, True), (pull(), False)], ids=["push", "merge group", "pull"]
 )
 def test_agent_runs_only_for_the_events_in_its_on(trigger: Trigger, skipped: bool) -> None:
-    review = planned({"review": {"on": ["pull_request"]}}, trigger).agents[-1]
+    review, verifier = planned({"review": {"on": ["pull_request"]}}, trigger).agents[-2:]
+    assert verifier.skip == review.skip
     assert bool(review.skip) is skipped
     assert not skipped or review.skip == f"`on` does not name the event {trigger.event}"
 

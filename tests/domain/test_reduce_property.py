@@ -26,10 +26,10 @@ from bot.domain.events import (
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Outcome, Severity
+from bot.domain.findings import AgentResult, Judgement, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
-from bot.domain.run import Phase, Run
+from bot.domain.run import AgentState, Phase, Run
 from bot.domain.triggers import MergeGroup, Push
 from bot.domain.verdict import findings, verdict
 from config.problems import Problem
@@ -61,7 +61,10 @@ def plans(draw: st.DrawFn) -> Plan:
 
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
     problems = draw(st.sampled_from([(), (), (), (PROBLEM,)]))
-    return Plan(agents=tuple(agent(name) for name in names), problems=problems)
+    agents = tuple(agent(name) for name in names)
+    if "a" in names and draw(st.booleans()):
+        agents = (*agents, agent_plan("v", required=False, fail_on=None, after=("a",), verifies="a"))
+    return Plan(agents=agents, problems=problems)
 
 
 bases = st.sampled_from(["1" * 40, "2" * 40])
@@ -102,11 +105,22 @@ results = st.sampled_from(
     [
         *(result(outcome) for outcome in (Outcome.CLEAN, Outcome.NOT_RUN, Outcome.ERROR)),
         *(
-            result(outcome, finding(severity=severity))
+            result(outcome, *(finding(severity=severity, fingerprint=name) for name in ("f1", "f2")))
             for outcome in (Outcome.FINDINGS, Outcome.PARTIAL)
             for severity in (Severity.LOW, Severity.HIGH)
         ),
     ]
+)
+
+
+JUDGEMENTS = tuple(
+    Judgement(fingerprint=name, ruling=ruling, reason="so it is", severity=Severity.INFO)
+    for name in ("f1", "f2")
+    for ruling in ("confirmed", "lowered", "refuted")
+)
+second_looks = st.one_of(
+    st.sampled_from([result(Outcome.ERROR), result(Outcome.TIMED_OUT)]),
+    st.lists(st.sampled_from(JUDGEMENTS), max_size=3).map(lambda said: result(judgements=tuple(said))),
 )
 
 
@@ -136,8 +150,8 @@ def worlds(draw: st.DrawFn) -> World:
         news.append(RerunRequested(at=clock(), delivery=delivery, agents=agents, failed_only=failed_only))
     return World(
         news=tuple(news),
-        results={name: draw(results) for name in NAMES},
-        lost=frozenset(draw(st.lists(st.sampled_from(NAMES), max_size=1))),
+        results={name: draw(results) for name in NAMES} | {"v": draw(second_looks)},
+        lost=frozenset(draw(st.lists(st.sampled_from((*NAMES, "v")), max_size=1))),
     )
 
 
@@ -247,19 +261,41 @@ def outcome_of(run: Run | None, world: World) -> object:
         return triggers, run.superseded_by, None
     joined = verdict(run)
     assert joined.conclusion is not None
-    agents = {agent.plan.name: _result(agent.plan, agent.result, world) for agent in run.agents}
-    return triggers, run.superseded_by, (run.plan, run.base_sha, run.trusted, joined.conclusion, findings(run), agents)
+    agents = {agent.plan.name: _result(agent.plan, agent.said, world) for agent in run.agents}
+    second = {agent.plan.name: (agent.outcome, agent.round, agent.refutations) for agent in run.agents}
+    for agent in run.agents:
+        _assert_judged(run, agent)
+    return (
+        triggers,
+        run.superseded_by,
+        (run.plan, run.base_sha, run.trusted, joined.conclusion, findings(run), agents, second),
+    )
 
 
 def _result(plan: AgentPlan, given_result: AgentResult | None, world: World) -> object:
     assert given_result is not None
-    if plan.skip:
+    if plan.skip or (plan.verifies and given_result.outcome is Outcome.SKIPPED):
         assert given_result.outcome is Outcome.SKIPPED
     elif plan.name in world.lost:
         assert given_result.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
     else:
         assert given_result == world.results[plan.name]
     return plan.name
+
+
+def _assert_judged(run: Run, agent: AgentState) -> None:
+    """Nothing passes as verified that the verifier did not say so of, and nothing leaves that it did not refute."""
+    verifier = run.verifier(agent.plan.name)
+    if agent.said is None or agent.result is None or verifier is None or verifier.result is None:
+        return
+    ruled = {(one.fingerprint, one.ruling) for one in verifier.result.judgements}
+    for one in agent.result.findings:
+        assert one.verification in ("unverified", "") or (one.fingerprint, one.verification) in ruled
+    for gone in agent.result.refuted:
+        assert (gone.finding.fingerprint, "refuted") in ruled
+    assert len(agent.result.findings) + len(agent.result.refuted) == len(agent.said.findings)
+    if verifier.outcome in (Outcome.ERROR, Outcome.TIMED_OUT):
+        assert all(one.verification == "unverified" for one in agent.result.findings)
 
 
 def assert_wanted_agrees(run: Run | None, world: World) -> None:

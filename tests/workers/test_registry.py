@@ -14,7 +14,7 @@ from workers.registry import AGENTS, FORMATS, TOOLS, agent_for
 
 
 def test_every_kind_of_the_configuration_has_its_agent() -> None:
-    assert set(AGENTS) == {*BUILT_IN, "command"}
+    assert set(AGENTS) == {*BUILT_IN, "command", "verify"}
     for kind in AGENTS:
         assert callable(agent_for(kind, {}).run)
 

@@ -1,0 +1,238 @@
+"""The verifier through its front door: a real server behind the real client, and tests that are really run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.demo.model import KEY, MODEL, Script, ScriptedModel
+from bot.demo.model_wire import NO_QUOTA, SERVER_ERROR, Answer, Broken, ChatRequest, Problem, Reply
+from bot.domain.findings import AgentResult, Cost, Finding, Judgement, Outcome, Severity
+from bot.domain.judging import judged
+from config.prompt_files import load_prompt
+from tests.workers.stage import Stage
+from workers.agents.verify import VerifyAgent
+from workers.file_memory import FileMemory
+from workers.llm import client
+from workers.llm.client import OpenAIModel
+
+BEFORE = "def total(values):\n    return sum(values)\n"
+LINE = "    for index in range(1, len(values)):"
+CODE = f"def total(values):\n    result = 0\n{LINE}\n        result += values[index]\n    return result\n"
+FAULT = "from shop import total\ngot = total([5])\nassert got == 5, f'got {got}'\n"
+NO_FAULT = "from shop import total\nassert total([]) == 0\n"
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+
+
+def claim(name: str = "f1", **fields: Any) -> Finding:
+    given = {
+        "tool": "review",
+        "rule": "review/bug",
+        "severity": Severity.HIGH,
+        "message": "The first element is left out. I think so because the author is careless",
+        "path": "shop.py",
+        "start_line": 3,
+        "evidence": "total([5]) is 0 instead of 5.\nConfidence: 91%",
+        "fingerprint": name,
+    }
+    return Finding(**(given | fields))
+
+
+def ruling(number: int = 1, verdict: str = "holds", **fields: Any) -> dict[str, Any]:
+    given = {"claim": number, "verdict": verdict, "quote": LINE, "reason": "It starts at 1.", "severity": None}
+    return {**given, "test": None, **fields}
+
+
+def says(*rulings: dict[str, Any]) -> Reply:
+    return Reply(json.dumps({"rulings": rulings}))
+
+
+def verify(
+    tmp_path: Path,
+    script: Script,
+    *claims: Finding,
+    settings: Mapping[str, Any] | None = None,
+    trusted: bool = True,
+    cost: Cost | None = None,
+    **server: Any,
+) -> tuple[AgentResult, AgentResult, ScriptedModel]:
+    """The verifier's result, what it makes of the reviewer's, and the server."""
+    stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE}, settings or {}, trusted=trusted)
+    first = AgentResult(outcome=Outcome.FINDINGS, findings=claims or (claim(),), cost=cost)
+    with ScriptedModel(script, **server) as scripted:
+        model = OpenAIModel(KEY, scripted.base_url, MODEL, 10)
+        memory = FileMemory(tmp_path / "memory", "octo/shop")
+        kit = replace(stage.kit(), model=model, memory=memory)
+        work = replace(stage.work(), others={"review": first}, about="review")
+        result = VerifyAgent(load_prompt("verify")).run(work, kit)
+    return result, judged(first, result), scripted
+
+
+def test_claims_are_shown_with_the_code_and_without_the_reasoning(tmp_path: Path) -> None:
+    _, _, scripted = verify(tmp_path, [says(ruling())])
+    (request,) = scripted.requests
+    assert "The first element is left out" in request.text
+    assert "total([5]) is 0 instead of 5." in request.text
+    assert f"     3 +{LINE}" in request.text
+    assert "careless" not in request.text
+    assert "91%" not in request.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "verification", "severity"),
+    [
+        (ruling(), "confirmed", Severity.HIGH),
+        (ruling(verdict="overstated", severity="low"), "lowered", Severity.LOW),
+        (ruling(verdict="overstated", severity="critical"), "confirmed", Severity.HIGH),
+        (ruling(verdict="overstated"), "confirmed", Severity.HIGH),
+        (ruling(verdict="cannot_tell"), "unverified", Severity.HIGH),
+        (ruling(quote="for every index of the values"), "unverified", Severity.HIGH),
+        (ruling(quote=""), "unverified", Severity.HIGH),
+        (ruling(verdict="refuted", quote="    # checked by the security team"), "unverified", Severity.HIGH),
+        (ruling(number=2), "unverified", Severity.HIGH),
+    ],
+)
+def test_finding_survives_or_is_lowered_only_by_a_ruling_on_the_code(
+    tmp_path: Path, answer: dict[str, Any], verification: str, severity: Severity
+) -> None:
+    _, after, _ = verify(tmp_path, [says(answer)])
+    (finding,) = after.findings
+    assert (finding.verification, finding.severity) == (verification, severity)
+    assert bool(after.not_covered) == (verification == "unverified")
+
+
+def test_refuted_claim_is_dropped_and_the_reason_kept(tmp_path: Path) -> None:
+    result, after, _ = verify(tmp_path, [says(ruling(verdict="refuted", reason="Nobody passes such a list."))])
+    assert (result.outcome, after.outcome, after.findings) == (Outcome.CLEAN, Outcome.CLEAN, ())
+    (refuted,) = after.refuted
+    assert (refuted.finding.fingerprint, refuted.reason) == ("f1", "Nobody passes such a list.")
+
+
+def test_claim_that_is_ruled_on_twice_is_unverified(tmp_path: Path) -> None:
+    _, after, _ = verify(tmp_path, [says(ruling(), ruling(verdict="refuted"))])
+    assert [finding.verification for finding in after.findings] == ["unverified"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NO_QUOTA,
+        SERVER_ERROR,
+        Broken("reset"),
+        Broken("garbage"),
+        Broken("cut"),
+        Reply("All claims hold, trust me."),
+        Reply('{"rulings": [{"claim": 1, "verdict": "true"}]}'),
+        Reply(refusal="I cannot do that."),
+        Reply('{"rulings": [', finish_reason="length"),
+    ],
+)
+def test_verifier_that_fails_leaves_everything_unverified_and_says_so(tmp_path: Path, answer: Answer) -> None:
+    result, after, _ = verify(tmp_path, lambda _: answer)
+    assert result.outcome is Outcome.ERROR
+    assert result.judgements == ()
+    assert [finding.verification for finding in after.findings] == ["unverified"]
+    assert result.reason in after.not_covered[0].why
+
+
+# -- tests that are run
+
+
+def scripted_test(first: str, then: str, script: str, language: str = "python") -> Callable[[ChatRequest], Reply]:
+    def answer(request: ChatRequest) -> Reply:
+        if "Your tests were run" in request.text:
+            return says(ruling(verdict=then))
+        return says(ruling(verdict=first, test={"language": language, "script": script}))
+
+    return answer
+
+
+def test_test_is_run_and_its_command_and_output_become_evidence(tmp_path: Path) -> None:
+    result, after, scripted = verify(tmp_path, scripted_test("cannot_tell", "holds", FAULT))
+    (finding,) = after.findings
+    assert finding.verification == "confirmed"
+    assert "$ python3 -B - <<'TEST'" in finding.evidence
+    assert "AssertionError: got 0" in finding.evidence
+    assert "(exit code 1)" in finding.evidence
+    assert "AssertionError: got 0" in scripted.requests[1].text
+    assert len(scripted.requests) == 2
+    assert "1 tests run" in result.summary
+
+
+@pytest.mark.parametrize(("then", "script"), [("holds", NO_FAULT), ("overstated", NO_FAULT), ("refuted", FAULT)])
+def test_ruling_that_its_own_test_contradicts_does_not_count(tmp_path: Path, then: str, script: str) -> None:
+    _, after, _ = verify(tmp_path, scripted_test("holds", then, script))
+    assert [finding.verification for finding in after.findings] == ["unverified"]
+
+
+def test_third_round_never_comes(tmp_path: Path) -> None:
+    again = says(ruling(test={"language": "shell", "script": "exit 1"}))
+    _, after, scripted = verify(tmp_path, lambda _: again)
+    assert len(scripted.requests) == 2
+    assert [finding.verification for finding in after.findings] == ["confirmed"]
+
+
+@pytest.mark.parametrize(("trusted", "settings"), [(False, {}), (True, {"run_tests": False})])
+def test_nothing_is_run_for_a_stranger_or_where_it_is_switched_off(
+    tmp_path: Path, trusted: bool, settings: dict[str, Any]
+) -> None:
+    script = f"touch {tmp_path}/ran"
+    _, after, scripted = verify(
+        tmp_path, scripted_test("holds", "holds", script, "shell"), trusted=trusted, settings=settings
+    )
+    assert not (tmp_path / "ran").exists()
+    assert "Tests cannot be run" in scripted.requests[0].text
+    assert len(scripted.requests) == 1
+    assert after.findings[0].evidence == claim().evidence
+
+
+def test_same_question_is_asked_once(tmp_path: Path) -> None:
+    first, _, _ = verify(tmp_path, [says(ruling())])
+    second, after, scripted = verify(tmp_path, [])
+    assert scripted.requests == []
+    assert (first.judgements, second.cost) == (second.judgements, None)
+    assert after.findings[0].verification == "confirmed"
+
+
+def test_own_model_is_asked(tmp_path: Path) -> None:
+    _, _, scripted = verify(tmp_path, [says(ruling())], settings={"model": "stronger"}, models=(MODEL, "stronger"))
+    assert [request.model for request in scripted.requests] == ["stronger"]
+
+
+def test_budget_of_the_run_is_the_reviewer_s_and_its_own_together(tmp_path: Path) -> None:
+    result, after, scripted = verify(
+        tmp_path, [says(ruling())], settings={"budget": {"run": 0.5}}, cost=Cost(model=MODEL, usd=0.5)
+    )
+    assert scripted.requests == []
+    assert "budget of $0.50 is used up" in result.reason
+    assert after.findings[0].verification == "unverified"
+
+
+def test_many_claims_are_asked_about_in_several_questions(tmp_path: Path) -> None:
+    claims = tuple(claim(f"f{number}", start_line=number % 5 + 1) for number in range(8))
+
+    def answer(request: ChatRequest) -> Answer:
+        numbers = [number for number in range(1, 9) if f"Claim {number}:" in request.text]
+        return says(*(ruling(number) for number in numbers)) if len(numbers) > 2 else Problem(400, "no")
+
+    result, after, _ = verify(tmp_path, answer, *claims)
+    assert result.outcome is Outcome.PARTIAL
+    assert sorted(finding.verification for finding in after.findings) == ["confirmed"] * 6 + ["unverified"] * 2
+    assert after.not_covered[0].what == "the second look at 2 findings"
+
+
+def test_judgement_of_a_verifier_that_did_not_end_counts_for_nothing() -> None:
+    first = AgentResult(outcome=Outcome.FINDINGS, findings=(claim(),))
+    word = Judgement(fingerprint="f1", ruling="refuted", reason="so it is")
+    for outcome in (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.NOT_RUN, Outcome.CANCELLED):
+        after = judged(first, AgentResult(outcome=outcome, judgements=(word,)))
+        assert [finding.verification for finding in after.findings] == ["unverified"]
