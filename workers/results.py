@@ -42,8 +42,8 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
 
     `clean` and `findings` follow from what is left; the other outcomes stand. Every text goes through `redact`.
     """
-    wanted = _KEPT[plan.report]
-    placed = ((finding, _spot(finding, diff)) for finding in result.findings[:_FINDINGS_LIMIT])
+    result, wanted = _within_bounds(result), _KEPT[plan.report]
+    placed = ((finding, _spot(finding, diff)) for finding in result.findings)
     kept = [(finding, spot) for finding, spot in placed if spot.place in wanted or not spot.path]
     masked = _Masked(redact, _texts(result, (finding for finding, _ in kept)))
     prints = Fingerprints(_Lines(root).line)
@@ -52,6 +52,16 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
     if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
         outcome = Outcome.FINDINGS if any(finding.counts for finding in findings) else Outcome.CLEAN
     return result.model_copy(update={"findings": findings, "outcome": outcome, **_words(result, masked)})
+
+
+def _within_bounds(result: AgentResult) -> AgentResult:
+    """With no more findings than can be kept, and a word about the rest."""
+    if len(result.findings) <= _FINDINGS_LIMIT:
+        return result
+    why = f"{len(result.findings) - _FINDINGS_LIMIT:,} more findings are left out: no more are kept than these"
+    gap = NotCovered(what=f"findings beyond the first {_FINDINGS_LIMIT:,}", why=why)
+    bounded = {"findings": result.findings[:_FINDINGS_LIMIT], "not_covered": (gap, *result.not_covered)}
+    return result.model_copy(update=bounded)
 
 
 # -- places
