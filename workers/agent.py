@@ -43,7 +43,8 @@ class Command:
 
     `env` is added to the sandbox's clean environment. `executes_code` says that it may execute code of the repository;
     without it, it only reads. `home` is a folder to be its HOME, for commands that follow on one another; without it a
-    command gets an empty one of its own.
+    command gets an empty one of its own. `watch` hears what it prints while it runs, line by line, each one bounded,
+    secrets and all.
     """
 
     argv: Sequence[str]
@@ -53,6 +54,7 @@ class Command:
     stdin: str | None = None
     executes_code: bool = False
     home: Path | None = None
+    watch: Callable[[str], None] | None = None
 
 
 class Sandbox(Protocol):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,6 +31,8 @@ _OWN_BIN = str(Path(sys.executable).parent)
 _ABSURD = 200_000_000
 # What the launcher may take to clear away the command's processes, beyond its own patience; seconds.
 _CLEARING = 8.0
+# Of a line only the beginning is told to who watches; bytes.
+_LONGEST_LINE = 2_000
 # Seconds between two looks whether the work was called off.
 _GLANCE = 0.2
 
@@ -144,7 +146,8 @@ class _Process:
         self._env = env
         self._limits = limits
         self._cancelled = cancelled
-        self._out = {"stdout": _Bounded(), "stderr": _Bounded(), "status": _Bounded()}
+        watch = command.watch
+        self._out = {"stdout": _Bounded(watch), "stderr": _Bounded(watch), "status": _Bounded()}
         self._timed_out = False
 
     def run(self) -> Completed:
@@ -214,15 +217,25 @@ class _Process:
 
 
 class _Bounded:
-    """The beginning of a stream, and how long it was."""
+    """The beginning of a stream, and how long it was. `watch` hears its lines as they come, the last one too."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[str], None] | None = None) -> None:
         self._kept = bytearray()
+        self._watch = watch
+        self._line = b""
         self.size = 0
 
     def add(self, chunk: bytes) -> None:
         self.size += len(chunk)
         self._kept += chunk[: OUTPUT_LIMIT - len(self._kept)]
+        if self._watch is None:
+            return
+        *lines, rest = (self._line + chunk).split(b"\n")
+        # The rest of a line that is too long is let be; a stream's end, an empty chunk, ends its last line.
+        self._line = rest[:_LONGEST_LINE] if chunk else b""
+        for line in (*lines, b"" if chunk else rest):
+            if text := line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip():
+                self._watch(text)
 
     @property
     def truncated(self) -> bool:

@@ -157,6 +157,19 @@ def test_output_is_bounded_and_the_rest_drained(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "end\n")
 
 
+def test_lines_are_heard_as_they_come(tmp_path: Path) -> None:
+    heard: list[tuple[str, float]] = []
+    script = "printf 'one\\ntw'; sleep 0.3; printf 'o\\n\\n'; head -c 90000 /dev/zero | tr '\\0' x >&2; printf '\\nend'"
+    command = Command(
+        ["/bin/sh", "-c", script], tmp_path, 30, watch=lambda line: heard.append((line, time.monotonic()))
+    )
+    done = ProcessSandbox(PATH).run(command)
+    lines = {line for line, _ in heard}
+    assert lines == {"one", "two", "end", "x" * 2_000}
+    assert dict(heard)["two"] - dict(heard)["one"] > 0.2
+    assert done.stdout == "one\ntwo\n\n\nend"
+
+
 def test_endless_output_is_ended(tmp_path: Path) -> None:
     done = run("exec yes", tmp_path, timeout=60)
     assert done.exit_code is None
