@@ -32,15 +32,22 @@ _TOGETHER = 64
 _OWN_FIELDS = ("created_at", "enqueued_at", "description")
 
 # What all deliveries share stands in the script itself, see `_script`.
-# ARGV: time for the jobs' fields, then for each delivery: guid, event, body, received at, installation, repository.
+# ARGV: time for the jobs' fields, then for each delivery: guid, event, body, received at, installation, repository,
+# and why it is ignored or ''.
 _ADMIT = """
 local QUEUE, RULE, BOUND, TTL, RECENT = $queue, {$rule}, $bound, $ttl, $recent
 local PRIORITY, DATA_BEGIN, DATA_END = $priority, $begin, $finish
 local fields = {'data', '', 'created_at', ARGV[1], 'enqueued_at', ARGV[1], $fields}
 
-local function admit(guid, event, body, at, installation, repository)
+local function admit(guid, event, body, at, installation, repository, ignored)
   local key = 'assay:delivery:' .. guid
   if redis.call('exists', key) == 1 then return 'seen' end
+  if ignored ~= '' then
+    redis.call('hset', key, 'event', event, 'received_at', at, 'outcome', 'ignored: ' .. ignored)
+    redis.call('expire', key, TTL)
+    redis.call('lpush', 'assay:deliveries', guid)
+    return 'accepted'
+  end
   if depth(QUEUE) >= BOUND then return 'full' end
   redis.call('hset', key, 'event', event, 'body', body, 'received_at', at, 'outcome', 'waiting')
   redis.call('expire', key, TTL)
@@ -51,7 +58,7 @@ local function admit(guid, event, body, at, installation, repository)
 end
 
 local answers = {}
-for i = 2, #ARGV, 6 do answers[#answers + 1] = admit(unpack(ARGV, i, i + 5)) end
+for i = 2, #ARGV, 7 do answers[#answers + 1] = admit(unpack(ARGV, i, i + 6)) end
 redis.call('ltrim', 'assay:deliveries', 0, RECENT)
 feed_by(QUEUE, RULE)
 return answers
@@ -93,7 +100,8 @@ class Admission(StrEnum):
 
 class Arrival(NamedTuple):
     """A verified webhook; `at` is in seconds since the epoch. Its job waits in the line of installation and repository,
-    which are 0 and empty where the payload names none."""
+    which are 0 and empty where the payload names none. `ignored` says why it asks for nothing: then it has no job, and
+    only the ledger knows of it."""
 
     guid: str
     event: str
@@ -101,6 +109,7 @@ class Arrival(NamedTuple):
     at: float
     installation: int
     repository: str
+    ignored: str = ""
 
 
 class Delivery(Frozen):
@@ -129,8 +138,8 @@ class Admissions:
 
     async def _admit(self, arrivals: Sequence[Arrival]) -> list[Admission]:
         args: list[str | bytes | int | float] = [utcformat(now())]
-        for guid, event, body, at, installation, repository in arrivals:
-            args += (guid, event, pack(body), at, installation, repository)
+        for guid, event, body, at, installation, repository, ignored in arrivals:
+            args += (guid, event, b"" if ignored else pack(body), at, installation, repository, ignored)
         return [Admission(answer.decode()) for answer in await self._script(args=args)]
 
     async def has_room(self) -> bool:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.bodies import LARGEST, PATIENCE, Bodies, NoRoom, TooLarge, TooSlow, payload_of
 from bot.deliveries import Admission, Admissions, Arrival
-from bot.github.envelope import read_tenant
+from bot.github.envelope import nothing_asked, read_tenant
 from bot.github.signature import verify
 from bot.redis.connection import NONE, connect, connect_async
 from bot.redis.watch import Watch
@@ -99,10 +99,12 @@ class Webhook:
             raise Rejected(400, "the headers X-GitHub-Delivery and X-GitHub-Event must name a delivery and an event")
         try:
             body = payload_of(raw) if kind == _FORM else raw
-            tenant = read_tenant(body)
+            installation, repository, action = read_tenant(body)
         except ValueError as error:
             raise Rejected(400, str(error)) from None
-        return await self._admit(Arrival(guid, event, body, self._clock(), *tenant))
+        # GitHub tells of every check that we write: that needs no job.
+        ignored = nothing_asked(event, action) if action else ""
+        return await self._admit(Arrival(guid, event, body, self._clock(), installation, repository, ignored))
 
     async def _body(self, length: str, receive: Receive) -> bytes:
         if not length.isascii() or not length.isdigit():

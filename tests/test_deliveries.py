@@ -54,6 +54,16 @@ def test_twins_in_one_batch_are_taken_once(redis_server: EmbeddedRedis, queues: 
     assert queues.waiting(INTAKE) == 2
 
 
+def test_what_asks_for_nothing_is_in_the_ledger_only(redis_server: EmbeddedRedis, redis: Redis, queues: Queues) -> None:
+    echo = arrival("guid-1")._replace(ignored="check_run.created only reports what was done")
+    assert admit(redis_server, queues, [echo, echo], limit=0) == ["accepted", "seen"]
+    assert queues.waiting(INTAKE) == 0
+    delivery = Deliveries(redis).load("guid-1")
+    assert delivery is not None
+    assert (delivery.outcome, delivery.body) == ("ignored: check_run.created only reports what was done", b"")
+    assert [one.guid for one in Deliveries(redis).recent()] == ["guid-1"]
+
+
 @pytest.mark.parametrize("size", [0, 1000, 3_000_000])
 def test_body_comes_out_as_it_went_in(redis_server: EmbeddedRedis, redis: Redis, queues: Queues, size: int) -> None:
     body = json.dumps({"text": 'ä"\\\0' * (size // 4)}, ensure_ascii=False).encode()

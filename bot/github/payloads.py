@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bot.errors import Theirs
+from bot.github.envelope import nothing_asked
 from bot.github.names import is_repository
 from bot.github.received import (
     CheckRerun,
@@ -312,8 +313,8 @@ def _pull_request(delivery: _Delivery) -> Received | Ignored:
 
 
 def _check_run(delivery: _Delivery) -> Received | Ignored:
-    if delivery.action not in ("rerequested", "requested_action"):
-        return Ignored(reason=f"{delivery.name} only reports what a check did")
+    if reason := nothing_asked(delivery.event, delivery.action):
+        return Ignored(reason=reason)
     payload = _CheckRun.model_validate_json(delivery.body)
     run = payload.check_run
     if reason := _not_ours(delivery, run.app):
@@ -333,8 +334,8 @@ def _check_run(delivery: _Delivery) -> Received | Ignored:
 
 
 def _check_suite(delivery: _Delivery) -> Received | Ignored:
-    if delivery.action not in ("requested", "rerequested"):
-        return Ignored(reason=f"{delivery.name} only reports what checks did")
+    if reason := nothing_asked(delivery.event, delivery.action):
+        return Ignored(reason=reason)
     payload = _CheckSuite.model_validate_json(delivery.body)
     suite = payload.check_suite
     if reason := _not_ours(delivery, suite.app):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.github.envelope import Tenant, read_tenant
+from bot.github.envelope import Tenant, nothing_asked, read_tenant
 
 OCTO = {"installation": {"id": 7, "node_id": "x"}, "repository": {"id": 1, "full_name": "octo/demo"}, "zen": [1, None]}
 
@@ -32,6 +32,7 @@ def test_what_is_not_there_is_nobodys(part: str) -> None:
         {"repository": {}},
         {"repository": {"full_name": None}},
         {"repository": {"full_name": "x" * 201}},
+        {"action": 5},
     ],
 )
 def test_an_odd_one_is_nobodys_and_still_an_object(odd: dict[str, object]) -> None:
@@ -44,3 +45,20 @@ def test_an_odd_one_is_nobodys_and_still_an_object(odd: dict[str, object]) -> No
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         read_tenant(body)
+
+
+@pytest.mark.parametrize(
+    ("event", "action", "ignored"),
+    [
+        ("check_run", "created", "check_run.created only reports what was done"),
+        ("check_suite", "completed", "check_suite.completed only reports what was done"),
+        ("check_run", "rerequested", ""),
+        ("check_run", "requested_action", ""),
+        ("check_suite", "requested", ""),
+        ("pull_request", "labeled", ""),
+    ],
+)
+def test_what_was_done_to_checks_asks_for_nothing(event: str, action: str, ignored: str) -> None:
+    body = json.dumps(OCTO | {"action": action}).encode()
+    assert read_tenant(body) == Tenant(7, "octo/demo", action)
+    assert nothing_asked(event, action) == ignored
