@@ -156,7 +156,7 @@ class DeadLetters:
                 run_key = RunKey.parse(key)
                 stored = self._store.load(run_key)
                 if stored is not None:
-                    self._store.enqueue(JobSpec.publish(run_key, stored.run.installation))
+                    self._store.publish(run_key, stored.run.installation)
             case queues.ON_DELIVERY, (str(guid),):
                 self._store.enqueue(JobSpec.intake(guid))
             case queues.ON_LOOSE_CHECKS, (str(key), int(installation)):

@@ -285,6 +285,10 @@ class Queues:
         """Send a job at a time, in seconds since the epoch. The sweep does it."""
         self._redis.zadd(LATER, {spec.model_dump_json(): at})
 
+    def to_put_off(self, spec: JobSpec, at: float) -> list[Any]:
+        """What ZADD takes for the same."""
+        return [LATER, at, spec.model_dump_json()]
+
     def enqueue_due(self, member: bytes, spec: JobSpec) -> bool:
         """Send a job that was put off, unless somebody was faster; `member` is what was put off."""
         return bool(self._enqueue_due(args=[LATER, member, *self.to_send(spec)]))

@@ -20,8 +20,8 @@ _TTL_OF_A_STOP = 86400
 
 # ARGV: the run's key and its version as it was read, the fence's key and the token or '', the log's key, retention,
 # event, state, the run's name, the list of runs and when this one began or '', the list of deadlines and this one's or
-# '', the list of what is unpublished and since when or '', how many stops and their keys; then calls: 'send' or 'drop',
-# how many arguments, and these.
+# '', the list of what is unpublished and since when or '', how many stops and their keys; then calls: 'send',
+# 'drop' or 'later', how many arguments, and these.
 _SAVE = (
     LIBRARY
     + """
@@ -41,7 +41,9 @@ local at = 17 + tonumber(ARGV[16])
 for i = 17, at - 1 do redis.call('set', ARGV[i], '1', 'ex', TTL_OF_A_STOP) end
 while at <= #ARGV do
   local last = at + 1 + tonumber(ARGV[at + 1])
-  if ARGV[at] == 'send' then send(unpack(ARGV, at + 2, last)) else drop(unpack(ARGV, at + 2, last)) end
+  if ARGV[at] == 'send' then send(unpack(ARGV, at + 2, last)) end
+  if ARGV[at] == 'drop' then drop(unpack(ARGV, at + 2, last)) end
+  if ARGV[at] == 'later' then redis.call('zadd', unpack(ARGV, at + 2, last)) end
   at = last + 1
 end
 return {'saved'}

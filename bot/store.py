@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from pydantic import TypeAdapter
@@ -21,7 +21,7 @@ from bot import context
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.model import Frozen
-from bot.domain.publication import Publication, PullMemory
+from bot.domain.publication import ANNOUNCED_AFTER, Publication, PullMemory
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey, Stored
 from bot.domain.stored import understood
@@ -193,8 +193,23 @@ class Store:
                     job = agent_job(run.key, effect.agent, effect.attempt)
                     step.calls.append(("drop", self._queues.to_drop(job, run)))
                 case Publish():
-                    step.calls.append(("send", self._queues.to_send(JobSpec.publish(run.key, run.installation))))
+                    step.calls.append(self._publish(run, event, begins=before is None and not run.complete))
         return step
+
+    def _publish(self, run: Run, event: Event, *, begins: bool) -> tuple[str, list[Any]]:
+        """The call that has a run published: at once; in a moment where there is nothing to show but that it begins."""
+        spec = JobSpec.publish(run.key, run.installation)
+        if begins:
+            return "later", self._queues.to_put_off(spec, event.at + ANNOUNCED_AFTER)
+        return "send", self._queues.to_send(spec)
+
+    def to_publish(self, key: RunKey) -> Stored | None:
+        """The run as it stands, while there is anything in it that GitHub does not show yet."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zscore(_UNPUBLISHED, str(key))
+            pipe.get(_run(key))
+            since, raw = pipe.execute()
+        return _stored(key, raw) if raw and since is not None else None
 
     def load(self, key: RunKey) -> Stored | None:
         """The run as it stands. Raises OtherVersion for one that this version does not understand."""
@@ -357,9 +372,14 @@ class Store:
         """Have what GitHub refused of this installation published again, the newest first; how many runs."""
         names = cast("list[bytes]", self.redis.zrevrange(_refused(installation), 0, -1))
         for name in names:
-            self.enqueue(JobSpec.publish(RunKey.parse(name.decode()), installation))
+            self.publish(RunKey.parse(name.decode()), installation)
             self.redis.zrem(_refused(installation), name)
         return len(names)
+
+    def publish(self, key: RunKey, installation: int) -> None:
+        """Have a run published again."""
+        self.redis.zadd(_UNPUBLISHED, {str(key): time.time()}, nx=True)
+        self.enqueue(JobSpec.publish(key, installation))
 
     def unpublished(self, before: float, limit: int = 100) -> list[RunKey]:
         """Runs that have waited to be shown since before that time."""

@@ -110,6 +110,7 @@ def test_run_that_cannot_be_published_is_let_be_until_it_changes(
 ) -> None:
     monkeypatch.setattr(bot.wiring, "on_publish", fails)
     store.update(KEY, received("test"))
+    store.send_due(1e9)
     work(redis, "publish")
     assert store.unpublished(1e9) == [KEY]
     letters.report()

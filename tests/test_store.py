@@ -14,7 +14,7 @@ from bot.deliveries import Deliveries
 from bot.domain.events import AgentFinished, AgentStarted, CommitReceived, DeadlinePassed
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, Plan
-from bot.domain.publication import CheckRecord, Publication
+from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord, Publication
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
@@ -24,6 +24,7 @@ from bot.store import Head, Store
 from bot.sweep import Sweep
 
 KEY = RunKey(repository="octo/demo", sha="a" * 40)
+OTHER = RunKey(repository="octo/demo", sha="b" * 40)
 
 
 def agent(name: str) -> AgentPlan:
@@ -61,10 +62,21 @@ def test_update_saves_event_state_deadline_and_jobs_together(store: Store, redis
     stored = store.load(KEY)
     assert stored is not None
     assert stored.run == run == folded(store, KEY)
+    assert waiting(redis) == dict.fromkeys(QUEUES, 0) | {"test": 1, "lint": 1}
+    # Agents that are quick are shown with their results at once.
+    assert (store.send_due(1000.0), store.send_due(1000.0 + ANNOUNCED_AFTER)) == (0, 1)
     assert waiting(redis) == dict.fromkeys(QUEUES, 0) | {"test": 1, "lint": 1, "publish": 1}
     (job,) = Queues(redis).queue("test").jobs
     assert (job.func_name, list(job.args), job.retries_left) == ("workers.wiring.on_agent", [str(KEY), "test", 1], 2)
     assert store.overdue(1000.0 + 7 * 86400) == [KEY]
+
+
+def test_run_with_nothing_to_wait_for_is_published_at_once(store: Store, redis: Redis) -> None:
+    store.update(KEY, received())
+    assert waiting(redis)["publish"] == 1
+    store.update(OTHER, received("test"))
+    store.update(OTHER, finished("test"))
+    assert waiting(redis)["publish"] == 2
 
 
 def test_event_that_changes_nothing_is_not_logged_and_sends_nothing(store: Store, redis: Redis) -> None:
@@ -268,7 +280,7 @@ def test_sweep_forgets_the_deadline_of_a_run_that_is_gone(store: Store, redis: R
 
 def test_sweep_publishes_again_what_nobody_published(store: Store, redis: Redis) -> None:
     store.update(KEY, received("test"))
-    redis.delete("rq:queue:publish")
+    redis.delete("assay:later")
     sweep_at(store, lambda: 1030.0).once()
     assert waiting(redis)["publish"] == 0
     sweep_at(store, lambda: 1100.0).once()

@@ -7,6 +7,10 @@ from pydantic import Field
 from bot.domain.model import Frozen
 from bot.domain.views import Known, Status
 
+# Seconds after its beginning that a run is announced, by checks which only say that it is there: agents that have ended
+# by then are shown with their results at once, for GitHub counts writes.
+ANNOUNCED_AFTER = 0.5
+
 
 class CheckRecord(Frozen):
     """One check run as last written. `id` is None until GitHub has given one, `digest` is of the view without its

@@ -31,7 +31,7 @@ class Runs(Records, Protocol):
 
     def load(self, key: RunKey) -> Stored | None: ...
     def forget_checks(self, key: RunKey) -> None: ...
-    def enqueue(self, spec: JobSpec) -> None: ...
+    def publish(self, key: RunKey, installation: int) -> None: ...
     def later(self, spec: JobSpec, at: float) -> None: ...
 
 
@@ -83,7 +83,7 @@ class LooseChecks:
         if run is None:
             self._runs.forget_checks(key)
         else:
-            self._runs.enqueue(JobSpec.publish(key, installation))
+            self._runs.publish(key, installation)
 
     def _doubt(self, run: Run, loose: list[CheckSeen]) -> list[CheckSeen]:
         """Have publishing ask GitHub how the run's own checks stand; those that are not among them."""

@@ -55,21 +55,23 @@ def want(view: CheckView) -> Wanted:
     return Wanted(view, _digest(bare.model_dump_json()), _digest(joined))
 
 
-def plan(records: Mapping[str, CheckRecord], wanted: Iterable[Wanted]) -> list[Write]:
+def plan(records: Mapping[str, CheckRecord], wanted: Iterable[Wanted], announced: float = 0.0) -> list[Write]:
     """The next request of each check that needs one: the verdict first, then results, then progress. Checks that are
-    not wanted any more are set aside."""
+    not wanted any more are set aside. Before `announced` (seconds since the epoch) a new one is not worth being written
+    for its progress."""
     views = {one.view.name: one for one in wanted}
     gone = (_aside(name, record) for name, record in records.items() if name not in views)
-    due = [write for write in (*gone, *(_next(records.get(name), one) for name, one in views.items())) if write]
+    steps = (_next(records.get(name), one, announced) for name, one in views.items())
+    due = [write for write in (*gone, *steps) if write]
     order = ("verdict", "result", "progress")
     # Of two that say how far they are, the joined one is what branch protection and people look at first.
     return sorted(due, key=lambda write: (order.index(write.rank), write.name != JOINED))
 
 
-def _next(record: CheckRecord | None, wanted: Wanted) -> Write | None:
+def _next(record: CheckRecord | None, wanted: Wanted, announced: float) -> Write | None:
     view = wanted.view
     if record is None:
-        return _write(CheckRecord(external_id=view.external_id), wanted)
+        return _write(CheckRecord(external_id=view.external_id), wanted, announced)
     fits = record.annotations == 0 or record.noted == wanted.noted
     ended_alike = record.external_id == view.external_id and view.status == "completed"
     if fits and (record.status != "completed" or ended_alike):
@@ -89,7 +91,7 @@ def _aside(name: str, record: CheckRecord) -> Write | None:
     return Write(record, wanted.view, (), after, "result", 0.0)
 
 
-def _write(record: CheckRecord, wanted: Wanted) -> Write:
+def _write(record: CheckRecord, wanted: Wanted, announced: float = 0.0) -> Write:
     view = wanted.view
     chunk = view.annotations[record.annotations : record.annotations + ANNOTATIONS_A_CALL]
     sent = record.annotations + len(chunk)
@@ -107,7 +109,7 @@ def _write(record: CheckRecord, wanted: Wanted) -> Write:
     if view.status == "completed":
         return Write(record, shown, chunk, after, "verdict" if view.name == JOINED else "result", 0.0)
     interval = TEXT_INTERVAL if view.status == record.status else STEP_INTERVAL
-    return Write(record, shown, chunk, after, "progress", record.written_at + interval if record.id else 0.0)
+    return Write(record, shown, chunk, after, "progress", record.written_at + interval if record.id else announced)
 
 
 def _unfinished(view: CheckView) -> CheckView:

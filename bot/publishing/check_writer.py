@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from bot.domain.publication import CheckRecord, Publication
+from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord, Publication
 from bot.domain.render import checks
 from bot.domain.run import Run, RunKey
 from bot.domain.views import Status
@@ -54,6 +54,7 @@ class CheckWriter:
         self._wanted = _wanted(self._run, web)
         publication = records.publication(self._run.key)
         self._records = dict(publication.checks)
+        self._asked = False
         # What GitHub refused before is news no more.
         self._saved = {} if publication.refusal else dict(self._records)
 
@@ -63,9 +64,13 @@ class CheckWriter:
         Raises Paced where results have to wait.
         """
         with self._remembered():
-            self._settle_doubts()
+            if any(record.doubtful for record in self._records.values()):
+                self._settle_doubts()
             while isinstance(due := self._next(), Write):
-                self._send(due)
+                if self._records or self._asked:
+                    self._send(due)
+                else:
+                    self._ask()
             return due
 
     @contextmanager
@@ -84,22 +89,23 @@ class CheckWriter:
     # -- what GitHub has
 
     def _settle_doubts(self) -> None:
-        """Ask GitHub which writes arrived whose answers were lost; and, where nothing is remembered, which checks of
-        this commit are unfinished, for nobody else would ever finish them."""
-        doubtful = {name: record for name, record in self._records.items() if record.doubtful}
-        if self._records and not doubtful:
-            return
+        """Ask GitHub which writes arrived whose answers were lost."""
         # Where there is no room for what seems to be due, the answer would be of no use.
-        if (wait := self._claim(*plan(self._records, self._wanted))) > 0:
+        if (wait := self._claim(*self._plan())) > 0:
             raise Paced(wait)
         seen = self._checks.list(self._run.key.sha)
-        for name, record in doubtful.items():
-            arrived = next((check for check in seen if _same(check, name, record)), None)
-            self._records[name] = _as_seen(record, arrived)
-        if not self._records:
-            for check in seen:
-                if check.status != "completed":
-                    self._records.setdefault(check.name, _as_seen(CheckRecord(external_id=check.external_id), check))
+        for name, record in self._records.items():
+            if record.doubtful:
+                arrived = next((check for check in seen if _same(check, name, record)), None)
+                self._records[name] = _as_seen(record, arrived)
+
+    def _ask(self) -> None:
+        """Where nothing is remembered, ask GitHub which checks of this commit are unfinished: nobody else would ever
+        finish them."""
+        self._asked = True
+        for check in self._checks.list(self._run.key.sha):
+            if check.status != "completed":
+                self._records.setdefault(check.name, _as_seen(CheckRecord(external_id=check.external_id), check))
 
     # -- what to write
 
@@ -112,8 +118,14 @@ class CheckWriter:
             self._run, self._wanted = run, _wanted(run, self._web)
         return due
 
+    def _plan(self) -> list[Write]:
+        run = self._run
+        # Who asks for another attempt waits for it.
+        announced = run.created_at + ANNOUNCED_AFTER if run.attempt <= 1 else 0.0
+        return plan(self._records, self._wanted, announced)
+
     def _choose(self) -> Write | float | None:
-        writes, now = plan(self._records, self._wanted), self._clock()
+        writes, now = self._plan(), self._clock()
         ready = [write for write in writes if write.due <= now]
         if not ready:
             return min((write.due for write in writes), default=None)
@@ -155,7 +167,7 @@ class CheckWriter:
         """Mark it as doubtful, and with it what will be written next unless something better turns up."""
         saved = self._saved.get(write.name)
         if saved is None or not _covers(saved, _doubt(write)):
-            due = [one for one in plan(self._records, self._wanted) if one.due <= self._clock()]
+            due = [one for one in self._plan() if one.due <= self._clock()]
             self._save({**self._records, **{one.name: _doubt(one) for one in due}})
 
     def _save(self, records: dict[str, CheckRecord]) -> None:

@@ -37,7 +37,7 @@ _BUSY_RETRY = 2.0
 class Runs(Records, Memories, Protocol):
     """What publishing needs of the store."""
 
-    def load(self, key: RunKey) -> Stored | None: ...
+    def to_publish(self, key: RunKey) -> Stored | None: ...
     def newer(self, stored: Stored) -> Stored: ...
     def published(self, key: RunKey, version: str) -> None: ...
     def postpone_publishing(self, key: RunKey, now: float) -> None: ...
@@ -86,7 +86,7 @@ class Publisher:
     def on_publish(self, key: RunKey) -> None:
         """Publish the run as it stands now. When GitHub is away, or enough was written for now, that is done later;
         when GitHub says no for good, that is remembered and the run is let be."""
-        stored = self._runs.load(key)
+        stored = self._runs.to_publish(key)
         if stored is None:
             return
         try:
@@ -121,7 +121,9 @@ class Publisher:
         self._later(stored.run, wait)
 
     def _later(self, run: Run, wait: float) -> None:
-        at = self._clock() + wait
+        self._come_again(run, self._clock() + wait)
+
+    def _come_again(self, run: Run, at: float) -> None:
         self._runs.later(JobSpec.publish(run.key, run.installation), at)
         self._runs.postpone_publishing(run.key, at)
 
@@ -145,9 +147,10 @@ class Publisher:
             again = CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
             written = latest.stored
             self._publish_pulls(latest, desk, turn)
-        self._runs.published(run.key, written.version)
-        if again is not None:
-            self._runs.later(JobSpec.publish(run.key, run.installation), again)
+        if again is None:
+            self._runs.published(run.key, written.version)
+        else:
+            self._come_again(run, again)
 
     def _publish_pulls(self, latest: _Latest, desk: Desk, turn: Turn) -> None:
         run = latest.stored.run

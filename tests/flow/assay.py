@@ -18,6 +18,8 @@ import pytest
 import uvicorn
 from redis import Redis
 
+import bot.publishing.check_writer
+import bot.store
 import bot.wiring
 import workers.wiring
 from bot.dead import DeadLetters
@@ -86,9 +88,11 @@ class Assay:
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
         names = queues or QUEUES
+        self.store.send_due(self.clock.time())
         while waiting := [name for name in names if Queues(self.redis).waiting(name)]:
             for name in waiting:
                 self.work(name)
+            self.store.send_due(self.clock.time())
 
     def work(self, name: str, jobs: int | None = None) -> None:
         """Run the jobs that wait in one queue, at most so many."""
@@ -172,6 +176,9 @@ def running(
         return made
 
     bench = workers.wiring.bench
+    # What a run shows before it has results is what many tests are about.
+    for module in (bot.store, bot.publishing.check_writer):
+        patch.setattr(module, "ANNOUNCED_AFTER", 0.0)
     patch.setattr(bot.wiring, "make_app", make_app)
     patch.setattr(bot.wiring, "time", clock)
     patch.setattr(workers.wiring, "make_app", make_app)

@@ -18,6 +18,7 @@ import pytest
 
 from bot.demo.github import StandInGitHub
 from bot.demo.limits import Fault, FaultKind, Limits
+from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.run import RunKey
 from bot.github.client import Holds
 from bot.patience import GIVE_UP
@@ -301,6 +302,7 @@ def test_that_github_said_to_wait_holds_for_every_run_in_every_process(
 ) -> None:
     first, second = desk.open_pull(), desk.open_pull(branch="another")
     desk.github.fail(method="POST", path="/check-runs", status=429, headers=lambda: {"Retry-After": "300"})
+    desk.pass_time(ANNOUNCED_AFTER)
     desk.publish(first)
     if elsewhere:
         # What another process would not know.

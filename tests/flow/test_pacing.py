@@ -9,6 +9,7 @@ import pytest
 
 from bot.demo.github import StandInGitHub
 from bot.demo.limits import Limits
+from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.run import RunKey
 from bot.github.pacing import Limit
 from bot.store import Store
@@ -64,11 +65,24 @@ def shown(desk: PublishingDesk) -> list[str]:
 def test_run_is_published_at_once(desk: PublishingDesk) -> None:
     began, key = desk.clock.time(), desk.open_pull(*AGENTS)
     desk.publish(key)
+    assert desk.writes() == []
+    assert desk.due(key) == pytest.approx(began + ANNOUNCED_AFTER, abs=0.2)
+    desk.publish_next()
     finish_all(desk, key)
     desk.publish(key)
     assert desk.due(key) is None
     assert len(desk.writes()) == 5 + 5 + 1
     assert desk.clock.time() - began < 5
+
+
+def test_run_whose_agents_are_quick_is_shown_with_its_results_only(desk: PublishingDesk) -> None:
+    key = desk.open_pull(*AGENTS)
+    desk.publish(key)
+    finish_all(desk, key)
+    desk.publish(key)
+    assert len(desk.writes()) == 5 + 1
+    desk.publish_next()
+    assert len(desk.writes()) == 5 + 1
 
 
 def test_many_runs_keep_to_the_minute_and_to_the_hour(desk: PublishingDesk) -> None:
@@ -186,6 +200,7 @@ def test_what_a_quick_run_has_left_behind_is_not_written(desk: PublishingDesk) -
         return answer
 
     desk.app.connection.send = ends_meanwhile  # type: ignore[method-assign,assignment]  # agents end while it writes
+    desk.pass_time(ANNOUNCED_AFTER)
     desk.publish(key)
     names = shown(desk)
     assert names[:2] == ["assay queued", "assay completed"]

@@ -19,7 +19,6 @@ from bot.domain.findings import AgentResult, Finding, Outcome
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.github.checks import Checks
-from bot.queues import JobSpec
 from bot.store import Store
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 from tests.flow.desk import LINES, sixty
@@ -189,7 +188,7 @@ def test_publishing_again_writes_nothing(assay: Assay, github: StandInGitHub) ->
     assay.settle()
     before = len(writes(github))
     for _ in range(3):
-        assay.store.enqueue(JobSpec.publish(_key(sha), github.installation("octo")))
+        assay.store.publish(_key(sha), github.installation("octo"))
         assay.settle()
     assert len(writes(github)) == before
 
