@@ -169,7 +169,7 @@ def _judge(run: Run, name: str, of: str) -> Run:
     done = verifier.phase is Phase.DONE and verifier.result is not None and verifier.about
     result = judged(said, verifier.result) if done and verifier.result else said
     if rejected(result):
-        if target.round < ROUNDS and run.wanted:
+        if target.round + 1 < ROUNDS and run.wanted:
             return _ask_again(run, verifier, target, result)
         result = escalated(result)
     return _put(run, target.model_copy(update={"result": result, "first": said if result != said else None}))

@@ -54,7 +54,8 @@ class AgentState(Frozen):
     result will do. Times are seconds since the epoch.
 
     `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
-    tells what a verifier looks at; `round` is how often the agent was asked, `refutations` what it is told then."""
+    tells what a verifier looks at; `round` is how often the agent was asked before, `refutations` what it is told then.
+    """
 
     plan: AgentPlan
     attempt: int = 1
@@ -68,7 +69,7 @@ class AgentState(Frozen):
     fresh: bool = False
     first: AgentResult | None = None
     about: str = ""
-    round: int = 1
+    round: int = 0
     refutations: tuple[Text, ...] = ()
 
     @property
