@@ -91,10 +91,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a tool's output means: its findings, and the files it says it could not read."""
+    """What a tool's output means: its findings, and the files it says it could not read. `left_out` counts what it
+    found and what was not taken for a finding, by why not."""
 
     findings: Sequence[Finding] = ()
     unread: Sequence[NotCovered] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,12 +226,31 @@ class Kit:
 
 
 @dataclass(frozen=True)
+class Added:
+    """The lines that one commit added to one file, each with its number there."""
+
+    commit: str
+    path: str
+    lines: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """The commits that a change is made of, one by one: `commits` counts them. Nothing is `added` where it is a single
+    one, which is the change itself. `gap` says what of it could not be read, empty if all was."""
+
+    commits: int = 1
+    added: Sequence[Added] = ()
+    gap: str = ""
+
+
+@dataclass(frozen=True)
 class Work:
     """One commit to look at. What has to be fetched for it is fetched when it is asked for.
 
     `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
     has them to itself. `base()` gives the files of the commit it is compared with, shared, None for a first commit.
-    `diff` is between the two, `patch()` is its text.
+    `diff` is between the two, `patch()` is its text, `history()` the commits between.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
@@ -252,6 +273,7 @@ class Work:
     others: Mapping[str, AgentResult] = field(default_factory=dict)
     about: str = ""
     refutations: Sequence[str] = ()
+    history: Callable[[], History] = History
 
     @cached_property
     def root(self) -> Path:

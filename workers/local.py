@@ -18,7 +18,7 @@ from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import AgentState, Run, RunKey
 from bot.domain.triggers import Manual
-from workers.agent import Agent, Work
+from workers.agent import Agent, History, Work
 from workers.desk import Desk
 from workers.kit import KitFor
 from workers.run import look
@@ -118,12 +118,20 @@ class _Check:
             base=self._base,
             compare=lambda: desk.diff,
             patch=partial(desk.trees.patch, desk.base.commit, desk.head),
+            history=self._history,
             settings=plan.settings,
             timeout=plan.timeout,
             others={other.plan.name: other.result for other in run.agents if other.result},
             about=plan.verifies,
             refutations=agent.refutations,
         )
+
+    def _history(self) -> History:
+        """The commits since the base. The working tree comes on top of them."""
+        desk = self._desk
+        if desk.base.commit is None or desk.base.commit == desk.sha or desk.sha == desk.head:
+            return History()
+        return desk.trees.history(desk.base.commit, desk.sha)
 
     def _base(self) -> Path | None:
         """The files of the commit that the work is compared with, written at the first call."""

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from bot.errors import Gone, ToolFailed
+from workers.agent import History
 from workers.cache import Cache
 from workers.entry import Entry
 from workers.git import Git
+from workers.history import read_history
 from workers.trees import Trees
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,14 @@ Token = Callable[[], str | None]
 class Mirror(Trees):
     """The trees of one repository. `name` tells it from others."""
 
-    def __init__(self, name: str, git: Git) -> None:
+    def __init__(self, name: str, git: Git, deepen: Callable[[Sequence[str], int], None]) -> None:
         super().__init__(git)
         self.name = name
+        self._deepen = deepen
+
+    def history(self, base: str | None, head: str) -> History:
+        """What each commit between the two added; their history is fetched as far as it takes."""
+        return read_history(self._git, base, head, lambda depth: self._deepen((head, base or head), depth))
 
 
 class Mirrors:
@@ -64,7 +71,7 @@ class Mirrors:
             self._cache.with_room(lambda: stack.enter_context(entry.used()))
             self._cache.with_room(partial(_ensure, entry, url, commits, token))
             try:
-                yield Mirror(name, Git(entry.kept))
+                yield Mirror(name, Git(entry.kept), partial(_deepen, entry, url, token))
             except ToolFailed:
                 # Perhaps something of them is damaged: the next one fetches them again.
                 for sha in commits:
@@ -110,6 +117,12 @@ def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: Token) -> N
                 entry.make(make, lock)
 
 
+def _deepen(entry: Entry, url: str, token: Token, commits: Sequence[str], depth: int) -> None:
+    """Fetch the commits' history, so many commits deep. What is there already is not sent again."""
+    with entry.changed() as lock:
+        _fetch(Git(entry.kept, token=token()), url, tuple(dict.fromkeys(commits)), lock, depth)
+
+
 def _touch(mirror: Path, sha: str) -> bool:
     """Note that the commit was used just now; false when it is not there."""
     try:
@@ -119,12 +132,11 @@ def _touch(mirror: Path, sha: str) -> bool:
     return True
 
 
-def _fetch(git: Git, url: str, commits: Sequence[str], lock: int) -> None:
+def _fetch(git: Git, url: str, commits: Sequence[str], lock: int, depth: int = 1) -> None:
     _clear_up(git.git_dir)
+    refspecs = (f"{sha}:{_COMMITS}/{sha}" for sha in commits)
     try:
-        git.run(
-            *_FETCH, "--depth=1", "--end-of-options", url, *(f"{sha}:{_COMMITS}/{sha}" for sha in commits), lock=lock
-        )
+        git.run(*_FETCH, f"--depth={depth}", "--end-of-options", url, *refspecs, lock=lock)
     except Gone as error:
         if "unadvertised" not in str(error):
             raise

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Of a larger change only the beginning is searched for secrets that are to be masked elsewhere; characters.
 _PATCH_LIMIT = 4_000_000
+# These look at every commit of a change, not only at what they come to.
+_HISTORIANS = ("security",)
 # Seconds between tries to fetch from a server that is away.
 _PAUSES = (1, 5, 15)
 
@@ -174,7 +176,7 @@ def _say(
 ) -> AgentResult:
     """What was said of the same before, or else what the agent says now."""
     plan, commits = agent.plan, (run.base_sha or "", run.key.sha)
-    same = commits if _unknown(plan) else mirror().trees(run.base_sha, run.key.sha)
+    same = commits if _unknown(plan) or plan.kind in _HISTORIANS else mirror().trees(run.base_sha, run.key.sha)
     digest = digest_of(run, plan, same, kit.model, bench.toolbox)
     earlier = take_over(bench.runs, digest, agent)
     if earlier is not None:
@@ -229,6 +231,7 @@ def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirro
         base=lambda: shared(base_sha) if base_sha else None,
         compare=lambda: mirror().diff(base_sha, sha),
         patch=lambda: mirror().patch(base_sha, sha),
+        history=lambda: mirror().history(base_sha, sha),
         settings=plan.settings,
         timeout=plan.timeout,
         trusted=run.trusted,

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bot.domain.diff import Diff, parse_diff
 from bot.errors import Theirs
+from workers.agent import History
 from workers.git import Git
+from workers.history import read_history
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
@@ -37,6 +39,10 @@ class Trees:
                 if size <= PATCH_LIMIT:
                     kept.append(line)
         return "\n".join(kept) + "\n"
+
+    def history(self, base: str | None, head: str) -> History:
+        """What each commit between the two added, as far as it is there."""
+        return read_history(self._git, base, head)
 
     def trees(self, base: str | None, head: str) -> tuple[str, str]:
         """The names of two commits' trees; the empty tree's where base is None."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.domain.diff import Diff, FileDiff, parse_diff
 from bot.domain.findings import AgentResult
-from workers.agent import Agent, Command, Completed, Kit, Sandbox, Work
+from workers.agent import Agent, Command, Completed, History, Kit, Sandbox, Work
 from workers.sandbox.process import ProcessSandbox
 
 from .agents.changes import patch_of
@@ -33,6 +33,7 @@ class Stage:
     sandbox: Sandbox = SANDBOX
     secret: str = "never-to-be-shown"
     said: list[str] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
     def run(self, agent: Agent) -> AgentResult:
         return agent.run(self.work(), self.kit())
@@ -45,17 +46,19 @@ class Stage:
         plant(head, self.head)
         if self.base is not None:
             plant(base, self.base)
-        diff = self.diff or parse_diff(patch_of(_texts(self.base or {}), _texts(self.head)).split("\n"))
+        patch = patch_of(_texts(self.base or {}), _texts(self.head))
+        diff = self.diff or parse_diff(patch.split("\n"))
         return Work(
             repository="octo/shop",
             sha="0" * 40,
             checkout=lambda: head,
             base=lambda: None if self.base is None else base,
             compare=lambda: diff,
-            patch=lambda: "",
+            patch=lambda: patch,
             settings=self.settings,
             timeout=self.timeout,
             trusted=self.trusted,
+            history=lambda: self.history,
         )
 
 

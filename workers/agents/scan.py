@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
@@ -43,6 +44,7 @@ class Scan:
     unread: tuple[NotCovered, ...] = ()
     version: str = ""
     failure: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
         unread=tuple(_tidy(one, target.root, kit) for one in (*calls.unread, *broken)),
         version=_version(tool.version, kit.sandbox),
         failure=kit.redact(failure)[:1000],
+        left_out=calls.left_out,
     )
 
 
@@ -139,6 +142,7 @@ class _Calls:
         self.unread: list[NotCovered] = []
         self.broken: list[NotCovered] = []
         self.failure = ""
+        self.left_out: Counter[str] = Counter()
 
     def read(self, files: Sequence[str]) -> None:
         if self.failure:
@@ -156,6 +160,7 @@ class _Calls:
             return
         self.findings += reading.findings
         self.unread += reading.unread
+        self.left_out.update(reading.left_out)
 
     def _call(self, files: Sequence[str]) -> Completed:
         tool, left = self._tool, self._target.deadline - time.monotonic()
@@ -271,4 +276,7 @@ def _summary(scans: Sequence[Scan], findings: Sequence[Finding]) -> str:
     names = ", ".join(scan.tool.name for scan in scans)
     files = len({path for scan in scans for path in scan.files})
     found = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}" if findings else "nothing found"
-    return f"{names} over {files} file{'' if files == 1 else 's'}: {found}"
+    left_out = sum((Counter(scan.left_out) for scan in scans), Counter())
+    counted = ", ".join(f"{why}: {count}" for why, count in sorted(left_out.items()))
+    left = f"; left out ({counted})" if counted else ""
+    return f"{names} over {files} file{'' if files == 1 else 's'}: {found}{left}"

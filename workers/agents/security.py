@@ -10,33 +10,43 @@ from pathlib import Path
 from bot.domain.findings import AgentResult, Finding, Outcome, with_fingerprints
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan, tree
-from workers.agents.dependencies.look import Look, look
+from workers.agents.dependencies.look import look
+from workers.agents.part import Part
+from workers.agents.secrets import search
 
 DEPENDENCIES = "dependencies"
 
 
 class SecurityAgent:
-    """Runs its scanners on the files of the work, and on the base's versions of those that they found something in.
+    """Runs its scanners on the files of the work, and on the base's versions of those that they found something in;
+    looks for secrets in each commit on the way, and at the packages that lock files name.
 
-    They only read, so a fork's commits are scanned like others, without their configuration of the scanners.
+    They only read, so a fork's commits are scanned like others, without their configuration of the scanners. `secrets`
+    is the name of the scanner that looks at commits, too.
     """
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], secrets: str = "detect-secrets") -> None:
         self._tools = tools
+        self._secrets = secrets
 
     def run(self, work: Work, kit: Kit) -> AgentResult:
         wanted = work.settings.get("tools")
         tools = scan.choose(self._tools, _without(wanted, DEPENDENCIES))
         if isinstance(tools, str):
             return scan.misnamed("security", f"{tools}; and {DEPENDENCIES}")
-        scanned = self._scan(tools, work, kit)
-        seen = look(work, kit) if _asks(wanted, DEPENDENCIES) else None
-        return scanned if seen is None else _with_packages(scanned, seen)
+        ends = time.monotonic() + work.timeout
+        result = self._scan(tools, work, kit, ends)
+        for tool in tools:
+            if tool.name == self._secrets:
+                result = _with(result, search(tool, work, kit, result.findings, ends))
+        if _asks(wanted, DEPENDENCIES) and (seen := look(work, kit)) is not None:
+            result = _with(result, seen)
+        return _without_allowed(result, [str(one) for one in work.settings.get("allow", ())])
 
-    def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit) -> AgentResult:
+    def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
-        target = scan.Target(work.root, work.files, work.trusted, time.monotonic() + work.timeout)
+        target = scan.Target(work.root, work.files, work.trusted, ends)
         selection = scan.select([tool for tool in tools if work.trusted or not tool.executes_code], target)
         if not selection.work and not selection.missed:
             reason = "no scanner reads what changed: binary or generated files only"
@@ -53,29 +63,42 @@ def _without(wanted: object, name: str) -> object:
     return [one for one in wanted if one != name] if isinstance(wanted, list | tuple) else wanted
 
 
-def _with_packages(scanned: AgentResult, seen: Look) -> AgentResult:
-    """What the scanners said, and what is to be said of packages."""
-    findings = (*scanned.findings, *seen.findings)
-    outcome = scanned.outcome
-    if seen.gaps and outcome is not Outcome.ERROR:
+def _with(result: AgentResult, part: Part) -> AgentResult:
+    """What was said so far, and what a further look has to say."""
+    outcome = result.outcome
+    if part.gaps and outcome is not Outcome.ERROR:
         outcome = Outcome.PARTIAL
-    elif outcome in (Outcome.CLEAN, Outcome.SKIPPED, Outcome.FINDINGS):
-        outcome = Outcome.FINDINGS if findings else Outcome.CLEAN
-    gaps = "; ".join(f"{one.what}: {one.why}" for one in seen.gaps[:3])
-    reason = "" if scanned.outcome is Outcome.SKIPPED else scanned.reason
-    source = {seen.source[0]: seen.source[1]} if seen.source else {}
-    return scanned.model_copy(
+    elif part.findings and outcome in (Outcome.CLEAN, Outcome.SKIPPED):
+        outcome = Outcome.FINDINGS
+    elif part.covered and outcome is Outcome.SKIPPED:
+        outcome = Outcome.CLEAN
+    gaps = "; ".join(f"{one.what}: {one.why}" for one in part.gaps[:3])
+    reason = "" if result.outcome is Outcome.SKIPPED and outcome is not Outcome.SKIPPED else result.reason
+    return result.model_copy(
         update={
             "outcome": outcome,
-            "findings": findings,
-            "summary": "; ".join(filter(None, (scanned.summary, seen.summary))),
+            "findings": (*result.findings, *part.findings),
+            "summary": "; ".join(filter(None, (result.summary, part.summary))),
             "reason": " ".join(filter(None, (reason, f"Not looked at: {gaps}." if gaps else ""))),
-            "remedy": " ".join(filter(None, (scanned.remedy, seen.remedy))),
-            "covered": tuple(sorted({*scanned.covered, *seen.covered})),
-            "not_covered": (*scanned.not_covered, *seen.gaps),
-            "tools": scanned.tools | source,
-            "log": "\n".join(filter(None, (scanned.log, *seen.log))),
+            "remedy": " ".join(filter(None, (result.remedy, part.remedy))),
+            "covered": tuple(sorted({*result.covered, *part.covered})),
+            "not_covered": (*result.not_covered, *part.gaps),
+            "tools": {**result.tools, **part.tools},
+            "log": "\n".join(filter(None, (result.log, *part.log))),
         }
+    )
+
+
+def _without_allowed(result: AgentResult, allow: Sequence[str]) -> AgentResult:
+    """Findings that the repository has accepted are left out and counted. Those of packages are accepted by advisory,
+    while they are put together."""
+    kept = tuple(one for one in result.findings if not {one.identity, one.fingerprint} & set(allow))
+    accepted = len(result.findings) - len(kept)
+    if not accepted:
+        return result
+    outcome = Outcome.CLEAN if result.outcome is Outcome.FINDINGS and not kept else result.outcome
+    return result.model_copy(
+        update={"findings": kept, "outcome": outcome, "summary": f"{result.summary}; accepted (allow): {accepted}"}
     )
 
 

@@ -1,17 +1,28 @@
 """detect-secrets: committed secrets, in any text. https://github.com/Yelp/detect-secrets
 
-It prints hashes of what it found, never the secret, and neither do we.
+It prints hashes of what it found, never the secret, and neither do we. What it has no detector for is found by the
+shapes of `bot/domain/credentials.py`, which the redactor masks too.
+
+Most of what looks like a secret is none. What stands for one (`changeme`), and long random strings where nothing says
+that they are one (hashes, ids), are left out and counted; what tests and documentation hold weighs less.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
+from bot.domain.credentials import found_in
 from bot.domain.findings import Finding, Severity
+from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
-from workers.tools.output import check_exit, load_json, mapping, mappings, span, string
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
 
 _LOCK_FILES = {
     "Cargo.lock", "Cartfile.resolved", "Gemfile.lock", "Package.resolved", "Pipfile.lock", "Podfile.lock",
@@ -21,20 +32,29 @@ _LOCK_FILES = {
 }  # fmt: skip
 
 # Values that stand for a secret: nobody's password is `changeme` in earnest.
-_PLACEHOLDER = (
+_PLACEHOLDER = re.compile(
     r"(?i)^[<\[{(]?(?:(?:your|my|some|the|an?|insert|enter|put|replace|dummy|fake|sample|example|test|testing|mock|default|"
     r"invalid|wrong|bad|super|very|not|real|secret|password|passwd|pass|pwd|token|key|api|client|user|username|"
     r"credentials?|value|string|here|with|me|change|changeit|placeholder|redacted|hidden|none|null|nil|true|false|empty|"
     r"todo|tbd|foo|bar|baz|abc|xyz)(?:[-_ .:/]|%20)?\d{0,3}){1,6}[>\]})]?$"
     r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
 )
+# Of one call; a file with more is no source. A fingerprint takes a hundredth of a second.
+_MOST = 1_000
 
 # A long random string is a secret only where its line says so; elsewhere it is a hash, an id, a fixture.
 _GUESSES = ("Hex High Entropy String", "Base64 High Entropy String")
+_PRIVATE_KEY = "Private Key"
+_WORDS = ("Secret Keyword", "Basic Auth Credentials")
 _NAMED = re.compile(r"token|secret|passw|pwd|api_?-?key|auth|cred|private|signing|bearer", re.IGNORECASE)
 _REHEARSAL = re.compile(
-    r"(^|/)(tests?|spec|specs|fixtures?|examples?|docs?|testdata|__tests__)/|(^|/)test_[^/]*$", re.IGNORECASE
+    r"(^|/)(tests?|spec|specs|fixtures?|examples?|docs?|testdata|__tests__|__mocks__|mocks?|e2e|cypress|samples?)/"
+    r"|(^|/)test_[^/]*$|[._-](test|spec)s?\.[^/]*$|\.(example|sample|template|dist|md|rst)$",
+    re.IGNORECASE,
 )
+# A file and a line of it.
+Spot = tuple[str, int | None]
+ADVICE = "Revoke it, and keep the new one out of the repository."
 
 
 def applies(path: str) -> bool:
@@ -43,24 +63,45 @@ def applies(path: str) -> bool:
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - the baseline is read by `parse`
     # Verification would send what it found to the services that issued it.
-    return [
-        "detect-secrets", "scan", "--no-verify", "--disable-plugin=IPPublicDetector",
-        f"--exclude-secrets={_PLACEHOLDER}", "--", *files,
-    ]  # fmt: skip
+    return ["detect-secrets", "scan", "--no-verify", "--disable-plugin=IPPublicDetector", "--", *files]
 
 
 def parse(output: Output) -> Reading:
     """Secrets in the repository's honoured baseline are known to its owners and left out."""
     check_exit("detect-secrets", output.completed, (0,))
     known = {
-        (path, string(found.get("hashed_secret")))
-        for path, found in _results("\n".join(output.read(output.config)) if output.config else "{}")
+        string(found.get("hashed_secret"))
+        for _, found in _results("\n".join(output.read(output.config)) if output.config else "{}")
     }
-    findings = []
+    left_out: Counter[str] = Counter()
+    findings: dict[Spot, list[Finding]] = {}
     for path, found in _results(output.completed.stdout):
-        if (path, string(found.get("hashed_secret"))) not in known:
-            findings += _finding(path, found, output)
-    return Reading(findings=findings)
+        if why := _why_not(path, found, known, output):
+            left_out[why] += 1
+            continue
+        finding = _finding(path, found, output)
+        at = findings.setdefault((path.removeprefix("./"), finding.start_line), [])
+        if all(finding.identity != other.identity for other in at):
+            at.append(finding)
+    for path, found in _shaped(output):
+        if string(found.get("hashed_secret")) not in known:
+            spot = (path.removeprefix("./"), number(found.get("line_number")))
+            findings[spot] = _joined(findings.get(spot, []), _finding(path, found, output))
+    every = [finding for at in findings.values() for finding in at]
+    if len(every) > _MOST:
+        raise ToolFailed(f"detect-secrets found more than {_MOST:,} secrets: this is no source, or not one file")
+    return Reading(findings=every, left_out=left_out)
+
+
+def _joined(at: list[Finding], shaped: Finding) -> list[Finding]:
+    """What is found on one line, together with what has a shape. A guess is the same value, and so is what a detector
+    knows by name; but of a private key detectors see the first line only, which all keys share."""
+    known = [one for one in at if _kind(one) not in (*_GUESSES, *_WORDS)]
+    if not known:
+        return [shaped]
+    if _kind(shaped) == _PRIVATE_KEY:
+        return [shaped if _kind(one) == _PRIVATE_KEY else one for one in known]
+    return at
 
 
 def _results(text: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -68,22 +109,77 @@ def _results(text: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(path, found) for path, every in results.items() for found in mappings(every)]
 
 
-def _finding(path: str, found: Mapping[str, Any], output: Output) -> list[Finding]:
-    kind, place = string(found.get("type")), span(found.get("line_number"))
-    number = place.get("start_line") or 0
-    line = "".join(output.read(path)[number - 1 : number]) if number else ""
+def _shaped(output: Output) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What has the shape of a well-known service's credentials."""
+    for file in output.files:
+        lines = output.read(file)
+        text = "\n".join(lines)
+        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        for start, end, kind in found_in(text):
+            if kind not in ("password", "secret"):
+                hashed = hashlib.sha1(text[start:end].encode(errors="replace"), usedforsecurity=False).hexdigest()
+                where = bisect_right(starts, start)
+                yield file, {"type": kind.title(), "hashed_secret": hashed, "line_number": where}
+
+
+def _why_not(path: str, found: Mapping[str, Any], known: set[str], output: Output) -> str:
+    """Why it is no secret; empty when it is one."""
+    kind, line = string(found.get("type")), _line(path, found, output)
+    if string(found.get("hashed_secret")) in known:
+        return "known to the baseline"
     if kind in _GUESSES and not _NAMED.search(line):
-        return []
-    finding = Finding(
+        return "a hash or an id"
+    value = _value(line, string(found.get("hashed_secret")))
+    return "a placeholder" if value and _PLACEHOLDER.search(value) else ""
+
+
+def _line(path: str, found: Mapping[str, Any], output: Output) -> str:
+    where = number(found.get("line_number"))
+    return "".join(output.read(path)[where - 1 : where]) if where else ""
+
+
+_PIECES = (re.compile(r"[\"'`]([^\"'`]*)[\"'`]"), re.compile(r"[^\s\"'`=:,;()<>{}\[\]]+"), re.compile(r"[^\s\"'`,;=]+"))
+_LONGEST = 4_000
+
+
+def _value(line: str, hashed: str) -> str:
+    """The value that was found in a line: the piece of it that has this hash."""
+    line = line[:_LONGEST]
+    ends = (line.partition("=")[2], line.rpartition("=")[2], line.partition(":")[2])
+    pieces: list[str] = [piece for pattern in _PIECES for piece in pattern.findall(line)]
+    for piece in (*ends, *pieces):
+        for form in (piece.strip(), piece.strip("\"'`,; ")):
+            if hashlib.sha1(form.encode(errors="replace"), usedforsecurity=False).hexdigest() == hashed:
+                return form
+    return ""
+
+
+def _finding(path: str, found: Mapping[str, Any], output: Output) -> Finding:
+    kind = string(found.get("type"))
+    print_ = fingerprint(string(found.get("hashed_secret")))
+    return Finding(
         tool="detect-secrets",
         rule=f"secret/{kind.lower().replace(' ', '-')}",
-        severity=_severity(kind, path, line),
-        message=f"{kind}: this looks like a committed secret. Revoke it, and keep the new one out of the repository.",
+        severity=_severity(kind, path, _line(path, found, output)),
+        message=f"{kind}: this looks like a committed secret.",
+        advice=f"{ADVICE} If it is none, add its fingerprint {print_} to agents.security.allow.",
+        identity=print_,
         path=path,
         cwe=798,
-        **place,
+        **span(found.get("line_number")),
     )
-    return [finding]
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(hashed: str) -> str:
+    """What a secret is called, wherever it stands. It is public, so nobody shall try words for it in bulk: it costs
+    memory and time to make."""
+    made = hashlib.scrypt(hashed.encode(), salt=b"assay secret", n=2**12, r=8, p=1, dklen=10)
+    return f"secret-{made.hex()}"
+
+
+def _kind(finding: Finding) -> str:
+    return finding.message.partition(":")[0]
 
 
 def _severity(kind: str, path: str, line: str) -> Severity:
@@ -92,9 +188,10 @@ def _severity(kind: str, path: str, line: str) -> Severity:
     guess, rehearsal = kind in _GUESSES, _REHEARSAL.search(path) is not None
     if "EXAMPLE" in line:
         return Severity.LOW
-    if guess or kind in ("Secret Keyword", "Basic Auth Credentials"):
+    if guess or kind in _WORDS:
         return Severity.LOW if rehearsal else Severity.MEDIUM if guess else Severity.HIGH
-    return Severity.MEDIUM if rehearsal and kind == "Private Key" else Severity.HIGH
+    soft = kind.lower() in ("private key", "jwt", "json web token", "api key")
+    return Severity.MEDIUM if rehearsal and soft else Severity.HIGH
 
 
 TOOL = Tool(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bot.domain.diff import Diff, FileDiff
 from bot.domain.findings import Outcome, Severity
+from workers.agent import Added, History
 from workers.agents.security import SecurityAgent
 from workers.registry import SCANNERS
 
@@ -157,3 +160,64 @@ def test_an_unknown_scanner_is_an_error(tmp_path: Path) -> None:
 
 def test_a_change_of_nothing_is_clean(tmp_path: Path) -> None:
     assert Stage(tmp_path, {}).run(AGENT).outcome is Outcome.CLEAN
+
+
+# -- secrets in the commits between
+
+
+def between(text: str, path: str = "settings.py") -> History:
+    """A commit that added a line, and one that took it away."""
+    return History(commits=2, added=[Added("c0ffee" + "0" * 34, path, ((7, text),))])
+
+
+def test_a_secret_that_was_taken_out_again_is_out_all_the_same(tmp_path: Path) -> None:
+    files = {"settings.py": "X = 1\n"}
+    result = Stage(tmp_path, files, base={}, history=between(f'KEY = "{KEY}"')).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    [finding] = result.findings
+    assert (finding.rule, finding.severity, finding.path, finding.start_line) == (
+        "secret/aws-access-key", Severity.HIGH, "", None,
+    )  # fmt: skip
+    assert "in commit c0ffee0000, settings.py:7" in finding.message
+    assert KEY not in result.model_dump_json()
+    assert "2 commits one by one" in result.summary
+
+
+def test_a_secret_that_is_still_there_is_told_once(tmp_path: Path) -> None:
+    files = {"settings.py": f'KEY = "{KEY}"\n'}
+    result = Stage(tmp_path, files, base={}, history=between(f'KEY = "{KEY}" ')).run(AGENT)
+    assert [f.path for f in result.findings if f.tool == "detect-secrets"] == ["settings.py"]
+    elsewhere = Stage(tmp_path, files, base={}, history=between(f'OTHER = "{KEY}"')).run(AGENT)
+    assert [f.path for f in elsewhere.findings if f.tool == "detect-secrets"] == ["settings.py"]
+
+
+def test_what_the_base_had_is_not_leaked_by_a_commit_that_moves_it(tmp_path: Path) -> None:
+    line = f'KEY = "{KEY}"'
+    result = Stage(tmp_path, {"a.py": "X = 1\n"}, base={"a.py": f"{line}\nX = 1\n"}, history=between(line)).run(AGENT)
+    assert result.outcome is Outcome.CLEAN
+
+
+def test_commits_that_could_not_be_read_make_it_partial(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"a.py": "X = 1\n"}, base={}, history=History(gap="commits before the last 250")).run(
+        AGENT
+    )
+    assert result.outcome is Outcome.PARTIAL
+    assert "secrets in earlier commits: commits before the last 250" in result.reason
+
+
+@pytest.mark.parametrize("path", ["../../etc/x", "a" * 300, "/abs/x.py", "a\\nb", "..", "ü/\udcff"])
+def test_hostile_names_lead_nowhere(tmp_path: Path, path: str) -> None:
+    result = Stage(tmp_path, {"a.py": "X = 1\n"}, base={}, history=between(f'KEY = "{KEY}"', path)).run(AGENT)
+    # detect-secrets does not find a name with a backslash.
+    assert [f.rule in ("secret/aws-access-key", "secret/aws-key") for f in result.findings] == [True]
+
+
+def test_a_secret_that_was_accepted_is_left_out_and_counted(tmp_path: Path) -> None:
+    files = {"settings.py": f'KEY = "{KEY}"\n'}
+    [finding] = Stage(tmp_path, files).run(AGENT).findings
+    assert finding.identity in finding.advice
+    for name in (finding.identity, finding.fingerprint):
+        stage = Stage(tmp_path, files, base={}, settings={"allow": (name,)}, history=between(f'K = "{KEY}"'))
+        result = stage.run(AGENT)
+        assert result.outcome is Outcome.CLEAN
+        assert "accepted (allow): 1" in result.summary

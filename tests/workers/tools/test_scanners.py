@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import time
 
 import pytest
 
@@ -192,13 +194,71 @@ def test_private_keys_made_for_tests_weigh_less(path: str, severity: Severity) -
     ],
 )
 def test_placeholders_are_no_secrets(value: str, placeholder: bool) -> None:
-    [pattern] = [word for word in detect_secrets.argv([], None) if word.startswith("--exclude-secrets=")]
-    assert bool(re.search(pattern.removeprefix("--exclude-secrets="), value)) is placeholder
+    reading = detect_secrets.parse(_keyword(value))
+    assert (len(reading.findings), reading.left_out.get("a placeholder", 0)) == ((0, 1) if placeholder else (1, 0))
+
+
+def _keyword(value: str, form: str = 'password = "{}"') -> Output:
+    """What detect-secrets says of a value that is given to a telling name."""
+    hashed = hashlib.sha1(value.encode()).hexdigest()
+    found = {"type": "Secret Keyword", "hashed_secret": hashed, "line_number": 1}
+    stdout = json.dumps({"results": {"s.py": [found]}})
+    return output(stdout, exit_code=0, files=["./s.py"], sources={"s.py": form.format(value) + "\n"})
+
+
+@pytest.mark.parametrize(
+    "form", ["password = '{}'", "PASSWORD={}", "password: {}", '"password": "{}",', 'a(password="{}")']
+)
+def test_the_value_is_known_however_it_is_written(form: str) -> None:
+    assert detect_secrets.parse(_keyword("changeme", form)).left_out == {"a placeholder": 1}
 
 
 def test_hostile_placeholder_does_not_hang_the_pattern() -> None:
-    [pattern] = [word for word in detect_secrets.argv([], None) if word.startswith("--exclude-secrets=")]
-    assert not re.search(pattern.removeprefix("--exclude-secrets="), "password" * 5000 + "!")
+    begun = time.process_time()
+    assert len(detect_secrets.parse(_keyword("password" * 400 + "!")).findings) == 1
+    assert time.process_time() - begun < 1
+
+
+def test_a_secret_has_one_fingerprint_wherever_it_stands() -> None:
+    one, other = (
+        detect_secrets.parse(_keyword("Tr0ub4dor&3", form)).findings[0] for form in ("password={}", "pwd: {}")
+    )
+    assert one.identity == other.identity
+    assert re.fullmatch(r"secret-[0-9a-f]{20}", one.identity)
+    assert one.identity in one.advice
+    assert detect_secrets.parse(_keyword("Tr0ub4dor&4")).findings[0].identity != one.identity
+
+
+def test_what_detectors_miss_is_found_by_its_shape() -> None:
+    key = "AIza" + "SyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY"
+    empty = json.dumps({"results": {}})
+    reading = detect_secrets.parse(
+        output(empty, exit_code=0, files=["./m.js"], sources={"m.js": f"x\nload('{key}')\n"})
+    )
+    assert [(f.rule, f.path, f.start_line, f.severity) for f in reading.findings] == [
+        ("secret/google-key", "./m.js", 2, Severity.HIGH)
+    ]
+    assert key not in str(reading)
+
+
+def test_two_private_keys_have_two_fingerprints() -> None:
+    """detect-secrets knows a key's first line only."""
+    mark = "PRIVATE " + "KEY-----"
+    hashed = hashlib.sha1(f"BEGIN RSA {mark.removesuffix('-----')}".encode()).hexdigest()
+    stdout = json.dumps({"results": {"k": [{"type": "Private Key", "hashed_secret": hashed, "line_number": 1}]}})
+    prints = set()
+    for body in ("MIIE" + "a" * 60, "MIIE" + "b" * 60):
+        text = f"-----BEGIN RSA {mark}\n{body}\n-----END RSA {mark}\n"
+        [finding] = detect_secrets.parse(output(stdout, exit_code=0, files=["./k"], sources={"k": text})).findings
+        assert (finding.rule, finding.start_line) == ("secret/private-key", 1)
+        prints.add(finding.identity)
+    assert len(prints) == 2
+
+
+def test_a_file_full_of_secrets_is_no_source() -> None:
+    found = [{"type": "Secret Keyword", "hashed_secret": f"{n:040}", "line_number": n} for n in range(1, 1002)]
+    with pytest.raises(ToolFailed, match="more than 1,000"):
+        detect_secrets.parse(output(json.dumps({"results": {"s": found}}), exit_code=0))
 
 
 def test_lock_files_are_left_to_others() -> None:

@@ -13,6 +13,7 @@ from workers.agents import tree
 from workers.agents.dependencies import compare, files, judge, known
 from workers.agents.dependencies.compare import Change
 from workers.agents.dependencies.package import Locked, Package, Unreadable
+from workers.agents.part import Part
 
 _LOGGED = 400
 _NO_DATABASE = "no database of known vulnerabilities is set up"
@@ -23,15 +24,15 @@ REMEDY = (
 
 
 @dataclass
-class Look:
-    """What was seen. `gaps` are what should have been looked at and was not, `covered` the lock files that were."""
+class _Look:
+    """What was seen so far; see `Part`."""
 
     findings: list[Finding] = field(default_factory=list)
     covered: list[str] = field(default_factory=list)
     gaps: list[NotCovered] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     summary: str = ""
-    source: tuple[str, str] | None = None
+    tools: dict[str, str] = field(default_factory=dict)
     remedy: str = ""
 
 
@@ -46,11 +47,11 @@ class _File:
         return compare.compare(self.old.packages, self.new.packages)
 
 
-def look(work: Work, kit: Kit) -> Look | None:
+def look(work: Work, kit: Kit) -> Part | None:
     """None where the change touches no lock file."""
     if not any(files.parser_for(path) for path in work.diff.files):
         return None
-    seen = Look()
+    seen = _Look()
     read = list(_read(work, seen))
     changes = {file.path: file.changes for file in read}
     every = [change for file in read for change in changes[file.path]]
@@ -70,7 +71,7 @@ def look(work: Work, kit: Kit) -> Look | None:
     seen.log += [f"{file.path}: {change}" for file in read for change in changes[file.path]]
     if len(seen.log) > _LOGGED:
         seen.log = [*seen.log[:_LOGGED], f"and {len(seen.log) - _LOGGED} more packages"]
-    return seen
+    return Part(**vars(seen))
 
 
 def _told(file: _File, changes: list[Change]) -> list[Change]:
@@ -81,7 +82,7 @@ def _told(file: _File, changes: list[Change]) -> list[Change]:
 # -- reading
 
 
-def _read(work: Work, seen: Look) -> Iterator[_File]:
+def _read(work: Work, seen: _Look) -> Iterator[_File]:
     base: Path | None = None
     for path, change in work.diff.files.items():
         if files.parser_for(path) is None:
@@ -116,7 +117,7 @@ def _of(root: Path, path: str) -> Locked:
 # -- vulnerabilities
 
 
-def _known(changes: list[Change], work: Work, kit: Kit, seen: Look) -> known.Known:
+def _known(changes: list[Change], work: Work, kit: Kit, seen: _Look) -> known.Known:
     if not any(change.new for change in changes) or work.settings.get("vulnerabilities") is False:
         return {}
     if kit.advisories is None:
@@ -130,7 +131,7 @@ def _known(changes: list[Change], work: Work, kit: Kit, seen: Look) -> known.Kno
         seen.log.append(f"{_names(unpinned)}: no exact version, so nothing is known of them")
     answer = known.look_up(packages, kit.advisories, kit.memory)
     seen.gaps += answer.gaps
-    seen.source = (kit.advisories.name, kit.advisories.version)
+    seen.tools[kit.advisories.name] = kit.advisories.version
     return answer.known
 
 
