@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,14 @@ _PLACEHOLDER = re.compile(
     r"todo|tbd|foo|bar|baz|abc|xyz)(?:[-_ .:/]|%20)?\d{0,3}){1,6}[>\]})]?$"
     r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
 )
+# Nobody's random characters come like this: six that follow on one another, or are the same.
+_RUNS = re.compile(r"(.)\1{5}")
+_LADDERS = ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2, "qwertyuiop", "zyxwvutsrqponmlkjihgfedcba", "9876543210")
+_STEPS = frozenset(ladder[at : at + 6] for ladder in _LADDERS for at in range(len(ladder) - 5))
+_SAID = re.compile(r"example|dummy|fake|sample|redacted|notreal|placeholder", re.IGNORECASE)
+# GitHub's and npm's tokens end in a checksum of the rest.
+_CHECKED = re.compile(r"(?:gh[pousr]|npm)_([A-Za-z0-9]{30})([A-Za-z0-9]{6})")
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # Of one call; a file with more is no source. A fingerprint takes a hundredth of a second.
 _MOST = 1_000
 
@@ -119,7 +128,8 @@ def _shaped(output: Output) -> Iterator[tuple[str, Mapping[str, Any]]]:
             if kind not in ("password", "secret"):
                 hashed = hashlib.sha1(text[start:end].encode(errors="replace"), usedforsecurity=False).hexdigest()
                 where = bisect_right(starts, start)
-                yield file, {"type": kind.title(), "hashed_secret": hashed, "line_number": where}
+                value = text[start:end]
+                yield file, {"type": kind.title(), "hashed_secret": hashed, "line_number": where, "value": value}
 
 
 def _why_not(path: str, found: Mapping[str, Any], known: set[str], output: Output) -> str:
@@ -157,10 +167,13 @@ def _value(line: str, hashed: str) -> str:
 def _finding(path: str, found: Mapping[str, Any], output: Output) -> Finding:
     kind = string(found.get("type"))
     print_ = fingerprint(string(found.get("hashed_secret")))
+    line = _line(path, found, output)
+    # One that says itself that it is made up is told all the same, for who knows.
+    invented = made_up(_value(line, string(found.get("hashed_secret"))) or string(found.get("value")))
     return Finding(
         tool="detect-secrets",
         rule=f"secret/{kind.lower().replace(' ', '-')}",
-        severity=_severity(kind, path, _line(path, found, output)),
+        severity=Severity.LOW if invented else _severity(kind, path, line),
         message=f"{kind}: this looks like a committed secret.",
         advice=f"{ADVICE} If it is none, add its fingerprint {print_} to agents.security.allow.",
         identity=print_,
@@ -176,6 +189,26 @@ def fingerprint(hashed: str) -> str:
     memory and time to make."""
     made = hashlib.scrypt(hashed.encode(), salt=b"assay secret", n=2**12, r=8, p=1, dklen=10)
     return f"secret-{made.hex()}"
+
+
+def made_up(value: str) -> bool:
+    """Whether a value shows that nobody issued it."""
+    if _SAID.search(value) or _RUNS.search(value):
+        return True
+    small = value.lower()
+    if any(small[at : at + 6] in _STEPS for at in range(len(small) - 5)):
+        return True
+    token = _CHECKED.fullmatch(value)
+    return token is not None and _checksum(token[1]) != token[2]
+
+
+def _checksum(text: str) -> str:
+    """CRC-32 in base 62, six digits."""
+    rest, digits = zlib.crc32(text.encode()), ""
+    while rest:
+        rest, digit = divmod(rest, 62)
+        digits = _DIGITS[digit] + digits
+    return digits.rjust(6, "0")
 
 
 def _kind(finding: Finding) -> str:

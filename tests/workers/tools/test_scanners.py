@@ -255,6 +255,23 @@ def test_two_private_keys_have_two_fingerprints() -> None:
     assert len(prints) == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "invented"),
+    [
+        ("ghp_" + "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17", False),  # GitHub's own example of a checksum that is right
+        ("ghp_" + "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq18", True),
+        ("AKIA" + "ABCDEFGHIJKLMNOP", True),
+        ("AKIA" + "Z7VRSQ5TJN2XMPLW", False),
+        ("sk_live_" + "0000000000000000000000", True),
+        ("glpat-" + "notreal-KJ73hsbx82hqXy", True),
+    ],
+)
+def test_what_shows_that_nobody_issued_it(value: str, invented: bool) -> None:
+    assert detect_secrets.made_up(value) is invented
+    [finding] = detect_secrets.parse(_keyword(value)).findings
+    assert finding.severity is (Severity.LOW if invented else Severity.HIGH)
+
+
 def test_a_file_full_of_secrets_is_no_source() -> None:
     found = [{"type": "Secret Keyword", "hashed_secret": f"{n:040}", "line_number": n} for n in range(1, 1002)]
     with pytest.raises(ToolFailed, match="more than 1,000"):
