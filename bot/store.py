@@ -381,6 +381,14 @@ class Store:
         self.redis.zadd(_UNPUBLISHED, {str(key): time.time()}, nx=True)
         self.enqueue(JobSpec.publish(key, installation))
 
+    def publish_again(self, key: RunKey) -> bool:
+        """Have a run published once more, for what GitHub shows may have changed; whether there is such a run."""
+        stored = self.load(key)
+        if stored is None or not stored.run.triggers:
+            return False
+        self.publish(key, stored.run.installation)
+        return True
+
     def unpublished(self, before: float, limit: int = 100) -> list[RunKey]:
         """Runs that have waited to be shown since before that time."""
         names = cast("list[bytes]", self.redis.zrangebyscore(_UNPUBLISHED, 0, before, start=0, num=limit))

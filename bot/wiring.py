@@ -26,6 +26,7 @@ from bot.github.installations import InstallationSeen, InstalledRepository, inst
 from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
 from bot.intake.intake import Intake
+from bot.ledger import Ledger
 from bot.missed.lookout import Lookout
 from bot.missed.loose_checks import LooseChecks
 from bot.missed.reconciliation import Reconciliation
@@ -264,7 +265,7 @@ class Control:
         def checks(installation: int, repository: str) -> Checks:
             return Checks(app.api(installation, repository, CHECK), repository)
 
-        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time)
+        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, Ledger(self.store.redis))
         self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
 
 

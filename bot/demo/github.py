@@ -43,7 +43,10 @@ PERMISSIONS: Mapping[str, str] = {
     "pull_requests": "write",
     "statuses": "write",
 }
-EVENTS = ("push", "pull_request", "check_run", "check_suite", "merge_group", "issue_comment")
+EVENTS = (
+    *("push", "pull_request", "check_run", "check_suite", "merge_group", "issue_comment"),
+    *("pull_request_review_comment", "pull_request_review_thread"),
+)
 
 
 @cache

@@ -261,6 +261,8 @@ class World:
     reviews: dict[int, Review] = field(default_factory=dict)
     review_comments: dict[int, ReviewComment] = field(default_factory=dict)
     resolved: dict[int, User] = field(default_factory=dict)
+    # Of review comments: what people put under them, as GraphQL calls it (`THUMBS_DOWN`), and who.
+    reactions: dict[int, list[tuple[str, User]]] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     announce: Callable[[str, dict[str, Any]], None] = lambda _event, _payload: None
 

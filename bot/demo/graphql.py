@@ -205,8 +205,10 @@ def _actor(account: User) -> Node:
     return _constants(account.type, login=account.login.removesuffix("[bot]"))
 
 
-def _comment(comment: ReviewComment) -> Node:
-    return _constants(
+def _comment(call: Call, comment: ReviewComment) -> Node:
+    given = call.world.reactions.get(comment.id, [])
+    reactions = _connection("Reaction", "reactions", given, _reaction)
+    plain = _constants(
         "PullRequestReviewComment",
         id=shapes.node("PRRC", comment.id),
         databaseId=comment.id,
@@ -217,6 +219,13 @@ def _comment(comment: ReviewComment) -> Node:
         createdAt=shapes.stamp(comment.created_at),
         updatedAt=shapes.stamp(comment.updated_at),
     )
+    return Node(plain.type, {**plain.fields, "reactions": reactions})
+
+
+def _reaction(given: tuple[str, User]) -> Node:
+    content, user = given
+    # Its user is a User or nobody: a bot's name is not told.
+    return _constants("Reaction", content=content, user=_actor(user) if user.type == "User" else None)
 
 
 def _thread(call: Call, thread: Thread) -> Node:
@@ -238,7 +247,9 @@ def _thread(call: Call, thread: Thread) -> Node:
         viewerCanResolve=not thread.resolved,
         viewerCanUnresolve=thread.resolved,
     )
-    comments = _connection("PullRequestReviewComment", "comments", thread.comments, _comment)
+    comments = _connection(
+        "PullRequestReviewComment", "comments", thread.comments, lambda comment: _comment(call, comment)
+    )
     return Node(plain.type, {**plain.fields, "comments": comments})
 
 

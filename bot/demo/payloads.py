@@ -11,7 +11,7 @@ from typing import Any
 from bot.demo import check_shapes, pull_shapes, shapes
 from bot.demo.bare import NO_COMMIT, Commit
 from bot.demo.diffs import changed_files
-from bot.demo.github_state import CheckRun, CheckSuite, Comment, Pull, Repository, User, World
+from bot.demo.github_state import CheckRun, CheckSuite, Comment, Pull, Repository, ReviewComment, User, World
 from bot.demo.shapes import Json, node
 
 PUSH_COMMITS = 2048
@@ -141,6 +141,32 @@ def issue_comment(world: World, comment: Comment, action: str, sender: User) -> 
         **_envelope(world, repo, sender),
     }
     return {**body, "changes": {"body": {"from": ""}}} if action == "edited" else body
+
+
+def review_comment(world: World, comment: ReviewComment, action: str, sender: User) -> Json:
+    repo, pull = world.repositories[comment.repo], world.pulls[comment.repo, comment.number]
+    return {
+        "action": action,
+        "comment": pull_shapes.review_comment(world, comment),
+        "pull_request": pull_shapes.pull_request(world, pull),
+        **_envelope(world, repo, sender),
+    }
+
+
+def review_thread(world: World, comment: ReviewComment, action: str, sender: User) -> Json:
+    """`comment` is any of the thread's."""
+    repo, pull = world.repositories[comment.repo], world.pulls[comment.repo, comment.number]
+    said = [one for one in pull_shapes.comments_of(world, pull) if one.root == comment.root]
+    thread = {
+        "node_id": node("PRRT", comment.root),
+        "comments": [pull_shapes.review_comment(world, one) for one in said],
+    }
+    return {
+        "action": action,
+        "thread": thread,
+        "pull_request": pull_shapes.pull_request(world, pull),
+        **_envelope(world, repo, sender),
+    }
 
 
 def installation(world: World, id_: int, action: str, repositories: Sequence[Repository], sender: User) -> Json:

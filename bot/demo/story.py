@@ -397,15 +397,27 @@ class Story:
         return made.id
 
     def reply(self, comment: int, body: str, author: str = "alice") -> int:
-        """A person's answer in a review thread, without a webhook. Returns its id."""
-        with self.world.lock:
-            parent = self.world.review_comments[comment]
-            return add_reply(self.world, parent, body, self.world.user(author)).id
+        """A person's answer in a review thread; sends `pull_request_review_comment.created`. Returns its id."""
+        world = self.world
+        with world.lock:
+            made = add_reply(world, world.review_comments[comment], body, world.user(author))
+            payload = payloads.review_comment(world, made, "created", world.user(author))
+        self._send([("pull_request_review_comment", payload)])
+        return made.id
 
     def resolve_thread(self, comment: int, author: str = "alice") -> None:
-        """A person resolves the thread that this review comment is in."""
+        """A person resolves the thread that this review comment is in; sends `pull_request_review_thread.resolved`."""
+        world = self.world
+        with world.lock:
+            said = world.review_comments[comment]
+            world.resolved[said.root] = world.user(author)
+            payload = payloads.review_thread(world, said, "resolved", world.user(author))
+        self._send([("pull_request_review_thread", payload)])
+
+    def react(self, comment: int, content: str = "THUMBS_DOWN", author: str = "alice") -> None:
+        """A person reacts to a review comment, of which no webhook tells."""
         with self.world.lock:
-            self.world.resolved[self.world.review_comments[comment].root] = self.world.user(author)
+            self.world.reactions.setdefault(comment, []).append((content, self.world.user(author)))
 
     def click_rerun(self, check_run: int, author: str = "alice") -> None:
         """Press "Re-run" on a check; sends `check_run.rerequested`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.domain.findings import Finding, Severity
 from bot.domain.markdown import code, details, exact, fence, link, plain
@@ -11,16 +11,30 @@ from bot.domain.render_parts import worst
 from bot.domain.run import Run
 from bot.domain.verdict import count, findings
 from bot.domain.views import InlineComment
-from bot.domain.wording import rule_words
+from bot.domain.wording import rule_words, verified_words
 
 _REPLACEMENT_LIMIT = 8_000
 _MARKER = re.compile(r"<!-- assay:finding:([0-9a-f]{8,64}) -->")
 
 
-def inline(run: Run, limit: int) -> tuple[InlineComment, ...]:
+# How an answer in the thread of a fixed finding begins.
+FIXED = "Fixed in "
+
+
+def fixed_in(sha: str) -> str:
+    """The answer in the thread of a finding that is gone."""
+    return f"{FIXED}{sha[:7]}."
+
+
+def back(sha: str) -> str:
+    """The answer in the thread of a finding that was fixed and is there again."""
+    return f"Back in {sha[:7]}."
+
+
+def inline(run: Run, limit: int, silenced: Collection[str] = ()) -> tuple[InlineComment, ...]:
     """At most `limit` comments on new findings on added lines: those of severity medium and above, and those that
-    come with a replacement."""
-    wanted = [finding for finding in findings(run) if _deserves(finding)]
+    come with a replacement. None about the `silenced` ones, by fingerprint, that people have decided on."""
+    wanted = [finding for finding in findings(run) if _deserves(finding) and finding.fingerprint not in silenced]
     return tuple(_comment(finding) for finding in worst(wanted, run)[:limit])
 
 
@@ -41,13 +55,14 @@ def _comment(finding: Finding) -> InlineComment:
 
 
 def _body(finding: Finding) -> str:
+    checked = f" · {words}" if (words := verified_words(finding)) else ""
     seen = f" · seen by {code(', '.join(finding.sources), 160)}" if len(finding.sources) > 1 else ""
     parts = (
         f"<!-- assay:finding:{finding.fingerprint} -->",
         f"**{finding.severity}** {plain(finding.words, 1_500)}",
         _suggestion(finding.replacement),
         details("Evidence", fence(finding.evidence, 3_000)) if finding.evidence.strip() else "",
-        f"<sub>{link(code(rule_words(finding), 120), finding.url)}{seen}</sub>",
+        f"<sub>{link(code(rule_words(finding), 120), finding.url)}{checked}{seen}</sub>",
     )
     return "\n\n".join(part for part in parts if part)
 

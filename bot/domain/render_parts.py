@@ -9,7 +9,7 @@ from bot.domain.findings import AgentResult, Finding, Outcome
 from bot.domain.markdown import bullets, code, link, plain, table
 from bot.domain.run import Run
 from bot.domain.verdict import conclusion_of, count
-from bot.domain.wording import agent_time, blocks, result_words, rule_words, symbol, tools_list
+from bot.domain.wording import agent_time, blocks, result_words, rule_words, symbol, tools_list, verified_words
 
 _AGENT_ROWS = 40
 _GAP_ROWS = 30
@@ -24,7 +24,8 @@ def finding_line(run: Run, finding: Finding, web: str | None = None) -> str:
     said = plain(finding.words, 300)
     seen = f" (seen by {code(', '.join(finding.sources), 120)})" if len(finding.sources) > 1 else ""
     rule = link(code(rule_words(finding), 80), finding.url)
-    return " ".join(part for part in (f"{mark}**{finding.severity}**", place, said, rule) if part) + seen
+    checked = f" · {words}" if (words := verified_words(finding)) else ""
+    return " ".join(part for part in (f"{mark}**{finding.severity}**", place, said, rule) if part) + checked + seen
 
 
 def _code_url(run: Run, finding: Finding, web: str | None) -> str | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, Tests
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, blocking, count
+from bot.domain.verdict import Conclusion, blocking, count, risk_of
 
 _SYMBOLS = {
     Conclusion.SUCCESS: "✓",
@@ -135,6 +135,25 @@ def limit_words(fail_on: Severity | None) -> str:
 def rule_words(finding: Finding) -> str:
     """`ruff F401`."""
     return f"{finding.tool} {finding.rule}".strip()
+
+
+_VERIFIED = {
+    "confirmed": "verified",
+    "lowered": "verified, less severe than claimed",
+    "unverified": "unverified",
+}
+
+
+def verified_words(finding: Finding) -> str:
+    """What a second look made of a finding; empty where there was none."""
+    return _VERIFIED.get(finding.verification, "")
+
+
+def risk_words(run: Run) -> str:
+    """The risk with its factors, each with its weight: `Risk 42 of 100: findings 30/50 (1 high), size 3/10 (...)`."""
+    known = risk_of(run)
+    told = ", ".join(f"{one.name} {one.points}/{one.weight} ({one.why})" for one in known.factors)
+    return f"Risk {known.score} of 100" + (f": {told}" if told else "")
 
 
 def blocks(run: Run, finding: Finding) -> bool:

@@ -27,6 +27,7 @@ from bot.github.received import (
     PushReceived,
     Received,
     SuiteRequested,
+    ThreadTouched,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "PushReceived",
     "Received",
     "SuiteRequested",
+    "ThreadTouched",
     "parse",
 ]
 
@@ -397,12 +399,34 @@ def _installation(delivery: _Delivery) -> Received | Ignored:
     )
 
 
+class _PullOfThread(_Part):
+    number: _Id
+    head: _Head
+
+
+class _ThreadNews(_Part):
+    repository: _Repository
+    pull_request: _PullOfThread
+
+
+def _thread(delivery: _Delivery) -> Received | Ignored:
+    if delivery.action not in ("created", "resolved", "unresolved"):
+        return Ignored(reason=f"{delivery.name} says nothing new")
+    if delivery.by_bot:
+        return Ignored(reason=f"{delivery.name} is an echo of Assay's own doing")
+    news = _ThreadNews.model_validate_json(delivery.body)
+    pull = news.pull_request
+    return ThreadTouched(**delivery.origin(news.repository), number=pull.number, sha=pull.head.sha)
+
+
 _TRANSLATIONS: dict[str, Callable[[_Delivery], Received | Ignored]] = {
     "push": _push,
     "pull_request": _pull_request,
     "check_run": _check_run,
     "check_suite": _check_suite,
     "merge_group": _merge_group,
+    "pull_request_review_comment": _thread,
+    "pull_request_review_thread": _thread,
     "installation": _installation,
     "installation_repositories": _installation,
     "installation_target": _installation,

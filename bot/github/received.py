@@ -68,6 +68,13 @@ class SuiteRequested(FromRepository):
     pulls: tuple[int, ...]
 
 
+class ThreadTouched(FromRepository):
+    """Somebody answered in a review thread, or resolved it or opened it again. `sha` is the pull request's head."""
+
+    number: int
+    sha: str
+
+
 class MergeGroupReceived(FromRepository):
     """An entry of the merge queue needs checks. The refs are whole, `refs/heads/...`."""
 
@@ -106,6 +113,7 @@ Received = (
     | SuiteRequested
     | MergeGroupReceived
     | MergeGroupLeft
+    | ThreadTouched
     | InstallationChanged
     | Ping
 )

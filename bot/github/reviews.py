@@ -31,9 +31,18 @@ class ReviewCommentSeen(Frozen):
     in_reply_to: int | None
 
 
+class Voice(Frozen):
+    """Somebody who answered, or put a thumb under a comment: `said` is the answer's text, or empty."""
+
+    login: str
+    bot: bool
+    said: str = ""
+
+
 class Thread(Frozen):
     """A thread of review comments. `id` is GraphQL's, `first_comment_id` REST's. `author`, of the first comment, is
-    spelled as REST does: a bot's ends in `[bot]`."""
+    spelled as REST does: a bot's ends in `[bot]`; so is `resolved_by`. `answers` follow the first comment, `up` and
+    `down` are the thumbs under it."""
 
     id: str
     resolved: bool
@@ -41,6 +50,10 @@ class Thread(Frozen):
     author: str
     first_comment_id: int | None
     first_comment_body: str
+    resolved_by: str = ""
+    answers: tuple[Voice, ...] = ()
+    up: tuple[Voice, ...] = ()
+    down: tuple[Voice, ...] = ()
 
 
 class _User(Seen):
@@ -108,6 +121,10 @@ class Reviews:
         """
         self._api.graphql(_RESOLVE, {"thread": thread_id}, repeatable=True, writes=True)
 
+    def unresolve(self, thread_id: str) -> None:
+        """Open a thread again. The same may be refused."""
+        self._api.graphql(_UNRESOLVE, {"thread": thread_id}, repeatable=True, writes=True)
+
 
 def to_json(comment: InlineComment) -> dict[str, Any]:
     """A comment within a review. `start_line` must be absent, not equal, where there is one line. Pure."""
@@ -144,7 +161,15 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
           id
           isResolved
           path
-          comments(first: 1) { nodes { fullDatabaseId body author { __typename login } } }
+          resolvedBy { __typename login }
+          comments(first: 30) {
+            nodes {
+              fullDatabaseId
+              body
+              author { __typename login }
+              reactions(first: 20) { nodes { content user { __typename login } } }
+            }
+          }
         }
       }
     }
@@ -152,9 +177,19 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
 }
 """
 
+# Of an answer in a thread no more is read, in characters.
+_ANSWER = 2_000
+
 _RESOLVE = """
 mutation($thread: ID!) {
   resolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
+}
+"""
+
+
+_UNRESOLVE = """
+mutation($thread: ID!) {
+  unresolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
 }
 """
 
@@ -164,11 +199,21 @@ class _Author(Seen):
     login: str
 
 
+class _Reaction(Seen):
+    content: str
+    user: _Author | None = None
+
+
+class _Reactions(Seen):
+    nodes: tuple[_Reaction | None, ...] = ()
+
+
 class _ThreadComment(Seen):
     # A BigInt: GraphQL writes it as a string.
     id: int | None = Field(default=None, alias="fullDatabaseId")
     body: str = ""
     author: _Author | None = None
+    reactions: _Reactions = _Reactions()
 
 
 class _ThreadComments(Seen):
@@ -179,6 +224,7 @@ class _Thread(Seen):
     id: str
     resolved: bool = Field(alias="isResolved")
     path: str = ""
+    resolved_by: _Author | None = Field(default=None, alias="resolvedBy")
     comments: _ThreadComments
 
 
@@ -212,7 +258,8 @@ def _page(data: dict[str, Any]) -> _Threads:
 
 
 def _to_thread(thread: _Thread) -> Thread:
-    first = next((node for node in thread.comments.nodes if node is not None), _ThreadComment())
+    said = [node for node in thread.comments.nodes if node is not None]
+    first = said[0] if said else _ThreadComment()
     return Thread(
         id=thread.id,
         resolved=thread.resolved,
@@ -220,7 +267,20 @@ def _to_thread(thread: _Thread) -> Thread:
         author=_login(first.author),
         first_comment_id=first.id,
         first_comment_body=first.body,
+        resolved_by=_login(thread.resolved_by),
+        answers=tuple(_voice(one.author, one.body) for one in said[1:]),
+        up=_thumbs(first, "THUMBS_UP"),
+        down=_thumbs(first, "THUMBS_DOWN"),
     )
+
+
+def _thumbs(comment: _ThreadComment, content: str) -> tuple[Voice, ...]:
+    given = [one for one in comment.reactions.nodes if one is not None and one.content == content]
+    return tuple(_voice(one.user) for one in given if one.user is not None)
+
+
+def _voice(author: _Author | None, said: str = "") -> Voice:
+    return Voice(login=_login(author), bot=author is not None and author.typename == "Bot", said=said[:_ANSWER])
 
 
 def _login(author: _Author | None) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 
 from bot.deliveries import Deliveries, Delivery
 from bot.domain.events import RerunRequested
+from bot.domain.run import RunKey
 from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
@@ -27,6 +28,7 @@ from bot.github.received import (
     PullReceived,
     PushReceived,
     SuiteRequested,
+    ThreadTouched,
 )
 from bot.intake import heads
 from bot.intake.ahead import Ahead
@@ -50,6 +52,7 @@ class Runs(heads.Runs, Protocol):
 
     def later(self, spec: JobSpec, at: float) -> None: ...
     def publish_refused(self, installation: int) -> int: ...
+    def publish_again(self, key: RunKey) -> bool: ...
 
 
 class Intake:
@@ -132,6 +135,8 @@ class Intake:
                 return self._pushes.on_merge_group(self._case(delivery, received), received)
             case MergeGroupLeft():
                 return self._pushes.on_left(self._case(delivery, received), received)
+            case ThreadTouched():
+                return self._on_thread(received)
             case _:
                 assert_never(received)
 
@@ -154,6 +159,11 @@ class Intake:
         return f"{told}; runs published again: {again}" if again else told
 
     # -- people
+
+    def _on_thread(self, touched: ThreadTouched) -> str:
+        """What people say in threads is read when the commit they are about is published."""
+        key = RunKey(repository=touched.repository, sha=touched.sha)
+        return f"accepted: {key}" if self._runs.publish_again(key) else f"ignored: no run of {key} is known"
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
         key = case.about(rerun.sha)

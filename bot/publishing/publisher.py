@@ -21,7 +21,7 @@ from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unav
 from bot.github.pacing import Paced
 from bot.patience import pause
 from bot.publishing.check_writer import CheckWriter, Records
-from bot.publishing.pull_writer import Desk, Memories, PullWriter
+from bot.publishing.pull_writer import Desk, Memories, Opinions, PullWriter
 from bot.publishing.write_budget import Turn, WriteBudget
 from bot.queues import JobSpec
 from bot.store import Head
@@ -76,8 +76,10 @@ class Publisher:
         desk: Callable[[int, str], Desk],
         budget: WriteBudget,
         clock: Callable[[], float],
+        opinions: Opinions,
     ) -> None:
         self._runs = runs
+        self._opinions = opinions
         self._lock = lock
         self._desk = desk
         self._budget = budget
@@ -178,4 +180,4 @@ class Publisher:
                 alone()
 
             if pull.live and self._is_head(run.key, pull):
-                PullWriter(self._runs, desk, run, pull, both).write()
+                PullWriter(self._runs, self._opinions, desk, run, pull, both, self._clock()).write()

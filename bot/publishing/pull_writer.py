@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bot.domain.changes import changes, known
+from bot.domain.findings import Finding
+from bot.domain.opinions import Told
 from bot.domain.publication import PullMemory
 from bot.domain.render_comment import comment, marker
-from bot.domain.render_inline import fingerprint_of, inline, review_body
+from bot.domain.render_inline import back, fingerprint_of, fixed_in, inline, review_body
 from bot.domain.run import Run
 from bot.domain.triggers import Pull
-from bot.domain.views import InlineComment, Known
+from bot.domain.verdict import findings
+from bot.domain.views import Changes, InlineComment, Known
+from bot.domain.wording import rule_words
 from bot.errors import Gone, Refused
 from bot.github.checks import Checks
 from bot.github.comments import Comments
-from bot.github.reviews import Reviews
+from bot.github.reviews import Reviews, Thread
+from bot.publishing.opinions import opinion, resolved_by_us
 
 log = logging.getLogger(__name__)
 
@@ -43,27 +48,50 @@ class Memories(Protocol):
     def save_pull(self, repository: str, number: int, memory: PullMemory) -> None: ...
 
 
-class PullWriter:
-    """`ready` is called before each write, and may raise to prevent it."""
+class Opinions(Protocol):
+    """Where it is remembered what people made of what they were told."""
 
-    def __init__(self, memories: Memories, desk: Desk, run: Run, pull: Pull, ready: Callable[[], None]) -> None:
+    def told(self, repository: str, fingerprints: Sequence[str]) -> dict[str, Told]: ...
+    def note(self, repository: str, news: Iterable[Told]) -> None: ...
+
+
+# As many findings of a pull request are followed further, the worst first.
+_FOLLOWED = 200
+
+
+class PullWriter:
+    """`ready` is called before each write, and may raise to prevent it. `now` is in seconds since the epoch."""
+
+    def __init__(
+        self,
+        memories: Memories,
+        opinions: Opinions,
+        desk: Desk,
+        run: Run,
+        pull: Pull,
+        ready: Callable[[], None],
+        now: float,
+    ) -> None:
         self._memories = memories
+        self._opinions = opinions
         self._desk = desk
         self._run = run
         self._pull = pull
         self._ready = ready
+        self._now = now
         self._repository = run.key.repository
 
     def write(self) -> None:
         """Bring threads and comment up to date with a run that has ended."""
         memory = self._remember()
         news = changes(self._run, memory.before)
-        body = comment(self._run, self._pull, news, web=self._desk.web)
+        told = self._listen(memory)
+        body = comment(self._run, self._pull, news, told=told, web=self._desk.web)
         digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
         if memory.comment is not None and memory.digest == digest:
             return
         # Threads first: the comment is the last write, and its digest says that all is done.
-        self._write_threads(news.fixed)
+        self._write_threads(news, told)
         number = self._write_comment(memory, body)
         self._save(memory.model_copy(update={"comment": number, "digest": digest}))
 
@@ -99,19 +127,59 @@ class PullWriter:
 
     # -- threads
 
-    def _write_threads(self, fixed: Sequence[Known]) -> None:
-        """Open a thread for each new finding worth one, and resolve those of findings that are gone. The markers in
-        the comments say which there are, so nothing is said twice, whatever was forgotten or lost."""
-        notes = inline(self._run, self._run.plan.max_comments)
-        if not notes and not fixed:
-            return
-        said = self._said()
+    def _listen(self, memory: PullMemory) -> dict[str, Told]:
+        """What is known of this run's findings and of those before, after a look at what people have said meanwhile."""
+        names = [finding.fingerprint for finding in self._counted()] + [one.fingerprint for one in memory.before]
+        told = self._opinions.told(self._repository, list(dict.fromkeys(names))[: 2 * _FOLLOWED])
+        here = {name: one for name, one in told.items() if one.threaded and one.pull == self._pull.number}
+        if not here:
+            return told
+        heard = {
+            name: opinion(thread, here[name], self._ours, self._now)
+            for thread in self._threads()
+            if (name := fingerprint_of(thread.first_comment_body) or "") in here and self._ours(thread.author)
+        }
+        self._opinions.note(self._repository, (one for name, one in heard.items() if one != here[name]))
+        return told | heard
+
+    def _write_threads(self, news: Changes, told: dict[str, Told]) -> None:
+        """Open a thread for each new finding worth one, and answer and resolve those of findings that are gone. The
+        markers in the comments say which there are, so nothing is said twice, whatever was forgotten or lost."""
+        silenced = frozenset(name for name, one in told.items() if one.silenced)
+        notes = inline(self._run, self._run.plan.max_comments, silenced)
+        said = self._said() if notes or news.fixed else set()
         wanted = [note for note in notes if note.fingerprint not in said]
         if wanted:
             self._review(wanted)
-        gone = {finding.fingerprint for finding in fixed} & said
-        if gone:
-            self._resolve(gone)
+        gone = {finding.fingerprint for finding in news.fixed} & said
+        again = {name for name, one in told.items() if one.fixed} & set(news.new) & said
+        if gone or again:
+            self._settle(gone, again)
+        self._note(news.fixed, told, said | {note.fingerprint for note in wanted})
+
+    def _note(self, fixed: Sequence[Known], told: dict[str, Told], threaded: set[str]) -> None:
+        now = [
+            Told(
+                fingerprint=finding.fingerprint,
+                rule=rule_words(finding),
+                severity=finding.severity,
+                title=finding.message[:200],
+                where=finding.where[:300],
+                pull=self._pull.number,
+                sha=self._run.key.sha,
+                at=self._now,
+                threaded=finding.fingerprint in threaded,
+            )
+            for finding in self._counted()
+        ]
+        gone = [told[one.fingerprint] for one in fixed if one.fingerprint in told]
+        self._opinions.note(
+            self._repository,
+            (*now, *(one.model_copy(update={"fixed": True, "sha": self._run.key.sha}) for one in gone)),
+        )
+
+    def _counted(self) -> list[Finding]:
+        return [one for one in findings(self._run) if one.counts and one.fingerprint][:_FOLLOWED]
 
     def _said(self) -> set[str]:
         comments = self._desk.reviews.comments(self._pull.number)
@@ -128,17 +196,39 @@ class PullWriter:
             # GitHub's diff is not ours any more (the base moved). The sticky comment has every finding all the same.
             log.warning("%s: inline comments were refused: %s", self._run.key, error)
 
-    def _resolve(self, gone: set[str]) -> None:
+    def _threads(self) -> tuple[Thread, ...]:
         try:
-            for thread in self._desk.threads.threads(self._pull.number):
-                if thread.resolved or not self._ours(thread.author):
+            return self._desk.threads.threads(self._pull.number)
+        except (Gone, Refused) as error:
+            # Some installations may not read threads; the sticky comment has everything all the same.
+            log.warning("%s: threads cannot be read: %s", self._run.key, error)
+            return ()
+
+    def _settle(self, gone: set[str], again: set[str]) -> None:
+        """Answer and resolve the threads of what is gone, and open those that Assay resolved of what is back."""
+        try:
+            for thread in self._threads():
+                name = fingerprint_of(thread.first_comment_body)
+                if not self._ours(thread.author):
                     continue
-                if fingerprint_of(thread.first_comment_body) in gone:
+                if name in gone and not thread.resolved:
+                    self._answer(thread, fixed_in(self._run.key.sha))
                     self._ready()
                     self._desk.threads.resolve(thread.id)
+                elif name in again and resolved_by_us(thread, self._ours):
+                    self._answer(thread, back(self._run.key.sha))
+                    self._ready()
+                    self._desk.threads.unresolve(thread.id)
         except (Gone, Refused) as error:
             # Some installations may not resolve threads; the sticky comment says what is fixed all the same.
             log.warning("%s: threads of fixed findings stay open: %s", self._run.key, error)
+
+    def _answer(self, thread: Thread, words: str) -> None:
+        own = [answer.said for answer in thread.answers if self._ours(answer.login)]
+        if thread.first_comment_id is None or own[-1:] == [words]:
+            return
+        self._ready()
+        self._desk.reviews.reply(self._pull.number, thread.first_comment_id, words)
 
     def _ours(self, login: str) -> bool:
         return login.lower() == self._desk.bot_login.lower()

@@ -19,6 +19,8 @@ CLEAN = """\
 
 `3f2a9c1` · against `main` · 12 s
 
+**Risk 0 of 100**
+
 |  | Agent | Result | Time |
 | --- | --- | --- | --- |
 | ✓ | test | 42 passed | 2.0 s |
@@ -90,7 +92,7 @@ def test_what_was_not_looked_at_is_in_sight() -> None:
     )
     body = comment(run, PULL, None)
     assert "- review: no model Set a key.\n- lint: `0.py`: reason 0\n" in body
-    assert "<summary>17 more of these</summary>" in body
+    assert "<summary>18 more of these</summary>" in body
 
 
 def test_a_large_run_folds_and_counts() -> None:
@@ -98,7 +100,7 @@ def test_a_large_run_folds_and_counts() -> None:
     run = make_run(make_agent("lint", found(*every)))
     body = comment(run, PULL, changes(run, ()), web="https://github.com")
     assert "**New (500)**" in body
-    assert "<summary>492 more</summary>" in body
+    assert "<summary>494 more</summary>" in body
     assert len(body.partition("<details>")[0].splitlines()) < 25
     assert body.count("<details>") == body.count("</details>")
     listed = body.count("- ✗ **high**")

@@ -20,6 +20,7 @@ from bot.github.comments import Comments
 from bot.github.connection import Call
 from bot.github.pacing import Limit
 from bot.github.reviews import Reviews
+from bot.ledger import Ledger
 from bot.publishing.publisher import Publisher
 from bot.publishing.pull_writer import Desk
 from bot.publishing.write_budget import WriteBudget
@@ -73,7 +74,7 @@ class PublishingDesk:
             around=self._around,
             budget=self.budget,
         )
-        self.publisher = Publisher(store, store.lock, self._desk, self.budget, self.clock.time)
+        self.publisher = Publisher(store, store.lock, self._desk, self.budget, self.clock.time, Ledger(store.redis))
         github.add_repository(repository, {"many.py": ""})
         self.installation = github.installation(repository.split("/")[0])
 
