@@ -37,6 +37,18 @@ class Ledger:
         values = cast("list[bytes | None]", self._redis.hmget(_key(repository), list(fingerprints)))
         return {one.fingerprint: one for one in (Told.model_validate_json(value) for value in values if value)}
 
+    def touch(self, repository: str, number: int) -> None:
+        """Count that somebody said something in the threads of a pull request."""
+        key = f"assay:touched:{repository}#{number}"
+        with self._redis.pipeline() as pipe:
+            pipe.incr(key)
+            pipe.expire(key, _KEPT)
+            pipe.execute()
+
+    def news(self, repository: str, number: int) -> int:
+        """How often somebody did."""
+        return int(cast("bytes | None", self._redis.get(f"assay:touched:{repository}#{number}")) or 0)
+
     def all(self, repository: str) -> list[Told]:
         """All that is remembered, the oldest first."""
         values = cast("dict[bytes, bytes]", self._redis.hgetall(_key(repository))).values()

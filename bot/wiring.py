@@ -246,7 +246,10 @@ class Control:
         budget = make_budget(chosen, self.store.redis)
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
-        self.intake = Intake(deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time)
+        ledger = Ledger(self.store.redis)
+        self.intake = Intake(
+            deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time, ledger.touch
+        )
 
         def desk(installation: int, repository: str) -> Desk:
             api = app.api(installation, repository, WRITE)
@@ -265,7 +268,7 @@ class Control:
         def checks(installation: int, repository: str) -> Checks:
             return Checks(app.api(installation, repository, CHECK), repository)
 
-        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, Ledger(self.store.redis))
+        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, ledger)
         self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
 
 

@@ -49,10 +49,12 @@ class Publication(Frozen):
 
 class PullMemory(Frozen):
     """A pull request's sticky comment and the findings it has told of. `before` are those of the commit before `sha`,
-    so that publishing one commit twice compares with the same past."""
+    so that publishing one commit twice compares with the same past. `heard` says up to when people's words in its
+    threads are known: at which head, and after how many news of them."""
 
     comment: int | None = None
     digest: str = ""
     sha: str = ""
+    heard: str = ""
     known: tuple[Known, ...] = ()
     before: tuple[Known, ...] = ()

@@ -56,7 +56,8 @@ class Runs(heads.Runs, Protocol):
 
 
 class Intake:
-    """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's."""
+    """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
+    `touch(repository, number)` counts that there is news in the threads of a pull request."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class Intake:
         app_id: int,
         bot_login: Callable[[], str],
         clock: Callable[[], float],
+        touch: Callable[[str, int], None],
     ) -> None:
         self._deliveries = deliveries
         self._runs = runs
@@ -73,6 +75,7 @@ class Intake:
         self._app_id = app_id
         self._bot_login = bot_login
         self._clock = clock
+        self._touch = touch
         self._starts = Starts(runs)
         self._pushes = Pushes(runs, self._starts)
         self._pulls = Pulls(runs, self._starts)
@@ -163,6 +166,7 @@ class Intake:
     def _on_thread(self, touched: ThreadTouched) -> str:
         """What people say in threads is read when the commit they are about is published."""
         key = RunKey(repository=touched.repository, sha=touched.sha)
+        self._touch(touched.repository, touched.number)
         return f"accepted: {key}" if self._runs.publish_again(key) else f"ignored: no run of {key} is known"
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:

@@ -53,6 +53,7 @@ class Opinions(Protocol):
 
     def told(self, repository: str, fingerprints: Sequence[str]) -> dict[str, Told]: ...
     def note(self, repository: str, news: Iterable[Told]) -> None: ...
+    def news(self, repository: str, number: int) -> int: ...
 
 
 # As many findings of a pull request are followed further, the worst first.
@@ -80,12 +81,15 @@ class PullWriter:
         self._ready = ready
         self._now = now
         self._repository = run.key.repository
+        self._seen: tuple[Thread, ...] | None = None
+        self._news = f"{run.key.sha} {opinions.news(run.key.repository, pull.number)}"
 
     def write(self) -> None:
         """Bring threads and comment up to date with a run that has ended."""
         memory = self._remember()
         news = changes(self._run, memory.before)
         told = self._listen(memory)
+        memory = memory.model_copy(update={"heard": self._news})
         body = comment(self._run, self._pull, news, told=told, web=self._desk.web)
         digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
         if memory.comment is not None and memory.digest == digest:
@@ -128,19 +132,21 @@ class PullWriter:
     # -- threads
 
     def _listen(self, memory: PullMemory) -> dict[str, Told]:
-        """What is known of this run's findings and of those before, after a look at what people have said meanwhile."""
+        """What is known of this run's findings and of those before, after a look at what people have said meanwhile:
+        once a head, and whenever there is news of it."""
         names = [finding.fingerprint for finding in self._counted()] + [one.fingerprint for one in memory.before]
         told = self._opinions.told(self._repository, list(dict.fromkeys(names))[: 2 * _FOLLOWED])
         here = {name: one for name, one in told.items() if one.threaded and one.pull == self._pull.number}
-        if not here:
+        if not here or memory.heard == self._news:
             return told
-        heard = {
+        opinions = {
             name: opinion(thread, here[name], self._ours, self._now)
             for thread in self._threads()
             if (name := fingerprint_of(thread.first_comment_body) or "") in here and self._ours(thread.author)
         }
-        self._opinions.note(self._repository, (one for name, one in heard.items() if one != here[name]))
-        return told | heard
+        self._opinions.note(self._repository, (one for name, one in opinions.items() if one != here[name]))
+        self._save(memory.model_copy(update={"heard": self._news}))
+        return told | opinions
 
     def _write_threads(self, news: Changes, told: dict[str, Told]) -> None:
         """Open a thread for each new finding worth one, and answer and resolve those of findings that are gone. The
@@ -197,12 +203,15 @@ class PullWriter:
             log.warning("%s: inline comments were refused: %s", self._run.key, error)
 
     def _threads(self) -> tuple[Thread, ...]:
-        try:
-            return self._desk.threads.threads(self._pull.number)
-        except (Gone, Refused) as error:
-            # Some installations may not read threads; the sticky comment has everything all the same.
-            log.warning("%s: threads cannot be read: %s", self._run.key, error)
-            return ()
+        """As they were when they were first asked for."""
+        if self._seen is None:
+            try:
+                self._seen = self._desk.threads.threads(self._pull.number)
+            except (Gone, Refused) as error:
+                # Some installations may not read threads; the sticky comment has everything all the same.
+                log.warning("%s: threads cannot be read: %s", self._run.key, error)
+                self._seen = ()
+        return self._seen
 
     def _settle(self, gone: set[str], again: set[str]) -> None:
         """Answer and resolve the threads of what is gone, and open those that Assay resolved of what is back."""
@@ -228,7 +237,10 @@ class PullWriter:
         if thread.first_comment_id is None or own[-1:] == [words]:
             return
         self._ready()
-        self._desk.reviews.reply(self._pull.number, thread.first_comment_id, words)
+        try:
+            self._desk.reviews.reply(self._pull.number, thread.first_comment_id, words)
+        except (Gone, Refused) as error:
+            log.warning("%s: a thread is not answered: %s", self._run.key, error)
 
     def _ours(self, login: str) -> bool:
         return login.lower() == self._desk.bot_login.lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -241,12 +242,11 @@ class EveryOther:
     """Picks the first try of each write, and not the one after it."""
 
     def __init__(self) -> None:
-        self._turn = False
+        self._turns: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, method: str, path: str) -> bool:
-        if is_write(method, path):
-            self._turn = not self._turn
-        return is_write(method, path) and self._turn
+        self._turns[method, path] += 1
+        return is_write(method, path) and self._turns[method, path] % 2 == 1
 
 
 class Nth:
