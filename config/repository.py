@@ -146,9 +146,24 @@ class TestConfig(AgentConfig):
     )
     setup: str | None = Field(default=None, description="A shell command run before, such as `npm ci`.")
     run: str | None = Field(
-        default=None, description="The test command. Left out: found by detection (pytest, npm test, make test)."
+        default=None, description="The test command. Left out: found by detection (see the table of suites)."
     )
     junit: Globs = Field(default=(), description="Globs of JUnit XML files that the command leaves behind.")
+    coverage: Globs = Field(
+        default=(),
+        description="Globs of coverage reports that the command leaves behind: Cobertura XML, LCOV or coverage.py's "
+        "JSON. Left out: the usual names.",
+    )
+    first: Literal["all", "affected"] = Field(
+        default="all",
+        description="`affected`: first the tests that the change concerns, where the runner can tell, and the others "
+        "only when these pass.",
+    )
+    quarantine: Globs = Field(
+        default=(),
+        description="Globs of tests, by name or by class and name, whose failures are reported as `info` and counted, "
+        "but fail nothing.",
+    )
 
 
 class LintConfig(AgentConfig):

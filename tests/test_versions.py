@@ -29,7 +29,6 @@ from bot.store import Store
 from bot.sweep import Sweep
 from tests.builders import commit_received, finished, run_key
 from tests.flow.assay import CLEAN, REPOSITORY, Assay
-from tests.flow.conftest import assay, github  # noqa: F401 - fixtures
 
 KEY = run_key()
 KEPT = json.loads(Path(__file__).with_name("recorded").joinpath("kept-0.1.json").read_text("utf-8"))
@@ -112,7 +111,7 @@ def _later(redis: Redis) -> list[JobSpec]:
 
 
 @pytest.mark.parametrize("queue", ["lint", "publish"])
-def test_job_on_a_run_of_a_newer_version_is_left_to_that(assay: Assay, queue: str) -> None:  # noqa: F811
+def test_job_on_a_run_of_a_newer_version_is_left_to_that(assay: Assay, queue: str) -> None:
     """And nothing of it is changed or shown meanwhile."""
     sha = assay.github.push(REPOSITORY, "main", {"demo.py": CLEAN + "\n\nX = 1\n"})
     assay.settle("intake", *({"lint"} if queue == "publish" else ()))
@@ -152,7 +151,7 @@ def test_sweep_leaves_a_run_of_a_newer_version_to_that(store: Store, redis: Redi
     assert redis.scard("assay:dead:new") == 1
 
 
-def test_job_that_no_version_understands_ends_as_a_dead_letter(assay: Assay) -> None:  # noqa: F811
+def test_job_that_no_version_understands_ends_as_a_dead_letter(assay: Assay) -> None:
     sha = assay.github.push(REPOSITORY, "main", {"demo.py": CLEAN + "\n\nX = 1\n"})
     assay.settle("intake")
     key = assay.run(sha).key

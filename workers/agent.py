@@ -130,7 +130,8 @@ class Tool:
 @dataclass(frozen=True)
 class Case:
     """The result of one test. `frames` are the places its trace names, the innermost first, as they stand there;
-    `path` and `line` are where the test itself is, where the report says so."""
+    `path` and `line` are where the test itself is, where the report says so. `id` is what its runner calls it when it
+    is to be run alone, where that is more than its name."""
 
     name: str
     status: Literal["passed", "failed", "error", "skipped"]
@@ -141,6 +142,7 @@ class Case:
     path: str = ""
     line: int | None = None
     frames: tuple[tuple[str, int], ...] = ()
+    id: str = ""
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -250,7 +252,8 @@ class Work:
 
     `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
     has them to itself. `base()` gives the files of the commit it is compared with, shared, None for a first commit.
-    `diff` is between the two, `patch()` is its text, `history()` the commits between.
+    `diff` is between the two, `patch()` is its text, `history()` the commits between; `trees()` names their git trees,
+    the base's first, empty where it is not known.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
@@ -267,6 +270,7 @@ class Work:
     patch: Callable[[], str]
     settings: Mapping[str, Any]
     timeout: float
+    trees: Callable[[], tuple[str, str]] = lambda: ("", "")
     trusted: bool = True
     title: str = ""
     description: str = ""

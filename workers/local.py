@@ -119,6 +119,7 @@ class _Check:
             compare=lambda: desk.diff,
             patch=partial(desk.trees.patch, desk.base.commit, desk.head),
             history=self._history,
+            trees=partial(desk.trees.trees, desk.base.commit, desk.head),
             settings=plan.settings,
             timeout=plan.timeout,
             others={other.plan.name: other.result for other in run.agents if other.result},

@@ -15,11 +15,13 @@ from workers.agents.command import CommandAgent
 from workers.agents.lint import LintAgent
 from workers.agents.review import ReviewAgent
 from workers.agents.security import SecurityAgent
+from workers.agents.suites.running import Readers
 from workers.agents.test import TestAgent
 from workers.agents.verify import VerifyAgent
 from workers.tools import (
     bandit,
     checkstyle,
+    coverage,
     detect_secrets,
     hadolint,
     junit,
@@ -27,6 +29,7 @@ from workers.tools import (
     ruff,
     sarif,
     shellcheck,
+    testresults,
     yamllint,
     zizmor,
 )
@@ -46,8 +49,10 @@ FORMATS = {
     "junit": junit.parse_findings,
 }
 
+TEST_READERS = Readers(testresults.FILES, testresults.PRINTED, junit.to_finding, coverage.parse)
+
 AGENTS: Mapping[str, Callable[[], Agent]] = {
-    "test": lambda: TestAgent(parse_junit=junit.parse, to_finding=junit.to_finding),
+    "test": lambda: TestAgent(TEST_READERS),
     "lint": lambda: LintAgent(tools=LINTERS),
     "security": lambda: SecurityAgent(tools=SCANNERS),
     "review": lambda: ReviewAgent(load_prompt("review")),

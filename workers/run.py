@@ -232,6 +232,7 @@ def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirro
         compare=lambda: mirror().diff(base_sha, sha),
         patch=lambda: mirror().patch(base_sha, sha),
         history=lambda: mirror().history(base_sha, sha),
+        trees=lambda: mirror().trees(base_sha, sha),
         settings=plan.settings,
         timeout=plan.timeout,
         trusted=run.trusted,

@@ -14,7 +14,8 @@ from bot.domain.verdict import count
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.shell import Shell
-from workers.agents.suites import configured, detect
+from workers.agents.suites.suite import Suite
+from workers.agents.suites.table import Detection, configured, detect
 from workers.desk import Desk
 from workers.kit import local_kit
 from workers.registry import LINTERS, SCANNERS
@@ -81,17 +82,28 @@ def _kit(desk: Desk) -> Kit:
 
 def _tests(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        junit = Path(folder, "junit.xml")
-        shell = Shell.begin(_work(agent, desk), _kit(desk), Path(folder))
+        scratch = Path(folder)
+        shell = Shell.begin(_work(agent, desk), _kit(desk), scratch)
         if command := agent.settings.get("run"):
-            suites = [configured(str(command), junit)]
+            found = Detection([configured(str(command), scratch)])
             lines = [f"runs: {command}"]
         else:
-            suites = detect(shell, junit)
-            lines = [f"found {suite.name}: runs {_shown(suite.argv, junit)}" for suite in suites]
-    if not suites:
-        return ("no test suite was found (pytest, npm test, make test): set agents.test.run",), False
+            found = detect(shell, scratch)
+            lines = [_found(suite, scratch, shell) for suite in found.suites]
+    lines += [f"not {one.what}: {one.why}" for one in found.left]
+    if not found.suites:
+        return ("no test suite was found: set agents.test.run", *lines), False
     return (*_setup(agent), *lines), True
+
+
+def _found(suite: Suite, scratch: Path, shell: Shell) -> str:
+    """A suite by what it was found, what it will run, and whether that can be started here."""
+    command = _shown(suite.argv, scratch)
+    program = suite.argv[0]
+    known = "/" in program or shell.kit.sandbox.which(program)
+    return f"found {suite.name} by {suite.why}: runs {command}" + (
+        "" if known else f"; {program} is not installed here"
+    )
 
 
 def _setup(agent: AgentPlan) -> tuple[str, ...]:
@@ -99,8 +111,8 @@ def _setup(agent: AgentPlan) -> tuple[str, ...]:
     return (f"sets up with: {command}",) if command else ()
 
 
-def _shown(argv: Sequence[str], junit: Path) -> str:
-    return shlex.join(word for word in argv if str(junit) not in word)
+def _shown(argv: Sequence[str], scratch: Path) -> str:
+    return shlex.join(word for word in argv if str(scratch) not in word)
 
 
 def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:

@@ -152,13 +152,52 @@ class NotCovered(Frozen):
     why: Text
 
 
+class TimedTest(Frozen):
+    """How long a test took."""
+
+    name: Text
+    seconds: float
+
+
+class FlakyTest(Frozen):
+    """A test that failed, and passed when it was run again alone: `times` of `runs`, as far as is remembered."""
+
+    name: Text
+    times: int
+    runs: int
+
+
+class CoveredFile(Frozen):
+    """Of a file's changed lines that could be run: how many there are, and those that no test ran."""
+
+    path: Text
+    lines: int
+    missed: tuple[int, ...] = ()
+
+
+class Comparison(Frozen):
+    """A run's failed tests against the base's. `fixed` is None where only those that fail now were looked at there;
+    `why_not` says why nothing was compared."""
+
+    new: int = 0
+    before: int = 0
+    fixed: int | None = None
+    why_not: Text = ""
+
+
 class Tests(Frozen):
-    """Counts of a test run."""
+    """Counts of a test run. Flaky tests are among the failed ones, and so are the `quarantined`, which do not fail it.
+    `coverage` is of the change's lines, empty where the run left none."""
 
     passed: int = 0
     failed: int = 0
     errors: int = 0
     skipped: int = 0
+    compared: Comparison | None = None
+    flaky: tuple[FlakyTest, ...] = ()
+    quarantined: int = 0
+    slowest: tuple[TimedTest, ...] = ()
+    coverage: tuple[CoveredFile, ...] = ()
 
     @property
     def total(self) -> int:

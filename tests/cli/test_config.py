@@ -79,8 +79,9 @@ def test_explain_says_what_would_run_and_why(assay: Assay, repository: Repositor
     agents = {
         row["agent"]: row for row in json.loads(assay("config", "explain", repository.root, "--json").out)["agents"]
     }
-    (test,) = agents["test"]["why"]
-    assert test.startswith("found pytest: runs ")
+    test, make = agents["test"]["why"]
+    assert test.startswith("found pytest by pyproject.toml: runs ")
+    assert make == "not make test: Makefile is there, but pytest was found: most often it runs just that"
     assert agents["lint"]["why"] == [
         "ruff on 1 file, by pyproject.toml",
         "shellcheck on 1 file",
@@ -96,8 +97,8 @@ def test_explain_says_what_would_run_and_why(assay: Assay, repository: Repositor
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({"package.json": '{"scripts": {"test": "vitest"}}'}, "found npm test: runs npm test --silent"),
-        ({"Makefile": "test:\n\t./run\n"}, "found make test: runs make test"),
+        ({"package.json": '{"scripts": {"test": "vitest"}}'}, "found npm test by package.json: runs npm test --silent"),
+        ({"Makefile": "test:\n\t./run\n"}, "found make test by Makefile: runs make test"),
         ({"README.md": "x"}, "no test suite was found"),
         ({".github/assay.yml": "agents: {test: {run: ./run-tests}}"}, "runs: ./run-tests"),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
-from workers.agent import Case
+from workers.agent import Case, Completed
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _FIXTURE = re.compile(r"fixture '(\w+)' not found")
@@ -66,6 +66,33 @@ def _is_own(root: Path, module: str) -> bool:
 
 def remedy(name: str) -> str:
     return f"{name} is not installed: install what the tests need in agents.test.setup in .github/assay.yml."
+
+
+# What package managers and builds say when a registry is out of reach, and what was to be fetched is not there.
+_UNREACHABLE = re.compile(
+    r"Could not resolve host|Temporary failure in name resolution|\bENOTFOUND\b|\bEAI_AGAIN\b"
+    r"|dial tcp: lookup|proxyconnect tcp|failed to download from `|failed to get `[^`]+` as a dependency"
+    r"|no matching package named `[^`]+` found|attempting to make an HTTP request, but --offline was specified"
+    r"|Could not transfer artifact|Could not resolve (?:dependencies|all files|all artifacts|all dependencies)"
+    r"|could not be resolved: |Cannot access \S+ \(\S+\) in offline mode|module lookup disabled by GOPROXY=off"
+    r"|Could not find gem '|Could not fetch specs from|No matching distribution found for"
+)
+
+
+def unreachable(completed: Completed, what: str) -> AgentResult | None:
+    """The result of a command that ended badly because what it depends on could not be fetched; None for others. That
+    says nothing against the commit."""
+    if not completed.exit_code:
+        return None
+    lines = f"{completed.stdout}\n{completed.stderr}".splitlines()
+    said = next((line.strip() for line in lines if _UNREACHABLE.search(line)), "")
+    if not said:
+        return None
+    reason = f"{what}: what the tests depend on could not be fetched: {said[:300]}"
+    remedy = (
+        "Make it available on the machine that runs Assay, or install it in agents.test.setup in .github/assay.yml."
+    )
+    return AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=remedy)
 
 
 def not_installed(lacking: Sequence[str], others: Iterable[Case]) -> AgentResult | None:

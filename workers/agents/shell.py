@@ -11,6 +11,7 @@ from bot.domain.findings import AgentResult, NotCovered, Outcome
 from bot.errors import Theirs
 from workers.agent import Command, Completed, Kit, Work
 from workers.agents import tree
+from workers.agents.live import Live
 
 # A report that a command leaves behind; bytes, and how many a glob may name.
 _LARGEST_REPORT = 20_000_000
@@ -32,25 +33,36 @@ def untrusted() -> AgentResult:
 @dataclass(frozen=True)
 class Shell:
     """Runs commands in the work's tree until the agent's time is used up. `home` lasts as long as the agent, so that
-    what `setup` installs for its user is there when `run` comes."""
+    what `setup` installs for its user is there when `run` comes. `live` hears what they print."""
 
     work: Work
     kit: Kit
     home: Path
     deadline: float
+    live: Live | None = None
 
     @classmethod
     def begin(cls, work: Work, kit: Kit, home: Path) -> Shell:
-        return cls(work, kit, home, time.monotonic() + work.timeout)
+        return cls(work, kit, home, time.monotonic() + work.timeout, Live(kit))
 
     def script(self, text: str, env: Mapping[str, str] | None = None) -> Completed:
         return self.run(["/bin/sh", "-c", text], env)
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Completed:
-        """Raises ToolFailed when the program cannot be started."""
-        left = max(0.0, self.deadline - time.monotonic())
+    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None, folder: str = "") -> Completed:
+        """Run in a folder of the tree. Raises ToolFailed when the program cannot be started."""
         env = {"CI": "true", "ASSAY": "true", **(env or {})}
-        return self.kit.sandbox.run(Command(argv, self.work.root, left, env=env, executes_code=True, home=self.home))
+        where, watch = self.work.root / folder, self.live.hear if self.live else None
+        command = Command(argv, where, self.left, env=env, executes_code=True, home=self.home, watch=watch)
+        return self.kit.sandbox.run(command)
+
+    def say(self, task: str) -> None:
+        """Tell those who wait what is done now."""
+        (self.live.begin if self.live else self.kit.progress)(task)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the agent's time is used up."""
+        return max(0.0, self.deadline - time.monotonic())
 
     def tail(self, *completed: Completed) -> str:
         """The end of what commands printed, without secrets and bounded."""
@@ -63,7 +75,7 @@ class Shell:
         command = self.work.settings.get("setup")
         if not command:
             return None
-        self.kit.progress("setup")
+        self.say("setup")
         completed = self.script(str(command))
         if completed.exit_code == 0:
             return None

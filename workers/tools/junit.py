@@ -3,7 +3,6 @@ https://github.com/testmoapp/junitxml"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -12,15 +11,11 @@ from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
 from workers.agent import Case, Reader
 from workers.tools.output import number
+from workers.tools.traces import frames
 from workers.tools.xml import parse_xml
 
 _TRACE = 20_000  # characters of one trace
 
-# Where traces name a place. pytest and Python name the innermost frame last, JavaScript first.
-_PYTEST = re.compile(r"^(?P<path>[^\s:][^:\n]*):(?P<line>\d+): ", re.MULTILINE)
-_PYTHON = re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
-_JAVASCRIPT = re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>[^\s()]+?):(?P<line>\d+):\d+\)?$", re.MULTILINE)
-_NOT_OURS = re.compile(r"(^|/)(site-packages|node_modules|\.venv|venv|\.tox)/|^node:")
 _STATUS: dict[str, Literal["failed", "error", "skipped"]] = {
     "failure": "failed",
     "error": "error",
@@ -47,21 +42,34 @@ def _cases(element: Element, suite: str) -> Iterator[Case]:
 def _case(element: Element, suite: str) -> Case:
     # A test can fail and then fail again in its teardown: the first outcome that is bad counts.
     bad = next((child for tag in ("failure", "error", "skipped") for child in element.iter(tag)), None)
-    trace = ((bad.text or "") if bad is not None else "").strip()[-_TRACE:]
+    trace = _trace(element, bad)
     line = number(element.get("line"))
     if suite == "pytest" and element.get("line", "").isdigit():
         line = int(element.get("line", "0")) + 1  # pytest counts from 0
     return Case(
         name=element.get("name") or "unnamed",
-        status="passed" if bad is None else _STATUS[bad.tag],
+        status="passed" if bad is None else "error" if _cannot_start(element, bad) else _STATUS[bad.tag],
         classname=element.get("classname", ""),
         seconds=_seconds(element.get("time", "")),
         message=(bad.get("message") or "").strip()[:_TRACE] if bad is not None else "",
         trace=trace,
         path=element.get("file", ""),
         line=line,
-        frames=_frames(trace),
+        frames=frames(trace),
     )
+
+
+def _trace(element: Element, bad: Element | None) -> str:
+    if bad is None:
+        return ""
+    # ctest and others say there what the test printed, and nothing in the failure itself.
+    printed = (child.text or "" for tag in ("system-out", "system-err") for child in element.iter(tag))
+    return ((bad.text or "").strip() or "\n".join(printed).strip())[-_TRACE:]
+
+
+def _cannot_start(element: Element, bad: Element) -> bool:
+    """ctest calls a test whose program was not built skipped, too."""
+    return element.get("status") == "notrun" and (bad.get("message") or "").startswith("Unable to find")
 
 
 def _seconds(text: str) -> float:
@@ -69,18 +77,6 @@ def _seconds(text: str) -> float:
         return max(0.0, float(text.replace(",", "")))
     except ValueError:
         return 0.0
-
-
-def _frames(trace: str) -> tuple[tuple[str, int], ...]:
-    for pattern, step in ((_PYTEST, -1), (_PYTHON, -1), (_JAVASCRIPT, 1)):
-        found = [
-            (match["path"], int(match["line"]))
-            for match in pattern.finditer(trace)
-            if len(match["line"]) < 8 and not _NOT_OURS.search(match["path"])
-        ]
-        if found:
-            return tuple(found[::step])
-    return ()
 
 
 def parse_findings(text: str, read: Reader) -> list[Finding]:

@@ -11,8 +11,9 @@ import pytest
 
 from bot.domain import findings as values
 from bot.domain.findings import AgentResult, Outcome, Severity
-from workers.agents import suites
 from workers.agents import test as subject
+from workers.agents.suites.suite import Tree
+from workers.agents.suites.table import KINDS
 from workers.registry import AGENTS
 
 from ..stage import Files, Stage, Watching, plant
@@ -48,6 +49,12 @@ def look(root: Path, files: Files, timeout: float = 60, trusted: bool = True, **
     return Stage(root, files, settings=settings, timeout=timeout, trusted=trusted).run(AGENT)
 
 
+def found(root: Path, *kinds: str) -> list[str]:
+    """What the rows of the table find, as `kind: folder`."""
+    tree = Tree(root)
+    return [f"{kind.name}: {place.folder}" for kind in KINDS if kind.name in kinds for place in kind.find(tree)]
+
+
 def test_a_forks_code_is_not_executed(tmp_path: Path) -> None:
     sandbox = Watching()
     stage = Stage(tmp_path, {"test_a.py": PASSING}, trusted=False, sandbox=sandbox, settings={"setup": "true"})
@@ -69,7 +76,7 @@ def test_pytest_is_detected_and_its_failures_lie_on_their_lines(tmp_path: Path) 
     assert "value should be two" in finding.message
     assert "check(1)" in finding.evidence
     assert "1 failed" in result.log
-    assert stage.said == ["pytest"]
+    assert stage.said == ["pytest", "pytest: what failed, once more"]
 
 
 def test_passing_tests_are_clean(tmp_path: Path) -> None:
@@ -94,24 +101,24 @@ def test_passing_tests_are_clean(tmp_path: Path) -> None:
 )
 def test_signs_of_pytest(tmp_path: Path, name: str, text: str) -> None:
     plant(tmp_path, {name: text})
-    assert suites.has_pytest(tmp_path)
+    assert found(tmp_path, "pytest", "unittest")
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "tests/helpers.py", "setup.cfg", "app/test.py"])
 def test_no_signs_of_pytest(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {name: "[tool.other]\n"})
-    assert not suites.has_pytest(tmp_path)
+    assert not found(tmp_path, "pytest", "unittest")
 
 
 @pytest.mark.parametrize("name", ["node_modules/gyp/test_a.py", "venv/lib/test_a.py", ".tox/py311/test_a.py"])
 def test_other_peoples_tests_are_no_sign(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {name: PASSING})
-    assert not suites.has_pytest(tmp_path)
+    assert not found(tmp_path, "pytest", "unittest")
 
 
 def test_a_script_that_is_called_like_a_test_is_none(tmp_path: Path) -> None:
     plant(tmp_path, {"scripts/test_connection.py": "import sys\n\nprint(sys.argv)\n"})
-    assert not suites.has_pytest(tmp_path)
+    assert not found(tmp_path, "pytest", "unittest")
 
 
 def test_configuration_above_the_tree_is_not_honoured(tmp_path: Path) -> None:
@@ -219,7 +226,7 @@ def test_npm_test_is_detected_beside_pytest(tmp_path: Path) -> None:
     }
     stage = Stage(tmp_path, files)
     result = stage.run(AGENT)
-    assert stage.said == ["pytest", "npm test"]
+    assert stage.said == ["pytest", "npm test", "npm test: what failed, once more"]
     assert result.outcome is Outcome.FINDINGS
     assert [f.tool for f in result.findings] == ["npm test"]
     assert result.tests == values.Tests(passed=1, failed=1)
@@ -315,12 +322,16 @@ def test_a_report_that_leads_outside_is_not_read(tmp_path: Path) -> None:
     assert look(tmp_path, {"a": ""}, run=run, junit=["*.xml"]).tests is None
     for glob in ("../*.xml", "/etc/*.xml", "a/../../x.xml"):
         result = look(tmp_path, {"a": ""}, run="true", junit=[glob])
-        assert (result.outcome, result.remedy) == (Outcome.ERROR, "Correct agents.test.junit in .github/assay.yml.")
+        assert (result.outcome, result.remedy) == (
+            Outcome.ERROR,
+            "Correct agents.test.junit or agents.test.coverage in .github/assay.yml.",
+        )
 
 
 def test_a_broken_report_is_named(tmp_path: Path) -> None:
     result = look(tmp_path, {"a": ""}, run="echo '<html' > out.xml", junit=["out.xml"])
-    assert [one.what for one in result.not_covered] == ["a JUnit report"]
+    assert result.outcome is Outcome.PARTIAL
+    assert [one.what for one in result.not_covered] == ["a report of the tests"]
 
 
 def test_a_setup_that_fails_is_an_error_in_its_own_words(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""Test suites of many kinds: their detection, and real runs of their tools, where these are installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bot.domain import findings as values
+from bot.domain.findings import Outcome, Severity
+from workers.agents.shell import Shell
+from workers.agents.suites.table import KINDS, described, detect
+from workers.registry import AGENTS
+
+from ..stage import Stage, Watching, plant
+from . import projects
+
+AGENT = AGENTS["test"]()
+MAVEN = Path("/usr/share/maven-repo/org/apache/maven/plugins/maven-surefire-plugin")
+RUNNERS = Path(__file__).parents[2] / "runners/node_modules"
+
+
+def needs(*programs: str, also: bool = True) -> pytest.MarkDecorator:
+    missing = [program for program in programs if shutil.which(program) is None]
+    reason = f"not installed: {', '.join(missing) or 'its libraries'} (tests/toolchains.sh installs it)"
+    return pytest.mark.skipif(bool(missing) or not also, reason=reason)
+
+
+def found(root: Path) -> dict[str, str]:
+    """What is detected, by name: the command line without scratch folders; and what is left out."""
+    stage = Stage(root, {}, sandbox=Watching("python", "python3"))
+    shell = Shell.begin(stage.work(), stage.kit(), root)
+    detection = detect(shell, root / "scratch")
+    suites = {one.name: " ".join(word for word in one.argv if str(root) not in word) for one in detection.suites}
+    return suites | {f"not {one.what}": one.why for one in detection.left}
+
+
+# -- detection
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["go.mod", "cart/cart_test.go"], ["go test"]),
+        (["go.mod", "main.go"], []),
+        (["go.mod", "a_test.go", "tools/go.mod", "tools/b_test.go"], ["go test", "go test in tools"]),
+        (["Cargo.toml"], ["cargo test"]),
+        (["engine/Cargo.toml", "engine/core/Cargo.toml"], ["cargo test in engine"]),
+        (["pom.xml", "core/pom.xml", "core/src/test/java/ATest.java"], ["mvn test"]),
+        (["pom.xml", "src/main/java/A.java"], []),
+        (["settings.gradle.kts", "app/build.gradle.kts", "app/src/test/kotlin/ATest.kt"], ["gradle test"]),
+        (["phpunit.xml.dist"], ["phpunit"]),
+        (["gem/spec/a_spec.rb", "gem/.rspec"], ["rspec in gem"]),
+        (["noxfile.py"], ["nox"]),
+        (["tox.toml"], ["tox"]),
+        (["node_modules/x/go.mod", "node_modules/x/a_test.go", "vendor/y/Cargo.toml"], []),
+    ],
+)
+def test_kinds_are_known_by_their_files(tmp_path: Path, files: list[str], names: list[str]) -> None:
+    plant(tmp_path / "head", dict.fromkeys(files, ""))
+    assert list(found(tmp_path)) == names
+
+
+def test_several_packages_of_one_repository(tmp_path: Path) -> None:
+    plant(
+        tmp_path / "head",
+        {
+            "services/api/pyproject.toml": "[tool.pytest.ini_options]\n",
+            "services/api/tests/test_a.py": "def test_a():\n    pass\n",
+            "services/mail/setup.py": "",
+            "services/mail/test_b.py": "import unittest\n\n\nclass B(unittest.TestCase):\n    pass\n",
+            "web/package.json": json.dumps({"scripts": {"test": "vitest"}}),
+            "web/pnpm-lock.yaml": "",
+            "tools/package.json": json.dumps({"scripts": {"test": "mocha"}, "packageManager": "yarn@4.1.0"}),
+            "engine/go.mod": "",
+            "engine/a_test.go": "",
+            "Makefile": "test:\n\ttrue\n",
+        },
+    )
+    suites = found(tmp_path)
+    assert {name: command.split()[0].rpartition("/")[2] for name, command in suites.items() if "not " not in name} == {
+        "pytest in services/api": "python",
+        "unittest in services/mail": "python",
+        "pnpm test in web": "pnpm",
+        "yarn test in tools": "yarn",
+        "go test in engine": "go",
+    }
+    assert suites["not make test"].startswith("Makefile is there, but pytest in services/api, ")
+
+
+def test_a_root_that_is_configured_speaks_for_its_packages(tmp_path: Path) -> None:
+    nested = {
+        "packages/a/pyproject.toml": "[tool.pytest.ini_options]\n",
+        "packages/a/package.json": '{"scripts": {"test": "x"}}',
+    }
+    plant(
+        tmp_path / "head",
+        {"pytest.ini": "[pytest]\n", "package.json": '{"scripts": {"test": "lerna run test"}}', **nested},
+    )
+    assert list(found(tmp_path)) == ["pytest", "npm test"]
+
+
+@pytest.mark.parametrize(
+    ("script", "added"),
+    [
+        ("jest", "-- --json --testLocationInResults"),
+        ("tsc && cross-env CI=1 npx vitest run", "-- --reporter=default --reporter=json"),
+        ("c8 mocha 'test/**/*.js'", "-- --reporter json --reporter-option"),
+        ("jest && eslint .", ""),
+        ("./run-tests", ""),
+    ],
+)
+def test_only_what_runs_last_in_a_script_is_given_arguments(tmp_path: Path, script: str, added: str) -> None:
+    plant(tmp_path / "head", {"package.json": json.dumps({"scripts": {"test": script}})})
+    assert found(tmp_path)["npm test"] == f"npm test --silent {added}".strip()
+
+
+def test_the_docs_hold_the_table() -> None:
+    page = Path(__file__).parents[3] / "docs/configuration.md"
+    assert described() in page.read_text("utf-8"), f"put this into docs/configuration.md:\n{described()}"
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+
+# -- real runs
+
+
+def counted(passed: int = 0, failed: int = 0, errors: int = 0, skipped: int = 0) -> values.Tests:
+    return values.Tests(passed=passed, failed=failed, errors=errors, skipped=skipped)
+
+
+REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tuple[str, int | None]]]] = {
+    "go": (projects.GO, ("go",), counted(passed=1, failed=2, errors=1, skipped=1),
+           {("broken/b_test.go", 5), ("cart/cart_test.go", 14), ("crash/c_test.go", 7)}),
+    "rust": (projects.RUST, ("cargo",), counted(passed=2, failed=2, skipped=1),
+             {("src/lib.rs", 21), ("src/lib.rs", 30)}),
+    "cmake": (projects.CMAKE, ("cmake", "ctest", "cc"), counted(passed=1, failed=1, errors=1),
+              {("adds.c", 4), ("", None)}),
+    "php": (projects.PHP, ("phpunit",), counted(passed=2, failed=1, errors=1, skipped=1),
+            {("tests/CartTest.php", 16), ("tests/CartTest.php", 31)}),
+    "ruby": (projects.RUBY, ("rspec",), counted(passed=1, failed=1, skipped=1), {("spec/cart_spec.rb", 7)}),
+    "unittest": (projects.UNITTEST, (), counted(passed=2, failed=2, errors=1, skipped=1),
+                 {("test_cart.py", 10), ("test_cart.py", 13), ("test_cart.py", 26)}),
+}  # fmt: skip
+
+
+def counts(tests: values.Tests | None) -> values.Tests | None:
+    return tests and counted(tests.passed, failed=tests.failed, errors=tests.errors, skipped=tests.skipped)
+
+
+def check(
+    tmp_path: Path, files: Mapping[str, str], expected: values.Tests, places: set[tuple[str, int | None]]
+) -> None:
+    result = Stage(tmp_path, files, timeout=120).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS, result
+    assert counts(result.tests) == expected, result.log
+    assert {(one.path, one.start_line) for one in result.findings} == places
+    assert {one.severity for one in result.findings} == {Severity.HIGH}
+    assert "not run again" not in result.summary or "go test" in result.summary
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs(*programs)) for name, (_, programs, _, _) in REAL.items()]
+)
+def test_failures_lie_where_they_are(tmp_path: Path, name: str) -> None:
+    files, _, expected, places = REAL[name]
+    check(tmp_path, files, expected, places)
+
+
+@needs("mvn", "java", also=MAVEN.exists())
+def test_maven_with_surefire(tmp_path: Path) -> None:
+    """Failures of a recorded run are read in tests/workers/tools: here they would take a second run."""
+    files = {**projects.MAVEN, "src/main/java/acme/Cart.java": projects.CART_THAT_ADDS}
+    result = Stage(tmp_path, files, timeout=300).run(AGENT)
+    assert (result.outcome, counts(result.tests)) == (Outcome.CLEAN, counted(passed=2, skipped=1)), result.log

@@ -1,0 +1,1 @@
+"""Which test suites a repository has, and how each is run."""

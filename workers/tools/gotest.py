@@ -1,0 +1,115 @@
+"""`go test -json`: an event a line, https://pkg.go.dev/cmd/test2json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from bot.errors import ToolFailed
+from workers.agent import Case
+from workers.tools.output import string
+from workers.tools.traces import Frames
+
+_TRACE = 20_000
+_STATUS: dict[str, Literal["passed", "failed", "skipped"]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+# `    cart_test.go:14: got -1`, and in the trace of a panic `\t/checkout/cart/cart_test.go:14 +0x1d`.
+_PLACE = re.compile(r"^\s*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(?P<more>: .*)?", re.MULTILINE)
+_NOISE = re.compile(r"^\s*(?:=== |--- (?:PASS|FAIL|SKIP)|FAIL|exit status )")
+
+
+def parse(text: str) -> list[Case]:
+    """Every test, a table's rows each for themselves, and an error for every package that did not get as far.
+
+    Raises ToolFailed where not one line is an event.
+    """
+    output: dict[tuple[str, str], list[str]] = defaultdict(list)
+    ends: dict[tuple[str, str], Mapping[str, Any]] = {}
+    events = list(_events(text))
+    if not events and text.strip():
+        raise ToolFailed(f"go test printed no JSON: {text.strip()[:500]!r}")
+    for event in events:
+        key = (string(event.get("Package")), string(event.get("Test")))
+        if event.get("Action") == "output":
+            output[key].append(string(event.get("Output")))
+        elif event.get("Action") in _STATUS:
+            ends[key] = event
+    failed = {package for (package, test), end in ends.items() if test and end["Action"] == "fail"}
+    # A test that has rows failed because one of them did: they speak for it.
+    tables = {(package, test.rpartition("/")[0]) for package, test in ends if "/" in test}
+    cases = [
+        _case(package, test, end, "".join(output[package, test]))
+        for (package, test), end in ends.items()
+        if test and (package, test) not in tables
+    ]
+    return cases + [
+        _broken(package, "".join(output[package, ""]))
+        for (package, test), end in ends.items()
+        if not test and end["Action"] == "fail" and package not in failed
+    ]
+
+
+def _events(text: str) -> Iterator[Mapping[str, Any]]:
+    for line in text.splitlines():
+        if not line.startswith("{"):
+            continue  # such as `FAIL example.com/shop [build failed]`
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and "Action" in event:
+            yield event
+
+
+def _case(package: str, test: str, end: Mapping[str, Any], output: str) -> Case:
+    said = "\n".join(line for line in output.splitlines() if not _NOISE.match(line)).strip("\n")[-_TRACE:]
+    status = _STATUS[end["Action"]]
+    places = [match for match in _PLACE.finditer(said) if status == "failed"]
+    spoken = next((match["more"][2:].strip() for match in places if match["more"]), "")
+    if not spoken and status == "failed":
+        spoken = next((line.strip() for line in said.splitlines() if line.startswith("panic: ")), "")
+    elapsed = end.get("Elapsed")
+    return Case(
+        name=test,
+        status=status,
+        classname=package,
+        seconds=float(elapsed) if isinstance(elapsed, int | float) else 0.0,
+        message=spoken,
+        trace=said if status == "failed" else "",
+        frames=_frames(package, places),
+    )
+
+
+def _frames(package: str, places: list[re.Match[str]]) -> Frames:
+    """A test names its file without the folder, which ends like its package."""
+    named = ((match["path"], int(match["line"])) for match in places)
+    return tuple((path if "/" in path else f"{package}/{path}", line) for path, line in named)
+
+
+def _broken(package: str, output: str) -> Case:
+    """A package that does not build, or whose program ended before its tests did."""
+    said = "\n".join(line for line in output.splitlines() if not line.startswith("FAIL\t")).strip()[-_TRACE:]
+    return Case(
+        name=package.rpartition("/")[2] or "the package",
+        status="error",
+        classname=package,
+        message=said.splitlines()[0] if said else "it does not build, or its tests did not end",
+        trace=said,
+        frames=tuple((match["path"], int(match["line"])) for match in _PLACE.finditer(said)),
+    )
+
+
+_COMPILER = re.compile(r"^(?P<path>[^\s:]+\.go):(?P<line>\d{1,7}):\d+: (?P<message>.+)", re.MULTILINE)
+
+
+def build_errors(stderr: str) -> Mapping[str, tuple[str, Frames]]:
+    """By package, what the compiler said on standard error: its words and the places. Before Go 1.24 that is the only
+    place where it stands."""
+    said: dict[str, tuple[str, Frames]] = {}
+    for part in re.split(r"^# ", stderr, flags=re.MULTILINE)[1:]:
+        package = part.split(None, 1)[0]
+        places = list(_COMPILER.finditer(part))
+        said[package] = (part.partition("\n")[2].strip(), tuple((m["path"], int(m["line"])) for m in places))
+    return said

@@ -1,0 +1,64 @@
+"""The Test Anything Protocol, https://testanything.org: a line a test, with a block of YAML or comments after it."""
+
+from __future__ import annotations
+
+import re
+
+from workers.agent import Case
+from workers.tools.traces import frames
+
+_TRACE = 20_000
+_RESULT = re.compile(
+    r"^(?P<indent> *)(?P<not>not )?ok\b *(?P<number>\d+)?(?: - | )?(?P<name>.*?)"
+    r"(?:\s*#\s*(?P<directive>skip|todo)\b\s*(?P<why>.*))?$",
+    re.IGNORECASE,
+)
+_PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
+_SUITE = re.compile(r"^\s+type: 'suite'$|^ +1\.\.\d+$", re.MULTILINE)
+_MESSAGE = re.compile(r"^\s*(?:error|message): (?:\|-?\n\s*)?['\"]?(?P<text>.+?)['\"]?$", re.MULTILINE)
+_LOCATION = re.compile(
+    r"^\s*location: ['\"]?(?:file://)?(?P<path>[^'\"\n]+?):(?P<line>\d{1,7})(?::\d+)?['\"]?$", re.MULTILINE
+)
+_PERL = re.compile(r"^#\s+at (?P<path>\S+) line (?P<line>\d{1,7})\.", re.MULTILINE)
+_NODE = re.compile(r"\(?(?P<path>/[^\s()]+?):(?P<line>\d{1,7}):\d+\)?$", re.MULTILINE)
+
+
+def is_tap(text: str) -> bool:
+    """Whether something printed is TAP: it has a version or a plan, and results."""
+    planned = text.lstrip().startswith("TAP version") or _PLAN.search(text)
+    return bool(planned and re.search(r"^(not )?ok\b", text, re.MULTILINE))
+
+
+def parse(text: str) -> list[Case]:
+    """The tests; of those that hold subtests only these. None where there are no such lines."""
+    found: list[tuple[re.Match[str], list[str]]] = []
+    for line in text.splitlines():
+        if match := _RESULT.match(line):
+            found.append((match, []))
+        elif found:
+            found[-1][1].append(line)
+    # A subtest comes before the test that it is part of, and is indented more.
+    outer = {
+        index
+        for index, (match, _) in enumerate(found)
+        if index and len(found[index - 1][0]["indent"]) > len(match["indent"])
+    }
+    return [_case(match, lines) for index, (match, lines) in enumerate(found) if index not in outer]
+
+
+def _case(match: re.Match[str], lines: list[str]) -> Case:
+    block = "\n".join(lines)
+    bad = bool(match["not"])
+    directive = (match["directive"] or "").lower()
+    trace = block.strip()[:_TRACE] if bad and not directive else ""
+    place = _LOCATION.search(trace) or _PERL.search(trace)
+    said = _MESSAGE.search(trace)
+    return Case(
+        name=match["name"].strip() or f"test {match['number'] or ''}".strip(),
+        status="skipped" if directive else "failed" if bad else "passed",
+        message=said["text"] if said else "",
+        trace=trace,
+        path=place["path"] if place else "",
+        line=int(place["line"]) if place else None,
+        frames=frames(trace) or tuple((one["path"], int(one["line"])) for one in _NODE.finditer(trace)),
+    )

@@ -1,0 +1,64 @@
+"""Which format of test results is read by what: reports by their text, and what runners print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from workers.agent import Case, Completed
+from workers.tools import cargo, gotest, jsonreports, junit, pyunit, tap
+
+_CARGO = re.compile(r"^test result: (?:ok|FAILED)\.", re.MULTILINE)
+_UNITTEST = re.compile(r"^Ran \d+ tests? in ", re.MULTILINE)
+_GO = re.compile(r'^\{"(?:Time|ImportPath|Action)":', re.MULTILINE)
+
+
+def _go(completed: Completed) -> list[Case]:
+    """With what the compiler said beside it: a package that did not build has no event of its own before Go 1.24."""
+    cases, broken = gotest.parse(completed.stdout), gotest.build_errors(completed.stderr)
+    for package, (said, frames) in broken.items():
+        case = Case(
+            name=package.rpartition("/")[2],
+            status="error",
+            classname=package,
+            message=said.partition("\n")[0] or "it does not build",
+            trace=said,
+            frames=frames,
+        )
+        known = next((index for index, one in enumerate(cases) if one.classname == package), None)
+        if known is None:
+            cases.append(case)
+        elif cases[known].status == "error":
+            cases[known] = replace(case, name=cases[known].name)
+    return cases
+
+
+def _any(completed: Completed) -> list[Case]:
+    """Results of whatever ran behind a script, as far as its output is known; none for other output."""
+    text = completed.stdout
+    if _GO.search(text):
+        return _go(completed)
+    if _CARGO.search(text):
+        return cargo.parse(text)
+    if tap.is_tap(text):
+        return tap.parse(text)
+    if _UNITTEST.search(completed.stderr):
+        return pyunit.parse(completed.stderr)
+    return []
+
+
+FILES: Mapping[str, Callable[[str], list[Case]]] = {
+    "junit": junit.parse,
+    "jest": jsonreports.parse_jest,
+    "mocha": jsonreports.parse_mocha,
+    "rspec": jsonreports.parse_rspec,
+}
+
+PRINTED: Mapping[str, Callable[[Completed], list[Case]]] = {
+    "go": _go,
+    "cargo": lambda completed: cargo.parse(completed.stdout),
+    "tap": lambda completed: tap.parse(completed.stdout),
+    "unittest": lambda completed: pyunit.parse(completed.stderr),
+    "any": _any,
+}
