@@ -75,6 +75,8 @@ def files(agent: str) -> dict[str, str]:
 _INSTALLATIONS = 160
 # Runs under way at once where as many are wanted as can be had.
 _TOGETHER = 12
+# Pushes that are prepared for each second of that: more than can be had.
+_READY = 25
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,9 @@ class Sustained:
 def sustain(application: Assay, repositories: Sequence[str], seconds: float) -> Sustained:
     """As many runs as can be had, for so long."""
     github, processes = application.github, application.lasting
+    github.call(Stage.prepare, repositories, int(seconds * _READY))
     ours, theirs = cpu(processes), github.call(Stage.cpu)
-    done = [_successful(one) for one in github.call(Stage.sustain, repositories, _TOGETHER, seconds)]
+    done = [_successful(one) for one in github.call(Stage.sustain, _TOGETHER, seconds)]
     took = max(one.completed_at for one in done) - min(one.answered_at for one in done)
     spent, elsewhere = cpu(processes) - ours, github.call(Stage.cpu) - theirs
     return Sustained(len(done) / took, spent / len(done), elsewhere / len(done))

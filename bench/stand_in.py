@@ -6,6 +6,7 @@ answered, and when it was told of the joined check's completion.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import threading
 import time
@@ -24,6 +25,7 @@ from bot.demo.github import StandInGitHub
 T = TypeVar("T")
 
 CHECK = "assay"
+CONFIG = ".github/assay.yml"
 _PATIENCE = 60.0
 
 
@@ -44,6 +46,15 @@ class Pushed:
         return self.completed_at - self.answered_at
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A commit on its branch of which GitHub has not told yet."""
+
+    repository: str
+    sha: str
+    sendings: Sequence[tuple[str, dict[str, Any]]]
+
+
 class Stage:
     """What the other process can be asked to do."""
 
@@ -52,6 +63,7 @@ class Stage:
         self._echo = github.world.announce
         self._done: dict[str, tuple[float, str]] = {}
         self._news = threading.Condition()
+        self._ready: deque[_Ready] = deque()
         github.world.announce = self._note
 
     def _note(self, event: str, payload: dict[str, Any]) -> None:
@@ -77,35 +89,52 @@ class Stage:
 
     def push(self, repository: str, files: Mapping[str, str]) -> Pushed:
         """Push a commit, and wait for its verdict. Raises TimeoutError when there is none for a minute."""
-        first, before = len(self._github.api.requests), time.time()
-        sha = self._github.push(repository, "main", dict(files))
-        answered = next(
-            one.delivered_at
-            for one in reversed(self._github.hook.log)
-            if one.event == "push" and one.payload["after"] == sha
-        )
+        return self._send(self._prepare(repository, files))
+
+    def _prepare(self, repository: str, files: Mapping[str, str]) -> _Ready:
+        """A commit and its webhooks. git's work is GitHub's, so it is done before, with what Assay will ask for."""
+        sha, sendings = self._github.prepare_push(repository, "main", dict(files))
+        self._github.world.repositories[repository].git.entry(sha, CONFIG)
+        return _Ready(repository, sha, sendings)
+
+    def _send(self, ready: _Ready) -> Pushed:
+        sha, first = ready.sha, len(self._github.api.requests)
+        answered = 0.0
+        for event, payload in ready.sendings:
+            delivery = self._github.deliver(event, payload)
+            if event == "push" and delivery is not None:
+                answered = delivery.delivered_at
         with self._news:
             if not self._news.wait_for(lambda: sha in self._done, _PATIENCE):
-                raise TimeoutError(f"no verdict of {repository}@{sha} in {_PATIENCE:g} s")
+                raise TimeoutError(f"no verdict of {ready.repository}@{sha} in {_PATIENCE:g} s")
             completed, conclusion = self._done.pop(sha)
-        assert before <= answered
         asked = self._github.api.requests[first:]
-        return Pushed(repository, sha, answered, completed, conclusion, tuple(_named(one) for one in asked))
+        return Pushed(ready.repository, sha, answered, completed, conclusion, tuple(_named(one) for one in asked))
 
-    def sustain(self, repositories: Sequence[str], together: int, seconds: float) -> Sequence[Pushed]:
-        """Push to one repository after the other for so long, so many runs under way at any time."""
-        idle, end = deque(repositories), time.monotonic() + seconds
+    def prepare(self, repositories: Sequence[str], count: int) -> None:
+        """Have so many pushes ready for `sustain`, in turn over the repositories."""
+        names = itertools.islice(itertools.cycle(repositories), count)
+        for number, name in enumerate(names):
+            self._ready.append(self._prepare(name, {"counter.txt": f"{number} {time.time()}\n"}))
 
-        def pusher(number: int) -> list[Pushed]:
+    def sustain(self, together: int, seconds: float) -> Sequence[Pushed]:
+        """Send what is prepared for so long, or until there is no more, so many runs under way at any time."""
+        end = time.monotonic() + seconds
+
+        def pusher(_: int) -> list[Pushed]:
             done: list[Pushed] = []
             while time.monotonic() < end:
-                repository = idle.popleft()
-                done.append(self.push(repository, {"counter.txt": f"{number} {len(done)} {time.time()}\n"}))
-                idle.append(repository)
+                try:
+                    ready = self._ready.popleft()
+                except IndexError:
+                    break
+                done.append(self._send(ready))
             return done
 
         with ThreadPoolExecutor(together) as pushers:
-            return [one for done in pushers.map(pusher, range(together)) for one in done]
+            done = [one for some in pushers.map(pusher, range(together)) for one in some]
+        self._ready.clear()
+        return done
 
     def cpu(self) -> float:
         """Seconds of processor that this process has used."""

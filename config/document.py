@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -32,6 +33,8 @@ from config.wording import printable, shown
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_NODES = 20_000
+# Characters of a text whose tree is kept for the next time.
+_SHORT = 8192
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ def parse(file: str, text: str) -> tuple[Mapping | None, tuple[Problem, ...]]:
     Without a tree the text could not be read at all; with problems and a tree the rest of it can still be checked.
     Never raises.
     """
+    # The same file is read at every push, and reading it takes longer than all the rest of planning a run.
+    return _remembered(file, text) if len(text) <= _SHORT else _parse(file, text)
+
+
+def _parse(file: str, text: str) -> tuple[Mapping | None, tuple[Problem, ...]]:
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         message = f"the file is larger than {MAX_BYTES // 1024} KB; shorten it"
         return None, (_problem(Spot(file), message),)
@@ -91,6 +99,9 @@ def parse(file: str, text: str) -> tuple[Mapping | None, tuple[Problem, ...]]:
         return builder.document(), tuple(builder.problems)
     except _Unreadable as unreadable:
         return None, (*builder.problems, unreadable.problem)
+
+
+_remembered = lru_cache(maxsize=32)(_parse)
 
 
 def to_python(node: Node) -> Any:

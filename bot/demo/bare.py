@@ -10,6 +10,8 @@ from pathlib import Path
 
 NO_COMMIT = "0" * 40
 Files = Mapping[str, str | bytes | None]
+# Bytes of a blob that is kept in memory.
+_SMALL = 65536
 
 
 class GitError(Exception):
@@ -41,10 +43,13 @@ class Commit:
 
 @dataclass(frozen=True)
 class BareRepository:
-    """`known` are commits that were asked for, by their id: they never change, and none is ever collected."""
+    """`known` are commits that were asked for, by their id, `found` what lies at a path in one, `small` the contents of
+    blobs: they never change, and none is ever collected."""
 
     path: Path
     known: dict[str, Commit] = field(default_factory=dict, compare=False, repr=False)
+    found: dict[tuple[str, str], Entry | None] = field(default_factory=dict, compare=False, repr=False)
+    small: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def create(cls, path: Path, branch: str) -> BareRepository:
@@ -160,14 +165,21 @@ class BareRepository:
         """What lies at `path` in that commit; the commit's own tree for an empty path."""
         if not path:
             return Entry("040000", "tree", f"{sha}^{{tree}}", 0, "")
-        found = self._tree("ls-tree", "-z", "--long", "--full-tree", sha, "--", f":(literal){path}")
-        return next((entry for entry in found if entry.path == path), None)
+        if (sha, path) not in self.found:
+            tree = self._tree("ls-tree", "-z", "--long", "--full-tree", sha, "--", f":(literal){path}")
+            self.found[sha, path] = next((entry for entry in tree if entry.path == path), None)
+        return self.found[sha, path]
 
     def listing(self, tree: str) -> list[Entry]:
         return self._tree("ls-tree", "-z", "--long", tree)
 
     def blob(self, sha: str) -> bytes:
-        return self.run("cat-file", "blob", sha)
+        if (known := self.small.get(sha)) is not None:
+            return known
+        content = self.run("cat-file", "blob", sha)
+        if len(content) <= _SMALL:
+            self.small[sha] = content
+        return content
 
     def _tree(self, *arguments: str) -> list[Entry]:
         entries = []

@@ -150,6 +150,22 @@ class Story:
     ) -> str:
         """Commit as `commit` does, or move the branch to `sha`, and send `push`, `check_suite.requested` for a commit
         that has no suite yet, and `pull_request.synchronize` for each open pull request of that branch."""
+        after, sendings = self.prepare_push(repo, branch, files, message, parent=parent, author=author, sha=sha)
+        self.send(sendings)
+        return after
+
+    def prepare_push(
+        self,
+        repo: str,
+        branch: str,
+        files: Files | None = None,
+        message: str = "Change",
+        *,
+        parent: str | None = None,
+        author: str = "alice",
+        sha: str | None = None,
+    ) -> tuple[str, list[Sending]]:
+        """As `push`, up to where its webhooks are to be sent."""
         world = self.world
         with world.lock:
             source = world.repositories[repo]
@@ -160,8 +176,7 @@ class Story:
             for pull in self._pulls_from(repo, branch):
                 change = {"before": heads[pull.number], "after": after}
                 sendings.append(("pull_request", payloads.pull_request(world, pull, "synchronize", sender, **change)))
-        self._send(sendings)
-        return after
+        return after, sendings
 
     def push_tag(self, repo: str, tag: str, sha: str, author: str = "alice") -> None:
         """A new tag at that commit; sends `push`."""
@@ -169,7 +184,7 @@ class Story:
             source = self.world.repositories[repo]
             source.git.set_ref(f"refs/tags/{tag}", sha)
             payload = payloads.push(self.world, source, f"refs/tags/{tag}", NO_COMMIT, sha, self.world.user(author))
-        self._send([("push", payload)])
+        self.send([("push", payload)])
 
     def delete_branch(self, repo: str, branch: str, author: str = "alice") -> None:
         """Sends `push` with `deleted`, and closes the pull requests of that branch."""
@@ -183,7 +198,7 @@ class Story:
             source.git.delete_ref(f"refs/heads/{branch}")
             self._note(source, branch, before, NO_COMMIT, sender, "branch_deletion")
             payload = payloads.push(world, source, f"refs/heads/{branch}", before, NO_COMMIT, sender)
-        self._send([("push", payload)] if source.installed else [])
+        self.send([("push", payload)] if source.installed else [])
         for pull in closing:
             self.close_pull(pull.repo, pull.number, author=author)
 
@@ -328,7 +343,7 @@ class Story:
                 target = world.repositories[repo]
                 sendings = self._pushed(target, f"refs/heads/{pull.base_ref}", before, after, pull.merged_by)
         self._tell(pull, "closed", author)
-        self._send(sendings)
+        self.send(sendings)
 
     def reopen(self, repo: str, number: int, author: str = "alice") -> None:
         pull = self.world.pulls[repo, number]
@@ -360,7 +375,7 @@ class Story:
             target.git.set_ref(f"refs/heads/{branch}", head)
             sendings = self._pushed(target, f"refs/heads/{branch}", NO_COMMIT, head, sender)
             group = payloads.merge_group(world, target, head, branch, base, pull.base_ref, sender)
-        self._send([*sendings, ("merge_group", group)])
+        self.send([*sendings, ("merge_group", group)])
         return head
 
     def leave_queue(self, repo: str, sha: str, reason: str = "dequeued", author: str = "alice") -> None:
@@ -374,14 +389,14 @@ class Story:
             base, _, entry = branch.removeprefix("gh-readonly-queue/").rpartition("/")
             parent = entry.rpartition("-")[2]
             group = payloads.merge_group(world, target, sha, branch, parent, base, sender, reason)
-        self._send([("merge_group", group)])
+        self.send([("merge_group", group)])
 
     def _tell(self, pull: Pull, action: str, author: str, **more: Any) -> None:
         world = self.world
         with world.lock:
             pull.updated_at = max(world.clock(), pull.updated_at + 1)
             payload = payloads.pull_request(world, pull, action, world.user(author), **more)
-        self._send([("pull_request", payload)])
+        self.send([("pull_request", payload)])
 
     # Conversation and buttons
 
@@ -393,7 +408,7 @@ class Story:
             made = Comment(next(world.ids), repo, number, person, body, now, now)
             world.comments[made.id] = made
             payload = payloads.issue_comment(world, made, "created", person)
-        self._send([("issue_comment", payload)])
+        self.send([("issue_comment", payload)])
         return made.id
 
     def reply(self, comment: int, body: str, author: str = "alice") -> int:
@@ -426,7 +441,7 @@ class Story:
             run = world.runs[check_run]
             world.suites[run.suite].rerequested = True
             payload = payloads.check_run(world, run, "rerequested", world.user(author))
-        self._send([("check_run", payload)])
+        self.send([("check_run", payload)])
 
     def click_action(self, check_run: int, identifier: str, author: str = "alice") -> None:
         """Press one of a completed check's own buttons; sends `check_run.requested_action`."""
@@ -437,7 +452,7 @@ class Story:
                 raise ValueError(f"the check {run.name!r} shows no button {identifier!r}")
             pressed = {"identifier": identifier}
             payload = payloads.check_run(world, run, "requested_action", world.user(author), requested_action=pressed)
-        self._send([("check_run", payload)])
+        self.send([("check_run", payload)])
 
     def rerequest_suite(self, repo: str, sha: str, author: str = "alice") -> None:
         """Press "Re-run all checks"; sends `check_suite.rerequested`."""
@@ -446,7 +461,7 @@ class Story:
             suite = suite_for(world, world.repositories[repo], sha)
             suite.rerequested = True
             payload = payloads.check_suite(world, suite, "rerequested", world.user(author))
-        self._send([("check_suite", payload)])
+        self.send([("check_suite", payload)])
 
     # The App's own news
 
@@ -474,7 +489,7 @@ class Story:
         """Send any payload, signed, whether or not the App subscribed. None while the webhook has no URL."""
         return self.hook.send(event, payload, guid)
 
-    def _send(self, sendings: list[Sending]) -> None:
+    def send(self, sendings: list[Sending]) -> None:
         for event, payload in sendings:
             if self.hook.wants(event) and "installation" in payload:
                 self.hook.send(event, payload)
