@@ -417,7 +417,7 @@ class Story:
         with world.lock:
             made = add_reply(world, world.review_comments[comment], body, world.user(author))
             payload = payloads.review_comment(world, made, "created", world.user(author))
-        self._send([("pull_request_review_comment", payload)])
+        self.send([("pull_request_review_comment", payload)])
         return made.id
 
     def resolve_thread(self, comment: int, author: str = "alice") -> None:
@@ -427,7 +427,7 @@ class Story:
             said = world.review_comments[comment]
             world.resolved[said.root] = world.user(author)
             payload = payloads.review_thread(world, said, "resolved", world.user(author))
-        self._send([("pull_request_review_thread", payload)])
+        self.send([("pull_request_review_thread", payload)])
 
     def react(self, comment: int, content: str = "THUMBS_DOWN", author: str = "alice") -> None:
         """A person reacts to a review comment, of which no webhook tells."""
