@@ -1,7 +1,7 @@
 """Two versions of Assay side by side: what the last one kept is read by this one, and what the next one keeps is left
 to it where it means anything that this one does not know.
 
-`recorded/kept-0.1.json` is what version 0.1 kept, and of which fields its models were made.
+`tests/recorded/kept-0.1.json` is what version 0.1 kept, and of which fields its models were made.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.builders import commit_received, finished, run_key
 from tests.flow.assay import CLEAN, REPOSITORY, Assay
 
 KEY = run_key()
-KEPT = json.loads(Path(__file__).with_name("recorded").joinpath("kept-0.1.json").read_text("utf-8"))
+KEPT = json.loads(Path(__file__).parents[1].joinpath("recorded", "kept-0.1.json").read_text("utf-8"))
 MODELS: tuple[TypeAdapter[Any], ...] = (
     TypeAdapter(Run),
     EVENT,
