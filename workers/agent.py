@@ -110,7 +110,8 @@ class Tool:
     `interpreters` says of those that a script's first line may name (without digits: `python` for `python3.11`)
     whether the tool reads their scripts: for a yes a script without an ending is read, for a no any file is left out.
     `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words when the tool crashed. `version`
-    is the command that prints its version. `executes_code` tells whether it may execute the repository's code.
+    is the command that prints its version. `executes_code` tells whether it may execute the repository's code. An
+    `optional` one is used where it is installed; elsewhere nobody misses it.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Tool:
     searches: bool = False
     stdin: str | None = None
     executes_code: bool = False
+    optional: bool = False
     interpreters: Mapping[str, bool] = field(default_factory=dict)
 
 

@@ -23,13 +23,17 @@ from workers.tools import (
     checkstyle,
     coverage,
     detect_secrets,
+    gosec,
     hadolint,
+    iac,
     junit,
     rdjson,
     ruff,
     sarif,
+    semgrep,
     shellcheck,
     testresults,
+    trivy,
     yamllint,
     zizmor,
 )
@@ -37,7 +41,7 @@ from workers.tools import (
 log = logging.getLogger(__name__)
 
 LINTERS = (ruff.TOOL, shellcheck.TOOL, yamllint.TOOL, hadolint.TOOL)
-SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL)
+SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)
 
 # The report formats of `agents.<name>.format`, beside `exit-code`.

@@ -119,6 +119,7 @@ def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     tools: Sequence[Tool] | str = scan.choose(_TOOLS[agent.kind], agent.settings.get("tools"))
     if isinstance(tools, str):
         return (tools,), False
+    tools = scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
     selection = scan.select(tools, scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0))
     lines = [_tool(tool, files, desk) for tool, files in selection.work]
     idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]

@@ -72,6 +72,12 @@ def choose(tools: Sequence[Tool], wanted: object) -> tuple[Tool, ...] | str:
     return tuple(allowed[name] for name in dict.fromkeys(names))
 
 
+def present(tools: Sequence[Tool], wanted: object, sandbox: Sandbox) -> list[Tool]:
+    """Without those that are optional, not named by the repository, and not installed."""
+    named = wanted if isinstance(wanted, list | tuple) else ()
+    return [one for one in tools if not one.optional or one.name in named or sandbox.which(one.version[0])]
+
+
 def misnamed(agent: str, words: str) -> AgentResult:
     remedy = f"Correct agents.{agent}.tools in .github/assay.yml."
     return AgentResult(outcome=Outcome.ERROR, reason=words, remedy=remedy)

@@ -34,7 +34,7 @@ class SecurityAgent:
         if isinstance(tools, str):
             return scan.misnamed("security", f"{tools}; and {DEPENDENCIES}")
         ends = time.monotonic() + work.timeout
-        result = self._scan(tools, work, kit, ends)
+        result = self._scan(scan.present(tools, wanted, kit.sandbox), work, kit, ends)
         for tool in tools:
             if tool.name == self._secrets:
                 result = _with(result, search(tool, work, kit, result.findings, ends))

@@ -45,7 +45,7 @@ def test_every_scanner_says_its_piece(tmp_path: Path) -> None:
         ("zizmor", "template-injection", ".github/workflows/ci.yml", 8, Severity.HIGH),
     } <= seen
     assert set(result.covered) == set(head)
-    assert set(result.tools) == {"detect-secrets", "bandit", "zizmor"}
+    assert {"detect-secrets", "bandit", "zizmor"} <= set(result.tools)
     assert all(finding.new for finding in result.findings)
 
 
@@ -153,7 +153,7 @@ def test_a_missing_scanner_makes_it_partial(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scanner_is_an_error(tmp_path: Path) -> None:
-    result = Stage(tmp_path, {"app.py": SHELL}, settings={"tools": ["semgrep"]}).run(AGENT)
+    result = Stage(tmp_path, {"app.py": SHELL}, settings={"tools": ["nonsuch"]}).run(AGENT)
     assert result.outcome is Outcome.ERROR
     assert "detect-secrets, bandit, zizmor" in result.reason
 

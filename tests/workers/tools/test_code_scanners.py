@@ -1,0 +1,262 @@
+"""The scanners of code and infrastructure: recorded output, and real runs where they are installed.
+
+`semgrep.json` was recorded from semgrep 1.185 with Assay's own rules. gosec and trivy cannot be installed where this
+was written: `gosec.json` and `trivy.sarif` follow the formats that their documentation gives.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bot.domain.findings import Outcome, Severity
+from bot.errors import ToolFailed
+from workers.agents.security import SecurityAgent
+from workers.tools import gosec, iac, semgrep, trivy
+
+from ..stage import Stage
+from .recordings import output, recorded
+
+SOURCES = ("./a.js", "./b.go", "./C.java", "./d.rb", "./e.php", "./f.c", "./broken.js")
+
+
+# -- semgrep
+
+
+def test_semgrep_finds_what_the_rules_are_for() -> None:
+    reading = semgrep.parse(output(recorded("semgrep.json"), exit_code=0, files=SOURCES))
+    found = {(f.path, f.start_line, f.rule): f for f in reading.findings}
+    assert len(found) == 25
+    shell = found["C.java", 5, "java-shell"]
+    assert (shell.severity, shell.cwe, shell.start_column) == (Severity.HIGH, 78, 5)
+    assert shell.advice == "Use ProcessBuilder with a list of arguments."
+    assert found["a.js", 8, "js-inner-html"].severity is Severity.LOW  # of low confidence
+    assert reading.unread == []
+
+
+def test_semgrep_names_what_it_passed_over() -> None:
+    reading = semgrep.parse(output(recorded("semgrep.json"), exit_code=0, files=[*SOURCES, "./large.js"]))
+    assert [(gap.what, gap.why) for gap in reading.unread] == [("./large.js", "semgrep passed it over")]
+
+
+def test_semgrep_errors_of_a_file_and_of_the_whole() -> None:
+    report = {"results": [], "errors": [{"path": "a.js", "message": "Timeout"}], "paths": {"scanned": []}}
+    reading = semgrep.parse(output(json.dumps(report), exit_code=2, files=["./a.js"]))
+    assert [gap.why for gap in reading.unread] == ["semgrep: Timeout"]
+    report["errors"] = [{"message": "invalid configuration file found"}]
+    with pytest.raises(ToolFailed, match="semgrep: invalid configuration"):
+        semgrep.parse(output(json.dumps(report), exit_code=2))
+    with pytest.raises(ToolFailed, match="exit code 7"):
+        semgrep.parse(output("", "no", exit_code=7))
+
+
+def test_semgrep_speaks_to_nobody() -> None:
+    words = semgrep.argv(["./a.js"], ".semgrep.yml")
+    assert "--metrics=off" in words
+    configs = [word for word in words if word.startswith("--config=")]
+    assert configs == [f"--config={semgrep.RULES}", "--config=.semgrep.yml"]
+
+
+@pytest.mark.skipif(shutil.which("semgrep") is None, reason="semgrep, an extra of 70 MB, is not installed")
+def test_semgrep_for_real(tmp_path: Path) -> None:
+    files = {"a.js": "eval(name);\n", "b.go": "package b\n", "notes.md": "x\n"}
+    result = Stage(tmp_path, files).run(SecurityAgent([semgrep.TOOL]))
+    assert [(f.path, f.rule, f.start_line) for f in result.findings] == [("a.js", "js-eval", 1)]
+    assert set(result.covered) == {"a.js", "b.go"}
+
+
+# -- gosec and trivy
+
+
+def test_gosec_findings_and_what_it_could_not_read() -> None:
+    files = ["./b.go", "./broken/main.go"]
+    reading = gosec.parse(output(recorded("gosec.json"), exit_code=0, files=files))
+    [finding] = reading.findings
+    assert (finding.rule, finding.path, finding.start_line, finding.severity, finding.cwe) == (
+        "G402", "b.go", 14, Severity.HIGH, 295,
+    )  # fmt: skip
+    assert [(gap.what, gap.why) for gap in reading.unread] == [
+        ("broken/main.go", "gosec: expected 'package', found func")
+    ]
+
+
+def test_gosec_is_given_packages() -> None:
+    assert gosec.argv(["./b.go", "./cmd/x/a.go", "./cmd/x/b.go"], None)[-2:] == [".", "./cmd/x"]
+
+
+def test_trivy_findings_of_changed_files() -> None:
+    reading = trivy.parse(output(recorded("trivy.sarif"), exit_code=0, files=["./Dockerfile"]))
+    [finding] = reading.findings
+    assert (finding.tool, finding.rule, finding.start_line, finding.severity) == ("trivy", "DS-0002", 2, Severity.HIGH)
+
+
+@pytest.mark.parametrize("tool", [semgrep.TOOL, gosec.TOOL, trivy.TOOL], ids=lambda tool: tool.name)
+def test_what_is_optional_is_missed_only_where_it_is_named(tmp_path: Path, tool: object) -> None:
+    if shutil.which(tool.name):  # type: ignore[attr-defined] # a Tool
+        pytest.skip("it is installed")
+    files = {"a.js": "x\n", "b.go": "package b\n", "Dockerfile": "FROM a:1\n"}
+    silent = Stage(tmp_path / "1", files).run(SecurityAgent([iac.TOOL, tool]))  # type: ignore[list-item] # as above
+    assert silent.outcome is Outcome.CLEAN
+    name = tool.name  # type: ignore[attr-defined] # as above
+    named = Stage(tmp_path / "2", files, settings={"tools": [name]}).run(SecurityAgent([tool]))  # type: ignore[list-item]
+    assert named.outcome is Outcome.ERROR
+    assert name in named.reason
+
+
+# -- infrastructure
+
+DOCKERFILE = """\
+FROM debian:12
+USER root
+ADD https://a.example/x.tar.gz /
+RUN curl -fsSL https://a.example/install.sh | bash
+RUN wget --no-check-certificate https://a.example/x
+RUN chmod -R 777 /srv
+USER app
+"""
+COMPOSE = """\
+services:
+  a:
+    privileged: true
+    network_mode: host
+    cap_add:
+      - SYS_ADMIN
+    cap_drop:
+      - ALL
+    volumes:
+      - /var/run/docker.sock:/var/run/docker.sock
+"""
+KUBERNETES = """\
+apiVersion: v1
+kind: Pod
+spec:
+  hostNetwork: true
+  containers:
+    - name: a
+      securityContext:
+        privileged: true
+        allowPrivilegeEscalation: true
+        runAsUser: 0
+        capabilities:
+          drop:
+            - ALL
+          add:
+            - SYS_ADMIN
+  volumes:
+    - hostPath: {path: /var/run/docker.sock}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+rules:
+  - verbs: ["*"]
+"""
+TERRAFORM = """\
+resource "aws_security_group" "a" {
+  ingress {
+    from_port   = 22
+    cidr_blocks = ["0.0.0.0/0"]
+  }
+  ingress {
+    from_port   = 443
+    cidr_blocks = ["0.0.0.0/0"]
+  }
+  egress {
+    from_port   = 0
+    cidr_blocks = ["0.0.0.0/0"]
+  }
+}
+resource "aws_db_instance" "b" {
+  publicly_accessible = true
+  storage_encrypted   = false
+}
+resource "aws_s3_bucket" "c" {
+  acl = "public-read"
+}
+data "aws_iam_policy_document" "d" {
+  statement {
+    actions = ["*"]
+  }
+  statement {
+    effect  = "Deny"
+    actions = ["*"]
+  }
+}
+# privileged = true, acl = "public-read"
+"""
+CLOUDFORMATION = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Resources:
+  A:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      SecurityGroupIngress:
+        - IpProtocol: tcp
+          FromPort: 22
+          CidrIp: 0.0.0.0/0
+      SecurityGroupEgress:
+        - CidrIp: 0.0.0.0/0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        (
+            "Dockerfile",
+            DOCKERFILE,
+            {"add-from-network": [3], "pipe-to-shell": [4], "no-tls": [5], "world-writable": [6]},
+        ),
+        ("Dockerfile.dev", "FROM a:1\nUSER root\n", {"root-user": [2]}),
+        (
+            "docker-compose.yml",
+            COMPOSE,
+            {"privileged": [3], "host-namespace": [4], "capability": [6], "docker-socket": [10]},
+        ),
+        (
+            "deploy/pod.yaml",
+            KUBERNETES,
+            {
+                "host-namespace": [4],
+                "privileged": [8],
+                "privilege-escalation": [9],
+                "root-user": [10],
+                "capability": [15],
+                "docker-socket": [17],
+                "wildcard-role": [22],
+            },
+        ),
+        (
+            "main.tf",
+            TERRAFORM,
+            {
+                "open-ingress": [4],
+                "public-database": [16],
+                "no-encryption": [17],
+                "public-storage": [20],
+                "wildcard-policy": [24],
+            },
+        ),
+        ("stack.yaml", CLOUDFORMATION, {"open-ingress": [9]}),
+        ("values.yaml", "privileged: true\nhost: 0.0.0.0/0\n", {}),
+        (".github/workflows/ci.yml", "jobs: {a: {run: curl https://a | sh}}\n", {}),
+    ],
+)
+def test_infrastructure(tmp_path: Path, path: str, text: str, found: dict[str, list[int]]) -> None:
+    result = Stage(tmp_path, {path: text}).run(SecurityAgent([iac.TOOL]))
+    told: dict[str, list[int]] = {}
+    for finding in result.findings:
+        told.setdefault(finding.rule.partition("/")[2], []).append(finding.start_line or 0)
+        assert finding.advice
+        assert finding.cwe
+    assert told == found
+    assert result.covered == (path,)
+
+
+def test_nonsense_of_grep_is_a_failure() -> None:
+    with pytest.raises(ToolFailed, match="printed what it should not"):
+        iac.parse(output("Dockerfile:1:USER root\n", exit_code=0))
+    with pytest.raises(ToolFailed, match="grep failed with exit code 2"):
+        iac.parse(output("", "grep: a: Permission denied", exit_code=2))
