@@ -8,14 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bot.domain.diff import Diff
-from bot.domain.findings import AgentResult, Finding, Fingerprints, Judgement, NotCovered, Outcome, Place
+from bot.domain.findings import (
+    AgentResult,
+    Finding,
+    Fingerprints,
+    FlakyTest,
+    Judgement,
+    NotCovered,
+    Outcome,
+    Place,
+    Tests,
+    TimedTest,
+)
 from bot.domain.plan import AgentPlan
 from config.repository import Report
 
 Redact = Callable[[str], str]
+Named = TypeVar("Named", FlakyTest, TimedTest)
 
 # Characters, but for the last three.
 WORDS_LIMIT = 4_000
@@ -117,6 +129,7 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
     yield _tail(result.log, _LOG_LIMIT)
     yield from (text for one in result.judgements for text in (_head(one.reason, WORDS_LIMIT), _evidence(one.evidence)))
     yield from (_head(text, _NAME_LIMIT) for pair in result.tools.items() for text in pair)
+    yield from (_head(text, WORDS_LIMIT) for text in _texts_of(result.tests))
     yield from (_head(text, WORDS_LIMIT) for gap in result.not_covered[:_FILES_LIMIT] for text in (gap.what, gap.why))
     for finding in findings:
         yield from (_head(text, _NAME_LIMIT) for text in (finding.tool, finding.rule))
@@ -169,6 +182,7 @@ def _words(result: AgentResult, masked: _Masked) -> dict[str, object]:
             NotCovered(what=masked.head(gap.what, WORDS_LIMIT), why=masked.head(gap.why, WORDS_LIMIT)) for gap in gaps
         ),
         "covered": result.covered[:_FILES_LIMIT],
+        "tests": _tests(result.tests, masked) if result.tests else None,
         "judgements": tuple(_judgement(one, masked) for one in result.judgements[:_FINDINGS_LIMIT]),
         # What a run measures and concludes is not an agent's to say.
         "measure": None,
@@ -183,6 +197,37 @@ def _judgement(one: Judgement, masked: _Masked) -> Judgement:
 
 def _evidence(text: str) -> str:
     return _head(text, _EVIDENCE_LIMIT)
+
+
+def _texts_of(tests: Tests | None) -> Iterator[str]:
+    """The names in a test run's results, which are a stranger's words."""
+    if tests is None:
+        return
+    yield from (one.name for one in tests.flaky)
+    yield from (one.name for one in tests.slowest)
+    yield from (file.path for file in tests.coverage)
+    if tests.compared:
+        yield tests.compared.why_not
+
+
+def _tests(tests: Tests, masked: _Masked) -> Tests:
+    compared, coverage = tests.compared, tests.coverage[:_FILES_LIMIT]
+    if compared:
+        compared = compared.model_copy(update={"why_not": masked.head(compared.why_not, WORDS_LIMIT)})
+    return tests.model_copy(
+        update={
+            "compared": compared,
+            "flaky": tuple(_renamed(one, masked) for one in tests.flaky),
+            "slowest": tuple(_renamed(one, masked) for one in tests.slowest),
+            "coverage": tuple(
+                file.model_copy(update={"path": masked.head(file.path, WORDS_LIMIT)}) for file in coverage
+            ),
+        }
+    )
+
+
+def _renamed(test: Named, masked: _Masked) -> Named:
+    return test.model_copy(update={"name": masked.head(test.name, WORDS_LIMIT)[:_NAME_LIMIT]})
 
 
 def _head(text: str, limit: int) -> str:

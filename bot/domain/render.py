@@ -7,6 +7,7 @@ from typing import Literal
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
+from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, findings, verdict
 from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView, Status
@@ -17,7 +18,6 @@ from bot.domain.wording import (
     result_words,
     rule_words,
     run_time,
-    tests_words,
     tools_list,
 )
 from config.problems import Problem
@@ -128,7 +128,7 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     facts = {
         "Findings": f"{new:,} new ({len(blocking(agent)):,} to mend), {already:,} already there",
         "Limit": limit_words(agent.plan.fail_on) + ("" if agent.plan.required else "; it is not required"),
-        "Tests": tests_words(result.tests) if result.tests else "",
+        **(tests_facts(result.tests) if result.tests else {}),
         "Looked at": count(len(result.covered), "file") if result.covered else "",
         "With": plain(", ".join(tools_list(result)), 600),
         "Time": agent_time(agent),
@@ -153,6 +153,7 @@ def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]
         *(fence(finding.evidence, 3_000) for finding in nowhere[:5] if finding.evidence),
         section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond)),
         section("Already there before this change, not counted", _findings(run, already)),
+        *(tests_sections(result.tests) if result.tests else ()),
         details("Output", fence(result.log, _LOG_ROOM, tail=True)) if result.log else "",
     ]
 

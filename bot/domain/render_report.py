@@ -70,7 +70,7 @@ def _agent(run: Run, agent: AgentState) -> dict[str, Any]:
         "covered": list(result.covered) if result else [],
         "not_covered": _dumped(result.not_covered) if result else [],
         "tools": result.tools if result else {},
-        "tests": result.tests.model_dump() if result and result.tests else None,
+        "tests": result.tests.model_dump(mode="json") if result and result.tests else None,
         "cost": result.cost.model_dump() if result and result.cost else None,
     }
 

@@ -76,9 +76,25 @@ def _clean_words(result: AgentResult) -> str:
 
 
 def tests_words(tests: Tests) -> str:
-    """`42 passed, 1 failed`, naming only what there was."""
+    """`42 passed, 3 failed (2 new failures, 1 failing before, 1 fixed, 1 flaky)`, naming only what there was."""
     named = {"passed": tests.passed, "failed": tests.failed, "in error": tests.errors, "skipped": tests.skipped}
-    return ", ".join(f"{number:,} {word}" for word, number in named.items() if number) or "no tests"
+    counts = ", ".join(f"{number:,} {word}" for word, number in named.items() if number) or "no tests"
+    more = failures_words(tests)
+    return f"{counts} ({more})" if more else counts
+
+
+def failures_words(tests: Tests) -> str:
+    """What is known of the failures: new or not, flaky, in quarantine; empty where there is nothing to say."""
+    words, compared = [], tests.compared
+    if compared and not compared.why_not:
+        words.append(count(compared.new, "new failure") if compared.new else "")
+        words.append(f"{compared.before:,} failing before" if compared.before else "")
+        words.append(f"{compared.fixed:,} fixed" if compared.fixed else "")
+    words.append(f"{len(tests.flaky):,} flaky" if tests.flaky else "")
+    words.append(f"{tests.quarantined:,} in quarantine" if tests.quarantined else "")
+    if compared and compared.why_not:
+        words.append("not compared with the base")
+    return ", ".join(filter(None, words))
 
 
 def tools_list(result: AgentResult) -> list[str]:

@@ -3,7 +3,20 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from bot.domain.findings import AgentResult, Cost, NotCovered, Origin, Outcome, Severity
+from bot.domain import findings as values
+from bot.domain import render_tests, wording
+from bot.domain.findings import (
+    AgentResult,
+    Comparison,
+    Cost,
+    CoveredFile,
+    FlakyTest,
+    NotCovered,
+    Origin,
+    Outcome,
+    Severity,
+    TimedTest,
+)
 from bot.domain.plan import Plan
 from bot.domain.render import ANNOTATION_LIMIT, annotation, checks
 from bot.domain.run import AgentState, Phase, Run
@@ -225,3 +238,27 @@ def test_what_was_taken_over_says_from_where() -> None:
     assert title_of(make_agent("lint", taken)) == (
         "Clean: 2 files, ruff 0.17.5; taken over from ddddddd, 2023-11-14 22:13 UTC"
     )
+
+
+def test_a_test_runs_check_tells_what_is_known_of_its_failures() -> None:
+    tests = values.Tests(
+        passed=42,
+        failed=4,
+        compared=Comparison(new=2, before=1, fixed=1),
+        flaky=(FlakyTest(name="test_a.test_`x`", times=2, runs=9),),
+        quarantined=1,
+        slowest=(TimedTest(name="test_b", seconds=3.2),),
+        coverage=(CoveredFile(path="a.py", lines=6, missed=(3, 4, 5, 9)), CoveredFile(path="b.py", lines=2)),
+    )
+    words = "42 passed, 4 failed (2 new failures, 1 failing before, 1 fixed, 1 flaky, 1 in quarantine)"
+    assert wording.tests_words(tests) == words
+    facts = render_tests.tests_facts(tests)
+    assert facts["Coverage"] == "4 of 8 changed lines (50%)"
+    text = "\n".join(render_tests.tests_sections(tests))
+    assert "3-5, 9" in text
+    assert "in 2 of the last 9 runs" in text
+    assert "3.2 s" in text
+    unknown = tests.model_copy(update={"compared": Comparison(new=4, why_not="no time was left"), "flaky": ()})
+    assert wording.tests_words(unknown) == "42 passed, 4 failed (1 in quarantine, not compared with the base)"
+    assert render_tests.tests_facts(unknown)["Not compared"] == "no time was left"
+    assert "".join(render_tests.tests_sections(values.Tests(passed=1))) == ""

@@ -28,12 +28,15 @@ from workers.agents.claims import Review
 from workers.agents.hunks import read_patch
 from workers.llm.reply import parse_reply, read_answer
 from workers.registry import FORMATS, TOOLS
-from workers.tools import junit
+from workers.tools import coverage, junit
+from workers.tools.testresults import FILES, PRINTED
 
 _PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,3 @@ def f():\n x = 1\n-y = 2\n+y = 3\n+z = 4\n"
 _RENAME = (
     "diff --git a/a b/b\nsimilarity index 90%\nrename from a\nrename to b\n--- a/a\n+++ b/b\n@@ -1 +1 @@\n-x\n+y\n"
 )
+_LCOV = "TN:\nSF:a.py\nDA:1,3\nDA:2,0\nend_of_record\n"
+_COBERTURA = '<coverage><source>/a</source><class filename="a.py"><line number="1" hits="0"/></class></coverage>'
 _YAML = """version: 1
 triggers: {push: [main, "release/**"], pull_request: {drafts: false}}
 agents:
@@ -122,6 +125,20 @@ def _targets() -> list[Target]:
         Target("model's reply", _answer, [_REPLY], (AssayError,)),
         Target("junit", junit.parse, _recordings("pytest.junit") + _recordings("node.junit"), (ToolFailed,)),
     ]
+    targets += (
+        Target(f"tests {form}", parse, _recordings(name), (ToolFailed,))
+        for form, name, parse in (
+            ("jest", "jest", FILES["jest"]),
+            ("mocha", "mocha", FILES["mocha"]),
+            ("rspec", "rspec", FILES["rspec"]),
+            ("go", "go.jsonl", partial(_printed, "go")),
+            ("cargo", "cargo", partial(_printed, "cargo")),
+            ("tap", "*tap", partial(_printed, "tap")),
+            ("unittest", "unittest", partial(_printed, "unittest")),
+            ("any", "*tap", partial(_printed, "any")),
+        )
+    )
+    targets.append(Target("coverage", coverage.parse, [_LCOV, _COBERTURA], (ToolFailed,)))
     targets += (Target(f"payload {event}", partial(_payload, event), [_PAYLOAD], (Theirs,)) for event in _EVENTS)
     targets += (Target(f"tool {tool.name}", partial(_tool, tool), _recordings(tool.name)) for tool in TOOLS)
     formats: Mapping[str, Callable[..., object]] = FORMATS
@@ -137,6 +154,10 @@ def _targets() -> list[Target]:
         for name, parse in formats.items()
     )
     return targets
+
+
+def _printed(form: str, text: str) -> None:
+    PRINTED[form](Completed(1, text, text, 0.1))
 
 
 def _format(parse: Callable[..., object], text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.domain.diff import Diff, FileDiff, parse_diff
 from bot.domain.findings import AgentResult
-from workers.agent import Agent, Command, Completed, History, Kit, Sandbox, Work
+from workers.agent import Agent, Command, Completed, History, Kit, Memory, NoMemory, Sandbox, Work
 from workers.sandbox.process import ProcessSandbox
 
 from .agents.changes import patch_of
@@ -34,12 +34,14 @@ class Stage:
     secret: str = "never-to-be-shown"
     said: list[str] = field(default_factory=list)
     history: History = field(default_factory=History)
+    memory: Memory = field(default_factory=NoMemory)
+    trees: tuple[str, str] = ("", "")
 
     def run(self, agent: Agent) -> AgentResult:
         return agent.run(self.work(), self.kit())
 
     def kit(self) -> Kit:
-        return Kit(self.sandbox, None, self.said.append, lambda text: text.replace(self.secret, "***"))
+        return Kit(self.sandbox, None, self.said.append, lambda text: text.replace(self.secret, "***"), self.memory)
 
     def work(self) -> Work:
         head, base = self.root / "head", self.root / "base"
@@ -59,6 +61,7 @@ class Stage:
             timeout=self.timeout,
             trusted=self.trusted,
             history=lambda: self.history,
+            trees=lambda: self.trees,
         )
 
 

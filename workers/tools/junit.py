@@ -3,6 +3,7 @@ https://github.com/testmoapp/junitxml"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -87,12 +88,21 @@ def parse_findings(text: str, read: Reader) -> list[Finding]:
     return [to_finding(case, "junit", read) for case in parse(text) if case.status in ("failed", "error")]
 
 
+_ONLY_A_PLACE = re.compile(r"^\S+:\d+$")
+
+
+def _last_words(trace: str) -> str:
+    """The last line that says more than where: PHPUnit puts its places last, after an empty line."""
+    said = (line.removeprefix("E ").strip() for line in reversed(trace.splitlines()))
+    return next((line for line in said if line and not _ONLY_A_PLACE.match(line)), "")
+
+
 def to_finding(case: Case, tool: str, read: Reader) -> Finding:
     """A failed test as a finding, where its trace or its report says, as far as `read` knows the file."""
     path, line = next(
         ((path, line) for path, line in (*case.frames, (case.path, case.line)) if path and read(path)), ("", None)
     )
-    last = case.trace.rpartition("\n")[2].removeprefix("E ").strip()
+    last = _last_words(case.trace)
     said = last if case.message == "collection failure" else case.message or last
     return Finding(
         tool=tool,

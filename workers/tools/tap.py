@@ -13,7 +13,7 @@ _RESULT = re.compile(
     r"(?:\s*#\s*(?P<directive>skip|todo)\b\s*(?P<why>.*))?$",
     re.IGNORECASE,
 )
-_PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
+_PLAN = re.compile(r"^1\.\.\d+ *(?:#.*)?$", re.MULTILINE)
 _SUITE = re.compile(r"^\s+type: 'suite'$|^ +1\.\.\d+$", re.MULTILINE)
 _MESSAGE = re.compile(r"^\s*(?:error|message): (?:\|-?\n\s*)?['\"]?(?P<text>.+?)['\"]?$", re.MULTILINE)
 _LOCATION = re.compile(

@@ -1,0 +1,163 @@
+"""Results of tests, from what real runners wrote and printed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bot.errors import ToolFailed
+from workers.agent import Case, Completed
+from workers.tools import cargo, coverage, gotest, junit, pyunit, tap
+from workers.tools.testresults import FILES, PRINTED
+
+from .recordings import reader, recorded
+
+
+def printed(form: str, stdout: str = "", stderr: str = "") -> list[Case]:
+    return PRINTED[form](Completed(1, stdout, stderr, 0.1))
+
+
+# What was read, by recording: counts, and the failures' places and words. go 1.19, cargo 1.97, jest 29, vitest 2, mocha
+# 10, RSpec 3.12, PHPUnit 9.6, ctest 3.25, surefire 2.22, Python 3.11, node 20, Test::More 1.3.
+RECORDINGS = {
+    "go": (printed("go", recorded("go.jsonl"), recorded("go.stderr")), "1 passed, 2 failed, 1 error, 1 skipped"),
+    "cargo": (cargo.parse(recorded("cargo.txt")), "2 passed, 2 failed, 1 skipped"),
+    "unittest": (pyunit.parse(recorded("unittest.txt")), "2 passed, 2 failed, 2 error, 1 skipped"),
+    "jest": (FILES["jest"](recorded("jest.json")), "1 passed, 1 failed, 1 error, 2 skipped"),
+    "vitest": (FILES["jest"](recorded("vitest.json")), "1 passed, 1 failed, 1 error, 1 skipped"),
+    "mocha": (FILES["mocha"](recorded("mocha.json")), "1 passed, 1 failed, 1 skipped"),
+    "rspec": (FILES["rspec"](recorded("rspec.json")), "1 passed, 1 failed, 1 skipped"),
+    "phpunit": (junit.parse(recorded("phpunit.junit.xml")), "2 passed, 1 failed, 1 error, 1 skipped"),
+    "ctest": (junit.parse(recorded("ctest.junit.xml")), "1 passed, 1 failed, 1 error"),
+    "surefire": (junit.parse(recorded("surefire.junit.xml")), "1 passed, 1 failed, 1 error, 1 skipped"),
+    "node's TAP": (tap.parse(recorded("node.tap")), "1 passed, 1 failed, 1 skipped"),
+    "mocha's TAP": (tap.parse(recorded("mocha.tap")), "1 passed, 1 failed, 1 skipped"),
+    "perl's TAP": (tap.parse(recorded("perl.tap")), "1 passed, 1 failed, 1 skipped"),
+}
+
+
+@pytest.mark.parametrize(("cases", "counts"), RECORDINGS.values(), ids=RECORDINGS.keys())
+def test_every_test_is_counted(cases: list[Case], counts: str) -> None:
+    by = Counter(case.status for case in cases)
+    assert ", ".join(f"{by[word]} {word}" for word in ("passed", "failed", "error", "skipped") if by[word]) == counts
+
+
+FAILURES = {
+    "go": ("TestSum/small_numbers", "got -1, want 3", ("example.com/shop/cart/cart_test.go", 14)),
+    "cargo": ("tests::adds", "assertion `left == right` failed: it should add", ("src/lib.rs", 21)),
+    "unittest": ("test_adds", "AssertionError: -1 != 3 : should add", ("/checkout/test_cart.py", 10)),
+    "jest": ("cart adds", "Error: expect(received).toBe(expected)", ("/checkout/cart.test.js", 8)),
+    "vitest": ("cart adds", "AssertionError: expected -1 to be 3", ("/checkout/cart.test.js", 10)),
+    "mocha": ("cart adds", "Expected values to be strictly equal:", ("cart.spec.js", 7)),
+    "rspec": ("cart adds", "expected: 3", ("/checkout/spec/cart_spec.rb", 7)),
+    "surefire": ("adds", "it should add expected:<3> but was:<-1>", ("acme/CartTest.java", 16)),
+    "node's TAP": ("adds", "-1 == 3", ("/checkout/n.test.js", 4)),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_has_its_words_and_its_place(name: str) -> None:
+    title, words, place = FAILURES[name]
+    case = next(case for case in RECORDINGS[name][0] if case.name == title)
+    assert case.message.startswith(words)
+    assert case.frames[0] == place
+
+
+def test_a_message_that_a_report_only_has_in_its_trace() -> None:
+    failed = [case for case in RECORDINGS["phpunit"][0] if case.status in ("failed", "error")]
+    first, second = (junit.to_finding(case, "phpunit", reader({"tests/CartTest.php": "x\n" * 40})) for case in failed)
+    assert (first.path, first.start_line) == ("/checkout/tests/CartTest.php", 16)
+    assert first.message == 'testSum with data set "small" failed: Failed asserting that -1 is identical to 3.'
+    assert second.message == "testBreaks broke: RuntimeError: boom".replace("Error", "Exception")
+
+
+def test_a_panic_of_go_lies_where_the_repositorys_code_is() -> None:
+    case = next(case for case in RECORDINGS["go"][0] if case.name == "TestPanics")
+    assert case.message.startswith("panic: assignment to entry in nil map")
+    assert ("/checkout/gomod/crash/c_test.go", 7) in case.frames
+
+
+def test_a_go_package_that_does_not_build_is_an_error_in_the_compilers_words() -> None:
+    case = next(case for case in RECORDINGS["go"][0] if case.status == "error")
+    assert (case.classname, case.message) == ("example.com/shop/broken", "broken/b_test.go:5:28: undefined: undefined")
+    assert case.frames == (("broken/b_test.go", 5),)
+
+
+def test_output_of_whatever_runs_behind_a_script_is_recognised() -> None:
+    for name, form, stream in (
+        ("go.jsonl", "go", 0),
+        ("cargo.txt", "cargo", 0),
+        ("node.tap", "tap", 0),
+        ("unittest.txt", "unittest", 1),
+    ):
+        streams = ["", ""]
+        streams[stream] = recorded(name)
+        assert printed("any", *streams) == printed(form, *streams) != []
+    assert printed("any", "ok\n1..2 buckle my shoe\nall is ok") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"testResults": 1}', "{", "[" * 100_000, "\x00", '{"tests": {}}']
+)
+def test_what_is_no_report_is_told_so(text: str) -> None:
+    for parse in FILES.values():
+        with pytest.raises(ToolFailed):
+            parse(text)
+    for form in ("cargo", "tap", "unittest", "any"):
+        assert printed(form, text, text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"testResults": [1, {"assertionResults": [2, {"status": {}, "failureMessages": [3]}], "name": 4}]}',
+        '{"tests": [1, {"err": 2, "duration": []}], "failures": 3, "pending": [4]}',
+        '{"examples": [1, {"exception": {"backtrace": 2}, "run_time": "x"}], "summary": 3}',
+    ],
+)
+def test_reports_with_the_wrong_things_in_them_do_no_harm(text: str) -> None:
+    for name in ("jest", "mocha", "rspec"):
+        try:
+            assert all(case.name for case in FILES[name](text))
+        except ToolFailed:
+            continue
+
+
+def test_go_that_prints_no_events_is_told_so() -> None:
+    with pytest.raises(ToolFailed, match="no JSON"):
+        gotest.parse("flag provided but not defined: -json")
+    assert gotest.parse('{"Action": 1}\n{"Action": "pass", "Test": 3, "Package": []}\nnull\n{') == []
+
+
+# -- coverage
+
+COBERTURA = """<?xml version="1.0" ?>
+<!DOCTYPE coverage SYSTEM "http://cobertura.sourceforge.net/xml/coverage-04.dtd">
+<coverage><sources><source>/checkout/src</source></sources><packages><package><classes>
+<class filename="shop/cart.py"><lines><line number="1" hits="1"/><line number="2" hits="0"/></lines></class>
+</classes></package></packages></coverage>"""
+LCOV = (
+    "TN:\nSF:src/cart.js\nDA:1,12345678901\nDA:2,0\nDA:x,1\nLF:2\nend_of_record\nSF:b.js\nDA:7,1,abc\nend_of_record\n"
+)
+PYTHON = '{"meta": {}, "files": {"a.py": {"executed_lines": [1, 2], "missing_lines": [4]}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (COBERTURA, {"/checkout/src/shop/cart.py": {1: True, 2: False}}),
+        (LCOV, {"src/cart.js": {1: True, 2: False}, "b.js": {7: True}}),
+        (PYTHON, {"a.py": {1: True, 2: True, 4: False}}),
+    ],
+)
+def test_coverage(text: str, lines: dict[str, dict[int, bool]]) -> None:
+    assert coverage.parse(text) == lines
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello", "<html/>", "{}", '<!DOCTYPE x [<!ENTITY a "b">]><coverage>&a;</coverage>', "<coverage"]
+)
+def test_what_is_no_coverage_report_is_told_so(text: str) -> None:
+    with pytest.raises(ToolFailed):
+        coverage.parse(text)
