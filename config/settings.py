@@ -132,6 +132,11 @@ class Settings(BaseModel):
     llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Seconds to wait for one answer of the model."
     )
+    llm_log: bool = Field(
+        default=True,
+        description="Keep what models were asked and what they answered with each run, redacted, for `assay show` and "
+        "`assay replay --agent review`.",
+    )
     retention: Retention = Field(
         default=30 * DAY,
         description="How long runs are kept: a number and `s`, `m`, `h` or `d`.",

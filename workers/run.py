@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
+from bot.dialogue import Asked
 from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.findings import AgentResult, Outcome
@@ -21,12 +22,13 @@ from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
 from bot.errors import AssayError, Gone, NoSpace, Unavailable
-from workers.agent import Agent, Kit, Memory, NoMemory, Work
+from workers.agent import Agent, Kit, Memory, Model, NoMemory, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
 from workers.measure import History, measure
 from workers.mirrors import Mirror, Mirrors
+from workers.recording import RecordedModel
 from workers.registry import only_reads
 from workers.results import WORDS_LIMIT, settle
 from workers.reuse import LONGEST, Results, digest_of, may_serve_again, take_over
@@ -92,7 +94,8 @@ class Runs(Results, Protocol):
 class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
     `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
-    `memory(repository, trusted)` is what agents remember of it."""
+    `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
+    None where that is switched off."""
 
     runs: Runs
     cache: Cache
@@ -105,6 +108,7 @@ class Bench:
     sleep: Callable[[float], None] = time.sleep
     toolbox: str = ""
     memory: Callable[[str, bool], Memory] = lambda _repository, _trusted: NoMemory()
+    asked: Callable[[RunKey, Asked], object] | None = None
 
 
 def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult | None:
@@ -127,6 +131,7 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
 
         memory = bench.memory(key.repository, run.trusted)
         kit = replace(bench.kit(progress, watch.called_off), memory=memory)
+        kit = replace(kit, model=_recorded(bench, kit, key, agent))
         try:
             result = _look_at_commit(bench, run, agent, kit, watch)
         except CalledOff:
@@ -135,6 +140,13 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
         result = AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more")
     bench.runs.update(key, AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=result), token)
     return result
+
+
+def _recorded(bench: Bench, kit: Kit, key: RunKey, agent: AgentState) -> Model | None:
+    if kit.model is None or bench.asked is None:
+        return kit.model
+    note = partial(bench.asked, key)
+    return RecordedModel(kit.model, agent.plan.name, agent.attempt, note, kit.redact, bench.clock)
 
 
 def _look_at_commit(bench: Bench, run: Run, agent: AgentState, kit: Kit, watch: Watch) -> AgentResult:

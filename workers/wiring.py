@@ -6,6 +6,7 @@ import os
 import time
 from functools import cache
 
+from bot.dialogue import Dialogue
 from bot.domain.run import RunKey
 from bot.store import Store
 from bot.telemetry import tracing
@@ -50,6 +51,7 @@ def bench() -> Bench:
         clock=time.time,
         toolbox=tools(),
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),
+        asked=Dialogue(store().redis, chosen.retention).note if chosen.llm_log else None,
     )
 
 

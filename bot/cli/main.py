@@ -32,7 +32,8 @@ class _Lazy(click.Group):
         "doctor": ("bot.cli.doctor", "Check the installation, and say how to mend it."),
         "runs": ("bot.cli.runs", "List recent runs."),
         "show": ("bot.cli.runs", "Show a run's timeline and results."),
-        "replay": ("bot.cli.runs", "Fold a run's log again and compare."),
+        "replay": ("bot.cli.runs", "Fold a run's log again, or judge it anew, and compare."),
+        "stats": ("bot.cli.stats", "What people made of findings, and what a gate would have stopped."),
         "dead": ("bot.cli.dead", "Jobs that failed at every try: list, show, retry, drop."),
         "config": ("bot.cli.config", "Validate and explain .github/assay.yml."),
     }

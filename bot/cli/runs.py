@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import IO
 
 import click
 from redis.exceptions import RedisError
 
 from bot.cli.paint import paint
 from bot.deliveries import Deliveries
+from bot.dialogue import Dialogue
 from bot.domain.events import EVENT, Event
 from bot.domain.markdown import visible
 from bot.domain.reduce import reduce
@@ -19,9 +21,9 @@ from bot.domain.render_report import explain_run, to_sarif
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import verdict
 from bot.domain.wording import symbol
-from bot.errors import Theirs, Unavailable
+from bot.errors import Misconfigured, Theirs, Unavailable
 from bot.store import Store
-from bot.wiring import open_store
+from bot.wiring import open_store, settings
 
 _DIFFERS = 1
 _MOST_NAMED = 5
@@ -76,13 +78,23 @@ def show(run: str, as_json: bool, sarif: bool) -> None:
 
 @click.command()
 @click.argument("run")
-def replay(run: str) -> int:
+@click.option("--agent", type=click.Choice(["review", "verify"]), help="Judge anew what this agent's model was asked.")
+@click.option("--model", help="With --agent: the model to ask now. Left out: the operator's.")
+@click.option("--prompt", type=click.File(encoding="utf-8"), help="With --agent: a file with another system prompt.")
+def replay(run: str, agent: str | None, model: str | None, prompt: IO[str] | None) -> int:
     """Fold the log of RUN again and prove that it gives the state that is stored.
 
-    Exit codes: 0 it does, 1 it does not.
+    With --agent its recorded questions go to a model once more, and what it says is shown beside what was said then:
+    `=` said both times, `-` only then, `+` only now. Neither GitHub nor the repository is asked; the model is paid for.
+
+    Exit codes: 0 it does, 1 it does not; with --agent always 0.
     """
+    if agent is None and (model or prompt):
+        raise click.UsageError("--model and --prompt go with --agent")
     with open_redis() as (store, _):
         state, events = _load(store, run)
+        if agent is not None:
+            return _judge_again(store, state, agent, model, prompt.read() if prompt else None)
     again = fold(state.key, events)
     if again == state:
         click.echo(f"{state.key}: {len(events)} events give the stored state: {verdict(state).title}")
@@ -91,6 +103,21 @@ def replay(run: str) -> int:
     words = f"{len(events)} events give another state than the stored one; they differ in {', '.join(fields)}"
     click.echo(f"{state.key}: {words}", err=True)
     return _DIFFERS
+
+
+def _judge_again(store: Store, state: Run, agent: str, model: str | None, prompt: str | None) -> int:
+    # Late, for the other commands of this module need no model.
+    from bot.cli import rejudge
+    from workers.kit import make_model
+
+    kept = Dialogue(store.redis, 0).of(state.key, rejudge.AGENTS[agent][0])
+    made = make_model(settings())
+    if made is None:
+        raise Misconfigured("no model is configured: set OPENAI_API_KEY")
+    chosen = made.named(model) if model else made
+    for line in rejudge.judge_again(rejudge.latest(kept), agent, chosen, prompt):
+        click.echo(line)
+    return 0
 
 
 def fold(key: RunKey, events: list[Event]) -> Run | None:

@@ -20,6 +20,7 @@ REQUEST_CHARACTERS = 60_000
 MAX_REQUESTS = 6
 LONGEST_LINE = 2_000
 _TITLE, _DESCRIPTION, _INSTRUCTIONS, _HEADING, _DELETED = 300, 4_000, 4_000, 200, 50
+_REFUTED, _REFUTATIONS = 600, 20
 
 _LOCK_FILES = (
     "**/{package-lock,npm-shrinkwrap,packages.lock}.json",
@@ -51,7 +52,8 @@ class Rule(Frozen):
 
 @dataclass(frozen=True)
 class Change:
-    """A change to review: the facts, and a stranger's words about it. `files` are the paths to look at."""
+    """A change to review: the facts, and a stranger's words about it. `files` are the paths to look at; `refuted` are
+    claims about it that did not hold."""
 
     repository: str
     title: str
@@ -59,6 +61,7 @@ class Change:
     diff: Diff
     patch: str
     files: tuple[str, ...]
+    refuted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,9 @@ def _about(change: Change, redact: Callable[[str], str]) -> str:
     if change.description:
         text = redact(change.description)[:_DESCRIPTION]
         lines += ["Description:", *(f"| {visible(line)}" for line in text.split("\n"))]
+    if change.refuted:
+        lines.append("Claims that were made about this change before, and refuted when somebody else looked:")
+        lines += [f"| {visible(redact(one)[:_REFUTED])}" for one in change.refuted[:_REFUTATIONS]]
     if deleted:
         more = f" and {len(deleted) - _DELETED} more" if len(deleted) > _DELETED else ""
         lines.append(f"Deleted files: {', '.join(deleted[:_DELETED])}{more}")

@@ -77,7 +77,8 @@ class ReviewAgent:
             return AgentResult(
                 outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget.run"
             )
-        change = Change(work.repository, work.title, work.description, work.diff, work.patch(), work.files)
+        told = tuple(work.refutations)
+        change = Change(work.repository, work.title, work.description, work.diff, work.patch(), work.files, told)
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         model = kit.model.named(settings.model) if settings.model else kit.model
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)

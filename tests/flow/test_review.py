@@ -1,0 +1,238 @@
+"""The reviewer and its verifier in the whole: a scripted model over real HTTP, jobs, threads, the comment, and what is
+kept of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bot.demo.github import StandInGitHub
+from bot.demo.model import KEY, MODEL, ScriptedModel
+from bot.demo.model_wire import SERVER_ERROR, Answer, ChatRequest, Reply
+from bot.demo.reviewer import added_lines, is_second_look
+from bot.dialogue import Dialogue
+from bot.domain.findings import Outcome
+from bot.domain.run import AgentState, RunKey
+from bot.domain.verdict import Conclusion, risk_of
+from bot.ledger import Ledger
+from bot.redis.embedded import EmbeddedRedis
+from tests.cli.command import caller
+from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, Assay, running
+from workers.agents.claims import Review
+from workers.recording import ReplayedModel
+
+REVIEWED = """
+agents:
+  test: {enabled: false}
+  lint: {enabled: false}
+  security: {enabled: false}
+  review: {required: true, fail_on: high}
+"""
+FAULTY = "def last(items):\n    return items[len(items)]\n\n\ndef first(items):\n    return items[1]\n"
+TEST = "from demo import last\nassert last([1, 2]) == 2\n"
+Rule = Callable[[int, str], dict[str, object]]
+
+
+class Reviewer:
+    """A model that claims every `items[` to be wrong, and rules on claims by `rule(number, line)`."""
+
+    def __init__(self) -> None:
+        self.rule: Rule = lambda _number, _line: {"verdict": "holds"}
+        self.broken: Answer | None = None
+        self.asked: list[str] = []
+
+    def __call__(self, request: ChatRequest) -> Answer:
+        second = is_second_look(request)
+        self.asked.append("verify" if second else "review")
+        if second:
+            return self.broken or self._rule(request)
+        lines = [line for line in added_lines(request.text) if "items[" in line[2]]
+        return Reply(json.dumps({"summary": "It indexes lists.", "findings": [_claim(*line) for line in lines]}))
+
+    def _rule(self, request: ChatRequest) -> Reply:
+        lines = [line[8:] for line in request.text.split("\n") if "items[" in line and line[7:8] == "+"]
+        given = {"reason": "By that line.", "severity": None, "test": None}
+        rulings = [
+            {**given, "claim": number, "quote": line, **self.rule(number, line)} for number, line in enumerate(lines, 1)
+        ]
+        return Reply(json.dumps({"rulings": rulings}))
+
+
+def _claim(path: str, number: int, text: str) -> dict[str, object]:
+    return {
+        "path": path,
+        "start_line": number,
+        "end_line": number,
+        "severity": "high",
+        "kind": "bug",
+        "title": f"It reads beyond the list: {text.strip()}",
+        "explanation": "The index is out of range.",
+        "scenario": "A list of one element raises IndexError.",
+        "replacement": None,
+        "confidence": 0.9,
+    }
+
+
+@pytest.fixture
+def reviewer() -> Reviewer:
+    return Reviewer()
+
+
+@pytest.fixture
+def server(reviewer: Reviewer) -> Iterator[ScriptedModel]:
+    with ScriptedModel(reviewer, models=(MODEL, "other")) as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def assay(
+    github: StandInGitHub,
+    redis: Redis,
+    redis_server: EmbeddedRedis,
+    server: ScriptedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Assay]:
+    redis.config_set("appendfsync", "no")
+    github.add_repository(REPOSITORY, {CONFIG: REVIEWED, "demo.py": CLEAN})
+    model = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "ASSAY_LLM_MODEL": MODEL}
+    with running(github, redis, redis_server.url, tmp_path, monkeypatch, **model) as application:
+        yield application
+    redis.config_set("appendfsync", "always")
+
+
+def opened(github: StandInGitHub) -> tuple[int, str]:
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": FAULTY})
+    return github.open_pull(REPOSITORY, "feature"), sha
+
+
+def review_of(assay: Assay, sha: str) -> AgentState:
+    agent = assay.run(sha).agent("review")
+    assert agent is not None
+    return agent
+
+
+def test_claims_are_verified_by_a_job_of_its_own_and_its_test_is_evidence(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer
+) -> None:
+    def rule(number: int, _line: str) -> dict[str, object]:
+        if number == 1:
+            return {"verdict": "holds", "test": {"language": "python", "script": TEST}}
+        return {"verdict": "overstated", "severity": "low"}
+
+    reviewer.rule = rule
+    number, sha = opened(github)
+    assay.settle()
+    assert reviewer.asked == ["review", "verify", "verify"]
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    # The verifier has no check of its own: it speaks through the reviewer's.
+    assert sorted(check.name for check in github.checks(REPOSITORY, sha)) == ["assay", "assay / review"]
+    (thread,) = github.threads(REPOSITORY, number)
+    body = thread.comments[0].body
+    assert "IndexError: list index out of range" in body
+    assert "· verified" in body
+    comment = assay.comment(number)
+    assert "**low**" in comment
+    assert "verified, less severe than claimed" in comment
+    assert "It indexes lists." in comment
+    assert f"**Risk {risk_of(assay.run(sha)).score} of 100:** findings 32/50" in comment
+
+
+def test_reviewer_s_check_ends_only_when_its_claims_were_looked_at(assay: Assay, github: StandInGitHub) -> None:
+    _, sha = opened(github)
+    assay.settle("intake", "publish")
+    assay.work("review", 1)
+    assay.wait(1)
+    assay.settle("publish")
+    check = assay.check(sha, "assay / review")
+    assert (check.status, check.output["title"]) == ("in_progress", "Verifying 2 findings")
+    assay.settle()
+    assert assay.check(sha, "assay / review").conclusion == "failure"
+
+
+def test_verifier_that_fails_leaves_findings_unverified_and_they_count(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer
+) -> None:
+    reviewer.broken = SERVER_ERROR
+    number, sha = opened(github)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    comment = assay.comment(number)
+    assert comment.count("· unverified") == 2
+    assert "the second look at 2 findings" in comment
+
+
+def test_refuted_claims_are_listed_with_the_reason_and_the_reviewer_is_asked_once_more(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, server: ScriptedModel
+) -> None:
+    reviewer.rule = lambda _number, _line: {"verdict": "refuted", "reason": "No caller passes a short list."}
+    number, sha = opened(github)
+    assay.settle()
+    assert reviewer.asked.count("verify") >= 1
+    agent = review_of(assay, sha)
+    assert agent.round == 1
+    told = [request.text for request in server.requests if "refuted when somebody else looked" in request.text]
+    assert "No caller passes a short list." in told[0]
+    assert "Refuted: No caller passes a short list." in agent.refutations[0]
+    assert (agent.outcome, len(agent.result.refuted if agent.result else ())) == (Outcome.PARTIAL, 2)
+    assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
+    comment = assay.comment(number)
+    assert "2 claims refuted at a second look" in comment
+    assert "No caller passes a short list." in comment
+    assert "a person has to look" in comment
+    assert github.threads(REPOSITORY, number) == []
+
+
+def test_reviewed_finding_that_is_dismissed_stays_quiet_and_stats_tell_of_it(
+    assay: Assay, github: StandInGitHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number, _ = opened(github)
+    assay.settle()
+    first, second = github.review_comments(REPOSITORY, number)
+    github.react(first.id, "THUMBS_DOWN", "bob")
+    github.push(REPOSITORY, "feature", {"demo.py": FAULTY.replace("items[1]", "items[0]", 1)})
+    assay.settle()
+    told = {one.where: one for one in Ledger(assay.redis).all(REPOSITORY)}
+    assert [told[f"demo.py:{line}"].decision for line in (first.line, second.line)] == ["disliked", ""]
+    ended = caller(capsys)("stats", REPOSITORY, "--fail-on", "high")
+    assert ended.code == 0
+    assert "review review/bug" in ended.out
+    assert "1 of the last 2 runs" in ended.out or "2 of the last 2 runs" in ended.out
+
+
+# -- what is kept
+
+
+def test_every_question_is_kept_and_the_same_one_is_answered_from_it(assay: Assay, github: StandInGitHub) -> None:
+    _, sha = opened(github)
+    assay.settle()
+    key = RunKey(repository=REPOSITORY, sha=sha)
+    kept = Dialogue(assay.redis, 60).of(key)
+    assert [(one.agent, one.shape) for one in kept] == [("review", "Review"), ("review/verifier", "Rulings")]
+    assert all(one.cost and one.cost.input_tokens and one.answer for one in kept)
+    model = ReplayedModel(kept)
+    answer, _ = model.ask(kept[0].system, kept[0].user, Review, timeout=1)
+    assert len(answer.findings) == 2
+
+
+def test_replay_asks_another_model_and_shows_both(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, sha = opened(github)
+    assay.settle()
+    asked = len(reviewer.asked)
+    (tmp_path / "prompt.md").write_text("Be brief.")
+    ended = caller(capsys)("replay", sha, "--agent", "review", "--model", "other", "--prompt", tmp_path / "prompt.md")
+    assert ended.code == 0, ended.err
+    assert reviewer.asked[asked:] == ["review"]
+    assert "= demo.py:2" in ended.out
+    assert "said then and now 2, only then 0, only now 0" in ended.out
+    reviewer.rule = lambda _number, _line: {"verdict": "refuted"}
+    ended = caller(capsys)("replay", sha, "--agent", "verify")
+    assert "holds: By that line." in ended.out
+    assert "refuted: By that line." in ended.out
+    assert caller(capsys)("replay", sha).code == 0
