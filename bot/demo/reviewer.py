@@ -38,7 +38,7 @@ def demo_reviewer(*known: Planted, summary: str) -> Callable[[ChatRequest], Repl
 
     def review(request: ChatRequest) -> Reply:
         if is_second_look(request):
-            return Reply(json.dumps({"rulings": list(_rulings(request))}))
+            return Reply(json.dumps({"rulings": [ruling for ruling, _ in rulings(request)]}))
         lines = list(added_lines(request.text))
         found = [
             _finding(fault, *line) for fault in known for line in lines if re.search(fault.pattern, line[2]) is not None
@@ -53,12 +53,12 @@ def is_second_look(request: ChatRequest) -> bool:
     return _CLAIM.search(request.text) is not None
 
 
-def _rulings(request: ChatRequest) -> Iterator[dict[str, object]]:
-    """Every claim holds, by the line that it is about."""
+def rulings(request: ChatRequest) -> Iterator[tuple[dict[str, object], str]]:
+    """Every claim holds, by the line that it is about; with the claim's words."""
     code = {(path, number): text for path, number, text in _shown_lines(request.text)}
     for claim in _CLAIM.finditer(request.text):
         quote = code.get((claim["path"], int(claim["line"])), "")
-        yield {
+        ruling: dict[str, object] = {
             "claim": int(claim["number"]),
             "verdict": "holds",
             "quote": quote,
@@ -66,6 +66,7 @@ def _rulings(request: ChatRequest) -> Iterator[dict[str, object]]:
             "severity": None,
             "test": None,
         }
+        yield ruling, claim[0]
 
 
 def _shown_lines(text: str) -> Iterator[tuple[str, int, str]]:
