@@ -17,6 +17,10 @@ class NoSpace(Misconfigured):
     """A disk is full, and what could be removed from it was."""
 
 
+class NoSandbox(Misconfigured):
+    """There is nothing that untrusted commands could be run in. The message says how that is mended."""
+
+
 class Theirs(AssayError):
     """The input is wrong: a payload, a repository's file, a model's answer."""
 

@@ -97,10 +97,10 @@ class Settings(BaseModel):
     public_url: Url | None = Field(
         default=None, description="Where GitHub reaches Assay, such as `https://assay.example.com`."
     )
-    sandbox: Literal["auto", "none"] = Field(
+    sandbox: Literal["auto", "bubblewrap", "none"] = Field(
         default="auto",
-        description="How tools are run. This version has only the process runner, and both values mean it: "
-        "limits and a clean environment, no isolation.",
+        description="What commands run in. `auto` is bubblewrap; where that does not work, nothing of a repository is "
+        "executed. `none` isolates nothing, and is for an operator's own repositories only.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes for each agent queue.")
     repository_limit: Annotated[int, Field(ge=0, le=1000)] = Field(

@@ -45,6 +45,10 @@ class Command:
     without it, it only reads. `home` is a folder to be its HOME, for commands that follow on one another; without it a
     command gets an empty one of its own. `watch` hears what it prints while it runs, line by line, each one bounded,
     secrets and all.
+
+    In a sandbox it sees, beside the system, `tree` (by default `cwd`, which lies in it; `/` stands for none), `home`,
+    and what `reads` and `writes` name, all by the paths that they have outside. It may write to `home`, to `writes`,
+    and, when it executes code, to `tree`.
     """
 
     argv: Sequence[str]
@@ -55,6 +59,9 @@ class Command:
     executes_code: bool = False
     home: Path | None = None
     watch: Callable[[str], None] | None = None
+    tree: Path | None = None
+    reads: Sequence[Path] = ()
+    writes: Sequence[Path] = ()
 
 
 class Sandbox(Protocol):
@@ -64,10 +71,15 @@ class Sandbox(Protocol):
     def level(self) -> str:
         """How strong it is, in a few words for people."""
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a command sees nothing but what it is given. Without that no stranger's code is executed."""
+
     def run(self, command: Command) -> Completed:
         """Run to the end, or to the wall clock, and leave no process behind.
 
-        Raises bot.errors.ToolFailed when the program cannot be started (it is not installed, say).
+        Raises bot.errors.ToolFailed when the program cannot be started (it is not installed, say), and
+        bot.errors.NoSandbox when nothing may be executed on this machine.
         """
 
     def which(self, program: str) -> str | None:

@@ -21,8 +21,8 @@ from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
-from bot.errors import AssayError, Gone, NoSpace, Unavailable
-from workers.agent import Agent, Kit, Memory, Model, NoMemory, Work
+from bot.errors import AssayError, Gone, NoSandbox, NoSpace, Unavailable
+from workers.agent import Agent, Command, Completed, Kit, Memory, Model, NoMemory, Sandbox, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
@@ -52,10 +52,15 @@ def look(plan: AgentPlan, work: Work, kit: Kit, agent_for: Callable[[AgentPlan],
             reason = skipped_by_paths(plan, tuple(work.diff.files))
             if reason:
                 return AgentResult(outcome=Outcome.SKIPPED, reason=reason)
-        said = agent_for(plan).run(work, kit)
+        used = _Used(kit.sandbox)
+        said = agent_for(plan).run(work, replace(kit, sandbox=used))
+        said = said.model_copy(update={"sandbox": used.said})
         # What found nothing need not be placed, nor anything be fetched for it.
         diff, root = (work.diff, work.root) if said.findings else (Diff(), Path())
         result = _measured(settle(said, plan, diff, root, kit.redact), plan, work, kit)
+    except NoSandbox as error:
+        reason, _, remedy = str(error).partition(". To mend it: ")
+        result = AgentResult(outcome=Outcome.NOT_RUN, reason=kit.redact(reason), remedy=remedy)
     except AssayError as error:
         result = AgentResult(outcome=Outcome.ERROR, reason=kit.redact(str(error))[:WORDS_LIMIT])
     except Exception as error:
@@ -75,6 +80,29 @@ def _measured(result: AgentResult, plan: AgentPlan, work: Work, kit: Kit) -> Age
     history = History(kit.memory)
     history.note(work.sha, result)
     return result.model_copy(update={"measure": measure(work.diff, history.troubled(work.sha, work.diff.paths))})
+
+
+class _Used:
+    """A sandbox that knows whether it was used, so that a check says what its commands ran in."""
+
+    def __init__(self, inner: Sandbox) -> None:
+        self._inner = inner
+        self.said = ""
+
+    @property
+    def level(self) -> str:
+        return self._inner.level
+
+    @property
+    def isolates(self) -> bool:
+        return self._inner.isolates
+
+    def which(self, program: str) -> str | None:
+        return self._inner.which(program)
+
+    def run(self, command: Command) -> Completed:
+        self.said = self.level
+        return self._inner.run(command)
 
 
 # -- jobs

@@ -19,7 +19,7 @@ from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
 from workers.run import Bench, tidy
 from workers.run import on_agent as _on_agent
-from workers.sandbox.process import ProcessSandbox
+from workers.sandbox.choice import choose
 from workers.toolbox import toolbox
 
 
@@ -47,7 +47,7 @@ def bench() -> Bench:
         checkouts=Checkouts(kept),
         read_token=lambda installation, repository: app.token(installation, repository, CLONE),
         agent_for=resolve,
-        kit=make_kit(chosen, lambda cancelled: ProcessSandbox(path, cancelled=cancelled)),
+        kit=make_kit(chosen, choose(chosen.sandbox, path).make),
         clock=time.time,
         toolbox=tools(),
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),

@@ -29,6 +29,7 @@ from config.redis_url import parse_redis_url
 from config.settings import Settings, SettingsError
 from workers.agent import Command, Sandbox, Tool
 from workers.registry import TOOLS
+from workers.sandbox.choice import choose, remedy
 from workers.sandbox.process import ProcessSandbox
 
 # What the App must be allowed, and be told of (README, "Install the App").
@@ -160,16 +161,22 @@ def _tools(_: Settings) -> Iterator[Report]:
 
 def _version(tool: Tool, sandbox: Sandbox) -> str:
     try:
-        done = sandbox.run(Command(argv=tool.version, cwd=Path.home(), timeout=30))
+        done = sandbox.run(Command(argv=tool.version, cwd=Path("/"), timeout=30))
     except ToolFailed:
         return ""
     words = f"{done.stdout} {done.stderr}".replace("version:", " ").split()
     return next((word for word in words if word[0].isdigit()), "") if done.exit_code == 0 else ""
 
 
-def _sandbox(_: Settings) -> Iterator[Report]:
-    remedy = "code of trusted pull requests runs as Assay's own user, code from forks is not run; give Assay a machine "
-    yield Report("warn", "Sandbox", ProcessSandbox().level, f"{remedy}of its own")
+def _sandbox(chosen: Settings) -> Iterator[Report]:
+    choice = choose(chosen.sandbox, os.environ.get("PATH", os.defpath))
+    if choice.why_not:
+        yield Report("fail", "Sandbox", f"{choice.why_not}: nothing of a repository is executed", remedy())
+    elif not choice.isolates:
+        words = "what repositories run sees Assay's key, the network and all that Assay's user may read"
+        yield Report("warn", "Sandbox", f"{choice.level}: {words}", "set ASSAY_SANDBOX=auto")
+    else:
+        yield Report("ok", "Sandbox", choice.level)
 
 
 def _model(chosen: Settings) -> Iterator[Report]:

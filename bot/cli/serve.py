@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -45,6 +46,7 @@ from bot.wiring import (
 from bot.worker import work
 from config.redis_url import parse_redis_url
 from config.settings import Settings
+from workers.sandbox.choice import choose, remedy
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ def serve() -> None:
         redis = stack.enter_context(EmbeddedRedis(redis_folder(chosen))) if chosen.redis_url is None else None
         watch = _greet(chosen)
         _preload()
+        _check_sandbox(chosen)
         # The supervisor tells of Redis for all of them.
         quiet = Watch(tells=False)
         roles = [Role("web", partial(_web, chosen, listener, quiet)), Role("sweep", partial(_sweep, chosen, quiet))]
@@ -115,6 +118,7 @@ def worker(queues: tuple[str, ...], count: int | None) -> None:
             raise Misconfigured(f"there is no queue {name!r}; there are: {', '.join(QUEUES)}")
     chosen = _prepare()
     _preload()
+    _check_sandbox(chosen)
     roles = _workers(chosen, tuple(dict.fromkeys(queues)) or QUEUES, count or chosen.workers)
     keeper = _Keeper(chosen, _greet(chosen))
     Supervisor(roles, drain=chosen.drain, tick=keeper.look, killed=keeper.vouching.hand_back).run()
@@ -134,6 +138,17 @@ def _prepare() -> Settings:
     configure(chosen.log_format, Redactor(chosen.secrets()))
     start_tracing(chosen)
     return chosen
+
+
+def _check_sandbox(chosen: Settings) -> None:
+    """Say at the start what nobody may overlook."""
+    choice = choose(chosen.sandbox, os.environ.get("PATH", os.defpath))
+    if choice.why_not:
+        log.warning("There is no sandbox, so nothing of a repository is executed: %s; %s", choice.why_not, remedy())
+    elif not choice.isolates:
+        log.warning(
+            "ASSAY_SANDBOX=none: what repositories run sees the App's key, the network and all that this user may read"
+        )
 
 
 def _listen(chosen: Settings) -> socket.socket:

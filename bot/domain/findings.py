@@ -256,9 +256,9 @@ class AgentResult(Frozen):
     """What one agent found at one commit.
 
     `reason` says why for every outcome but `clean` and `findings`, and `remedy` what would change it. `covered` names
-    the files it looked at, `tools` the versions it used, `log` is a bounded tail of output for people. `origin` says
-    where it was taken over from, None when the agent looked itself. `measure` is of the change. `judgements` are a
-    verifier's; `refuted` are the claims that are no findings any more because of them.
+    the files it looked at, `tools` the versions it used, `sandbox` what its commands ran in, `log` is a bounded tail of
+    output for people. `origin` says where it was taken over from, None when the agent looked itself. `measure` is of
+    the change. `judgements` are a verifier's; `refuted` are the claims that are no findings any more because of them.
     """
 
     outcome: Outcome
@@ -269,6 +269,7 @@ class AgentResult(Frozen):
     covered: tuple[Text, ...] = ()
     not_covered: tuple[NotCovered, ...] = ()
     tools: dict[str, str] = Field(default_factory=dict)
+    sandbox: str = ""
     tests: Tests | None = None
     cost: Cost | None = None
     seconds: float = 0.0

@@ -131,6 +131,7 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
         **(tests_facts(result.tests) if result.tests else {}),
         "Looked at": count(len(result.covered), "file") if result.covered else "",
         "With": plain(", ".join(tools_list(result)), 600),
+        "In": plain(result.sandbox, 200),
         "Time": agent_time(agent),
         "Attempt": str(agent.attempt) if agent.attempt > 1 else "",
     }

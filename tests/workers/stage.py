@@ -95,6 +95,10 @@ class Watching:
     def level(self) -> str:
         return self._inner.level
 
+    @property
+    def isolates(self) -> bool:
+        return True
+
     def which(self, program: str) -> str | None:
         return None if program in self._missing else self._inner.which(program)
 

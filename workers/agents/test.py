@@ -33,10 +33,10 @@ class TestAgent:
     def run(self, work: Work, kit: Kit) -> AgentResult:
         if not work.trusted:
             return untrusted()
+        # All in one folder, for the commands see no other: it is their home, and holds their reports.
         with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as folder:
             scratch = Path(folder)
-            shell = Shell.begin(work, kit, scratch / "home")
-            shell.home.mkdir()
+            shell = Shell.begin(work, kit, scratch)
             try:
                 return shell.setup("test") or self._run(Running(shell, scratch, self._readers))
             except Theirs as error:

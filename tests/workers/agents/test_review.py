@@ -45,6 +45,7 @@ class NoSandbox:
     """The reviewer runs no process."""
 
     level = "none"
+    isolates = True
 
     def run(self, command: object) -> NoReturn:
         raise AssertionError("the reviewer started a process")

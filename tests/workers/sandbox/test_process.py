@@ -14,7 +14,8 @@ import pytest
 
 from bot.errors import ToolFailed
 from workers.agent import OUTPUT_LIMIT, Command, Completed
-from workers.sandbox.process import Limits, ProcessSandbox
+from workers.sandbox.limits import Limits
+from workers.sandbox.process import ProcessSandbox
 
 PATH = os.environ["PATH"]
 
