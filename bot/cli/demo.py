@@ -82,7 +82,7 @@ class _Show:
     def run(self) -> int:
         self._introduce()
         github = self._github
-        github.add_repository(REPOSITORY, BASE)
+        base = github.add_repository(REPOSITORY, BASE)
         bad = github.commit(REPOSITORY, BRANCH, TROUBLE, TITLE)
         self._rule("1. A pull request with planted trouble arrives by a signed webhook")
         number = github.open_pull(REPOSITORY, BRANCH, "main", title=TITLE, body=DESCRIPTION)
@@ -91,8 +91,9 @@ class _Show:
         self._show_annotations(bad)
         self._show_review(number)
         self._show_comment(number)
-        self._rule("2. The fix is pushed")
-        good = github.push(REPOSITORY, BRANCH, FIX, "Mend what Assay found")
+        # A secret that a commit brought has to leave the history, too.
+        self._rule("2. The fix takes the commit's place")
+        good = github.push(REPOSITORY, BRANCH, TROUBLE | FIX, TITLE, parent=base)
         second = self._follow(good)
         self._show_checks(good)
         self._show_comment(number)

@@ -32,7 +32,7 @@ def test_demo_tells_the_whole_story(scratch: Path) -> None:
     )
     out = done.stdout
     assert (done.returncode, done.stderr) == (0, ""), out + done.stderr
-    first, second = out.split("2. The fix is pushed", 1)
+    first, second = out.split("2. The fix takes the commit's place", 1)
     assert "Stand-ins: GitHub, and the model, for no OPENAI_API_KEY is set." in first
     for name in ("test", "lint", "security"):
         assert re.search(rf"assay / {name} +✗ failure", first)

@@ -203,7 +203,7 @@ def test_killed_redis_is_replaced_with_its_data(serve: Serve) -> None:
 
 def test_ctrl_c_finishes_the_job_in_hand_once(serve: Serve, tmp_path: Path) -> None:
     """As a terminal does it: SIGINT to the whole foreground group."""
-    process = serve.start()
+    process = serve.start(ASSAY_SANDBOX="none")
     sha = command(serve, f"echo x >> {tmp_path}/begun; sleep 1.5; echo x >> {tmp_path}/ended")
     serve.until("the job's begin", (tmp_path / "begun").exists)
     tree = serve.tree()
@@ -211,13 +211,13 @@ def test_ctrl_c_finishes_the_job_in_hand_once(serve: Serve, tmp_path: Path) -> N
     assert process.wait(PATIENCE) == 0
     assert (tmp_path / "ended").exists()
     assert [child for child in tree if child.is_running()] == []
-    serve.start()
+    serve.start(ASSAY_SANDBOX="none")
     assert serve.await_verdict(sha) == "success"
     assert (tmp_path / "begun").read_text() == "x\n"
 
 
 def test_second_ctrl_c_ends_the_job_in_hand(serve: Serve, tmp_path: Path) -> None:
-    process = serve.start()
+    process = serve.start(ASSAY_SANDBOX="none")
     command(serve, f"touch {tmp_path}/begun; sleep 60")
     serve.until("the job's begin", (tmp_path / "begun").exists)
     tree = serve.tree()
