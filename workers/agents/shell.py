@@ -52,7 +52,9 @@ class Shell:
         """Run in a folder of the tree. Raises ToolFailed when the program cannot be started."""
         env = {"CI": "true", "ASSAY": "true", **(env or {})}
         where, watch = self.work.root / folder, self.live.hear if self.live else None
-        command = Command(argv, where, self.left, env=env, executes_code=True, home=self.home, watch=watch)
+        command = Command(
+            argv, where, self.left, env=env, executes_code=True, home=self.home, tree=self.work.root, watch=watch
+        )
         return self.kit.sandbox.run(command)
 
     def say(self, task: str) -> None:
