@@ -228,13 +228,29 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _hand_over(folder: Path) -> None:
-    """Make a folder, with all that is in it, the command's own. Once: whose it is itself comes last."""
+    """Make a folder, with all that is in it, the command's own: all of it once, later what was put into it since."""
     new = owner()
-    if new is None or folder.stat().st_uid == new:
+    if new is None:
         return
-    for entry in _entries(folder):
-        os.chown(entry.path, new, new, follow_symlinks=False)
-    os.chown(folder, new, new)
+    if folder.stat().st_uid == new:
+        for entry in _children(folder):
+            if entry.stat(follow_symlinks=False).st_uid != new:
+                _give(Path(entry.path), new)
+        return
+    _give(folder, new)
+
+
+def _give(path: Path, new: int) -> None:
+    """What is within comes first, so that whoever is interrupted begins anew."""
+    if path.is_dir() and not path.is_symlink():
+        for entry in _entries(path):
+            os.chown(entry.path, new, new, follow_symlinks=False)
+    os.chown(path, new, new, follow_symlinks=False)
+
+
+def _children(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def _make_readable(tree: Path) -> None:

@@ -434,3 +434,13 @@ def test_values_of_the_environment_stand_in_no_argument_list(machine: Machine) -
     thread.join()
     assert "1.5" in seen
     assert not any(CANARY in word for word in seen)
+
+
+def test_what_assay_puts_into_a_home_later_is_the_commands_too(machine: Machine) -> None:
+    home = machine.root / "home"
+    home.mkdir()
+    for name in ("first", "second"):
+        (home / name).mkdir()
+        argv = ["touch", f"{home}/{name}/made"]
+        done = BubblewrapSandbox(PATH).run(Command(argv, machine.tree, 10, executes_code=True, home=home))
+        assert done.exit_code == 0, done.stderr
