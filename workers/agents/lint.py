@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
+from workers.agents.baseline import mark_old
 
 
 class LintAgent:
@@ -31,7 +32,7 @@ class LintAgent:
             reason = f"no linter reads {_kinds(work.files)}"
             remedy = "Any linter can be added as a command: see `agents.<name>.run` in .github/assay.yml."
             return AgentResult(outcome=Outcome.SKIPPED, reason=reason, remedy=remedy, not_covered=unread)
-        joined = scan.result(scan.run_all(selection, target, kit), selection)
+        joined = scan.result(mark_old(scan.run_all(selection, target, kit), target, work, kit), selection)
         return joined.model_copy(update={"not_covered": (*joined.not_covered, *unread)})
 
 

@@ -258,3 +258,12 @@ def test_secrets_are_taken_out_of_what_tools_say(tmp_path: Path) -> None:
     result = stage.run(AGENT)
     assert result.findings
     assert "never_to_be_shown" not in result.model_dump_json()
+
+
+def test_code_that_moved_brings_nothing_new(tmp_path: Path) -> None:
+    base = {"a.py": "import os\nX = 1\n", "b.py": "Y = 1\n"}
+    result = Stage(tmp_path, {"a.py": "X = 1\n", "b.py": "Y = 1\n\nimport os\nimport sys\n"}, base=base).run(AGENT)
+    assert {(f.path, f.start_line): f.new for f in result.findings if f.rule == "F401"} == {
+        ("b.py", 3): False,
+        ("b.py", 4): True,
+    }
