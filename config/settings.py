@@ -165,6 +165,12 @@ class Settings(BaseModel):
         description="OSV's export instead, for installations that ask nobody: a folder with the `all.zip` of each "
         "ecosystem, or one such file.",
     )
+    deps_dev_url: Url | None = Field(
+        default=None,
+        description="A server that speaks deps.dev's API, such as `https://api.deps.dev`: it is told the same, and "
+        "says how old a version is, its licence, and whether it was deprecated or yanked. Left out: only what lock "
+        "files tell.",
+    )
     otel_exporter_otlp_endpoint: Url | None = Field(
         default=None,
         description="Where traces are sent, by OTLP over HTTP, such as `http://127.0.0.1:4318`. "

@@ -228,10 +228,31 @@ class Advisories(Protocol):
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a registry tells of a version: the day it was published, its licence, and why it was deprecated or yanked;
+    empty for what it does not tell, or for neither."""
+
+    published: str = ""
+    licence: str = ""
+    deprecated: str = ""
+
+
+class Registry(Protocol):
+    """What registries tell of packages. Raises a bot.errors.AssayError when it cannot be asked."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+    def facts(self, packages: Sequence[tuple[str, str, str]]) -> Sequence[Facts | None]:
+        """Of each package (OSV's ecosystem, name, version), None where it knows none."""
+
+
+@dataclass(frozen=True)
 class Kit:
     """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
     people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
-    operator set up no database of vulnerabilities."""
+    operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages."""
 
     sandbox: Sandbox
     model: Model | None
@@ -239,6 +260,7 @@ class Kit:
     redact: Callable[[str], str]
     memory: Memory = field(default_factory=NoMemory)
     advisories: Advisories | None = None
+    registry: Registry | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from threading import Event
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
-from workers.agent import Advisories, Agent, Kit, Model, Sandbox
+from workers.agent import Advisories, Agent, Kit, Model, Registry, Sandbox
 from workers.file_memory import FileMemory
 from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
@@ -48,11 +48,24 @@ def make_advisories(chosen: Settings) -> Advisories | None:
     return None if chosen.osv_database is None else OsvDatabase(chosen.osv_database, chosen.work_dir)
 
 
+def make_registry(chosen: Settings) -> Registry | None:
+    """What tells of packages, None where the operator named nobody."""
+    if chosen.deps_dev_url is None:
+        return None
+    # Late, as above.
+    from workers.osv.registry import DepsDev
+
+    return DepsDev(chosen.deps_dev_url)
+
+
 def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
     set."""
-    model, redactor, advisories = make_model(chosen), Redactor(chosen.secrets()), make_advisories(chosen)
-    return lambda progress, cancelled: Kit(sandbox(cancelled), model, progress, redactor, advisories=advisories)
+    model, redactor = make_model(chosen), Redactor(chosen.secrets())
+    advisories, registry = make_advisories(chosen), make_registry(chosen)
+    return lambda progress, cancelled: Kit(
+        sandbox(cancelled), model, progress, redactor, advisories=advisories, registry=registry
+    )
 
 
 def local_kit(root: Path) -> KitFor:

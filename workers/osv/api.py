@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import httpx
-
-from bot.errors import Theirs, Unavailable
+from bot.errors import Theirs
+from workers.osv.server import Server, host_of
 
 # OSV's own bound of one call.
 _BATCH = 1_000
 _PAGES = 10
-_AT_ONCE = 8
 _TIMEOUT = 20.0
-_LARGEST = 32_000_000
-_TRIES = 3
 _MOST_RECORDS = 2_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{2,99}")
 
@@ -35,7 +30,7 @@ class OsvApi:
 
     @property
     def name(self) -> str:
-        return f"OSV at {urlsplit(self._url).hostname}"
+        return f"OSV at {host_of(self._url)}"
 
     def find(self, packages: Sequence[tuple[str, str, str]]) -> Sequence[Sequence[tuple[str, str]] | None]:
         """Raises Unavailable when it cannot be asked, Theirs for an answer that is none."""
@@ -44,22 +39,22 @@ class OsvApi:
             (index, {"package": {"ecosystem": ecosystem, "name": name}, "version": version})
             for index, (ecosystem, name, version) in enumerate(packages)
         ]
-        with self._client() as client:
+        with Server(self._url, self._timeout) as server:
             for _ in range(_PAGES):
                 further: list[tuple[int, dict[str, Any]]] = []
                 for start in range(0, len(queries), _BATCH):
-                    further += self._ask(client, queries[start : start + _BATCH], found)
+                    further += self._ask(server, queries[start : start + _BATCH], found)
                 queries = further
                 if not queries:
                     return found
         raise Theirs("it has more pages of an answer than are read")
 
     def _ask(
-        self, client: httpx.Client, queries: Sequence[tuple[int, dict[str, Any]]], found: list[list[tuple[str, str]]]
+        self, server: Server, queries: Sequence[tuple[int, dict[str, Any]]], found: list[list[tuple[str, str]]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Put a page of answers into `found`; the queries that have another page."""
         body = {"queries": [query for _, query in queries]}
-        results = self._json(client, "POST", "/v1/querybatch", body).get("results")
+        results = (server.ask("POST", "/v1/querybatch", body) or {}).get("results")
         if not isinstance(results, list) or len(results) != len(queries):
             raise Theirs("it did not answer every question")
         for (index, query), said in zip(queries, results, strict=True):
@@ -76,45 +71,9 @@ class OsvApi:
             raise Theirs(f"it knows more than {_MOST_RECORDS:,} advisories of these packages")
         if not ids:
             return {}
-        with self._client() as client, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            records = pool.map(lambda id_: self._json(client, "GET", f"/v1/vulns/{quote(id_, safe='')}"), ids)
-            return dict(zip(ids, records, strict=True))
-
-    def _client(self) -> httpx.Client:
-        return httpx.Client(timeout=self._timeout, follow_redirects=False, headers={"user-agent": "assay"})
-
-    def _json(self, client: httpx.Client, method: str, path: str, body: object = None) -> dict[str, Any]:
-        for last in range(_TRIES - 1, -1, -1):
-            try:
-                with client.stream(method, self._url + path, json=body) as answer:
-                    data = _read(answer)
-                    if answer.status_code < 500 and answer.status_code != 429:
-                        return _parse(answer, data)
-                    words = f"it answered {answer.status_code}"
-            except httpx.HTTPError as error:
-                words = f"{type(error).__name__}: {error}"[:200]
-            if not last:
-                raise Unavailable(words)
-        raise AssertionError("unreachable")
-
-
-def _read(answer: httpx.Response) -> bytes:
-    data = bytearray()
-    for chunk in answer.iter_bytes():
-        data += chunk
-        if len(data) > _LARGEST:
-            raise Theirs("its answer is too large")
-    return bytes(data)
-
-
-def _parse(answer: httpx.Response, data: bytes) -> dict[str, Any]:
-    if answer.status_code != 200:
-        raise Theirs(f"it answered {answer.status_code}")
-    try:
-        # The whole is in hand; httpx would want to read it itself.
-        document = httpx.Response(200, content=data).json()
-    except (ValueError, RecursionError):
-        raise Theirs("its answer is no JSON") from None
-    if not isinstance(document, dict):
-        raise Theirs("its answer is no JSON object")
-    return document
+        with Server(self._url, self._timeout) as server:
+            records = server.each(lambda id_: server.ask("GET", f"/v1/vulns/{quote(id_, safe='')}"), ids)
+        gone = [id_ for id_, record in zip(ids, records, strict=True) if record is None]
+        if gone:
+            raise Theirs(f"it does not have {gone[0]}, which it told of")
+        return {id_: record for id_, record in zip(ids, records, strict=True) if record is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from tests.workers.osv.server import EVIL, LODASH, osv
-from workers.agent import Advisories
+from workers.agent import Advisories, Registry
 from workers.agents.security import SecurityAgent
 from workers.osv.api import OsvApi
+from workers.osv.registry import DepsDev
 
 from ..stage import Stage
 
@@ -28,8 +30,8 @@ def lock(**packages: str | dict[str, Any]) -> str:
     return json.dumps({"lockfileVersion": 3, "packages": entries}, indent=2) + "\n"
 
 
-def look(stage: Stage, advisories: Advisories | None = None) -> AgentResult:
-    return AGENT.run(stage.work(), replace(stage.kit(), advisories=advisories))
+def look(stage: Stage, advisories: Advisories | None = None, registry: Registry | None = None) -> AgentResult:
+    return AGENT.run(stage.work(), replace(stage.kit(), advisories=advisories, registry=registry))
 
 
 def run(
@@ -187,3 +189,29 @@ def test_a_compact_lock_file_loses_no_finding(tmp_path: Path) -> None:
     (one,) = run(tmp_path, text, lock(), vulnerabilities=False).findings
     assert (one.path, one.start_line) == ("", None)
     assert one.message.startswith("package-lock.json: loadsh")
+
+
+def test_what_a_registry_tells_of_versions(tmp_path: Path) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT00:00:00Z")
+    with osv() as server:
+        server.versions = {
+            "NPM/packages/a/versions/1.0.0": {"licenses": ["MIT"], "publishedAt": "2020-01-01T00:00:00Z"},
+            "NPM/packages/a/versions/2.0.0": {"licenses": ["AGPL-3.0"], "publishedAt": yesterday},
+            "NPM/packages/b/versions/1.0.0": {"isDeprecated": True, "deprecatedReason": "yanked"},
+        }
+        files = {"package-lock.json": lock(a="2.0.0", b="1.0.0")}
+        base = {"package-lock.json": lock(a="1.0.0")}
+        settings = {"vulnerabilities": False}
+        found = rules(look(Stage(tmp_path, files, base=base, settings=settings), registry=DepsDev(server.url)))
+    assert set(found) == {"licence-changed", "very-new", "deprecated"}
+    assert "1 days ago" in found["very-new"].message
+    assert "MIT before, AGPL-3.0 now" in found["licence-changed"].message
+
+
+def test_a_registry_that_is_away_is_partial(tmp_path: Path) -> None:
+    with osv() as server:
+        server.failures = [500] * 3
+        stage = Stage(tmp_path, {"package-lock.json": lock(a="2.0.0")}, settings={"vulnerabilities": False})
+        result = look(stage, registry=DepsDev(server.url))
+    assert result.outcome is Outcome.PARTIAL
+    assert "deps.dev at 127.0.0.1: it answered 500" in result.reason

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks OSV's API, with its bounds and its pages, and that can be made to fail."""
+"""A server on loopback that speaks OSV's API and deps.dev's, with bounds and pages, and that can be made to fail."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ class Osv:
     def __init__(self, *records: Mapping[str, Any], page: int = 1000) -> None:
         self.records = {record["id"]: record for record in records}
         self.page = page
+        # deps.dev's, by `NPM/packages/NAME/versions/VERSION`.
+        self.versions: dict[str, dict[str, Any]] = {}
         self.failures: list[int] = []
         self.requests: list[tuple[str, Any]] = []
         self.url = ""
@@ -64,6 +66,9 @@ class Osv:
             if len(body["queries"]) > 1000:
                 return 400, {"code": 3, "message": "Too many queries."}
             return 200, {"results": [self._query(query) for query in body["queries"]]}
+        if path.startswith("/v3/systems/"):
+            facts = self.versions.get(unquote(path.removeprefix("/v3/systems/")))
+            return (200, facts) if facts else (404, {"code": 5, "message": "Not found."})
         record = self.records.get(unquote(path.removeprefix("/v1/vulns/")))
         return (200, record) if record else (404, {"code": 5, "message": "Bug not found."})
 

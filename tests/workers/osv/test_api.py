@@ -42,12 +42,17 @@ def test_tries_again_what_passes() -> None:
         assert OsvApi(server.url).find([LODASH_20])[0]
 
 
-@pytest.mark.parametrize(("status", "error"), [(503, Unavailable), (400, Theirs), (404, Theirs), (302, Theirs)])
+@pytest.mark.parametrize(("status", "error"), [(503, Unavailable), (400, Theirs), (302, Theirs)])
 def test_failures_are_told(status: int, error: type[Exception]) -> None:
     with osv(LODASH) as server:
         server.failures = [status] * 3
         with pytest.raises(error, match=str(status)):
             OsvApi(server.url).find([LODASH_20])
+
+
+def test_an_advisory_that_it_does_not_have_is_told() -> None:
+    with osv(LODASH) as server, pytest.raises(Theirs, match="does not have GHSA-gone"):
+        OsvApi(server.url).records([LODASH["id"], "GHSA-gone"])
 
 
 def test_a_server_that_is_away() -> None:

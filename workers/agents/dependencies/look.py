@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.domain.findings import Finding, NotCovered
+from bot.errors import AssayError
 from workers.agent import Kit, Work
 from workers.agents import tree
 from workers.agents.dependencies import compare, files, judge, known
@@ -16,6 +17,7 @@ from workers.agents.dependencies.package import Locked, Package, Unreadable
 from workers.agents.part import Part
 
 _LOGGED = 400
+_MOST_FACTS = 500
 _NO_DATABASE = "no database of known vulnerabilities is set up"
 REMEDY = (
     "Known vulnerabilities: the operator sets ASSAY_OSV_URL or ASSAY_OSV_DATABASE; a repository that has them looked "
@@ -54,6 +56,7 @@ def look(work: Work, kit: Kit) -> Part | None:
     seen = _Look()
     read = list(_read(work, seen))
     changes = {file.path: file.changes for file in read}
+    _ask_registry(changes, kit, seen)
     every = [change for file in read for change in changes[file.path]]
     installed = [change for file in read if file.new.installed for change in changes[file.path]]
     hosts = {one.source for file in read for one in file.old.packages if one.source}
@@ -112,6 +115,43 @@ def _of(root: Path, path: str) -> Locked:
     if kind != "text":
         raise Unreadable(kind)
     return files.read(path, "\n".join(tree.reader(root)(path)))
+
+
+# -- what registries tell
+
+
+def _ask_registry(changes: dict[str, list[Change]], kit: Kit, seen: _Look) -> None:
+    """Add to the packages that changed what a registry tells of them."""
+    every = [one for of in changes.values() for change in of for one in (change.new, change.old) if one and change.new]
+    wanted = list(dict.fromkeys(known.key(one) for one in every if one.version))
+    if kit.registry is None or not wanted:
+        return
+    if len(wanted) > _MOST_FACTS:
+        gap = NotCovered(
+            what=f"the age of {len(wanted) - _MOST_FACTS} packages", why=f"more than {_MOST_FACTS} changed"
+        )
+        seen.gaps.append(gap)
+    kit.progress(f"age and licence of {len(wanted)} packages")
+    try:
+        told = dict(zip(wanted, kit.registry.facts(wanted[:_MOST_FACTS]), strict=False))
+    except AssayError as error:
+        seen.gaps.append(NotCovered(what="age and licences of packages", why=f"{kit.registry.name}: {error}"))
+        return
+    seen.tools[kit.registry.name] = ""
+
+    def fuller(one: Package | None) -> Package | None:
+        facts = told.get(known.key(one)) if one else None
+        if one is None or facts is None:
+            return one
+        return replace(
+            one,
+            published=one.published or facts.published,
+            licence=one.licence or facts.licence,
+            deprecated=one.deprecated or facts.deprecated,
+        )
+
+    for path, of in changes.items():
+        changes[path] = [replace(change, old=fuller(change.old), new=fuller(change.new)) for change in of]
 
 
 # -- vulnerabilities
