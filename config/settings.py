@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.fields import DAY, AppId, Interval, PrivateKey, RedisUrl, Retention, Size, Url
@@ -35,6 +35,19 @@ class SettingsError(ValueError):
 def _told(default: str) -> dict[str, Any]:
     """How the documentation tells a default that depends on something else."""
     return {"told": default}
+
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
+
+
+def _hosts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    hosts = tuple(filter(None, (word.strip() for word in value.split(","))))
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError("must be hosts, as HOST or HOST:PORT, with commas between; no scheme and no path")
+    return hosts
 
 
 class Settings(BaseModel):
@@ -101,6 +114,11 @@ class Settings(BaseModel):
         default="auto",
         description="What commands run in. `auto` is bubblewrap; where that does not work, nothing of a repository is "
         "executed. `none` isolates nothing, and is for an operator's own repositories only.",
+    )
+    registries: Annotated[tuple[str, ...], BeforeValidator(_hosts, json_schema_input_type=str)] = Field(
+        default=(),
+        description="Package registries that `setup` may reach beside those that pip, npm and Go are configured with: "
+        "hosts, as `HOST` or `HOST:PORT`, with commas between. These may have private addresses.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes for each agent queue.")
     repository_limit: Annotated[int, Field(ge=0, le=1000)] = Field(

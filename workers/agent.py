@@ -48,7 +48,7 @@ class Command:
 
     In a sandbox it sees, beside the system, `tree` (by default `cwd`, which lies in it; `/` stands for none), `home`,
     and what `reads` and `writes` name, all by the paths that they have outside. It may write to `home`, to `writes`,
-    and, when it executes code, to `tree`.
+    and, when it executes code, to `tree`. `network` lets it reach package registries, and nothing else.
     """
 
     argv: Sequence[str]
@@ -59,6 +59,7 @@ class Command:
     executes_code: bool = False
     home: Path | None = None
     watch: Callable[[str], None] | None = None
+    network: bool = False
     tree: Path | None = None
     reads: Sequence[Path] = ()
     writes: Sequence[Path] = ()

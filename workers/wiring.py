@@ -47,7 +47,7 @@ def bench() -> Bench:
         checkouts=Checkouts(kept),
         read_token=lambda installation, repository: app.token(installation, repository, CLONE),
         agent_for=resolve,
-        kit=make_kit(chosen, choose(chosen.sandbox, path).make),
+        kit=make_kit(chosen, choose(chosen.sandbox, path, chosen.registries).make),
         clock=time.time,
         toolbox=tools(),
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),

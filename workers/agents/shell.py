@@ -45,17 +45,29 @@ class Shell:
     def begin(cls, work: Work, kit: Kit, home: Path) -> Shell:
         return cls(work, kit, home, time.monotonic() + work.timeout, Live(kit))
 
-    def script(self, text: str, env: Mapping[str, str] | None = None) -> Completed:
-        return self.run(["/bin/sh", "-c", text], env)
+    def script(self, text: str, env: Mapping[str, str] | None = None, *, network: bool = False) -> Completed:
+        return self.run(["/bin/sh", "-c", text], env, network=network)
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None, folder: str = "") -> Completed:
-        """Run in a folder of the tree. Raises ToolFailed when the program cannot be started."""
+    def run(
+        self, argv: Sequence[str], env: Mapping[str, str] | None = None, folder: str = "", *, network: bool = False
+    ) -> Completed:
+        """Run in a folder of the tree; `network` is for what gets packages. Raises ToolFailed when the program cannot
+        be started."""
         env = {"CI": "true", "ASSAY": "true", **(env or {})}
         where, watch = self.work.root / folder, self.live.hear if self.live else None
-        command = Command(
-            argv, where, self.left, env=env, executes_code=True, home=self.home, tree=self.work.root, watch=watch
+        return self.kit.sandbox.run(
+            Command(
+                argv,
+                where,
+                self.left,
+                env=env,
+                executes_code=True,
+                home=self.home,
+                watch=watch,
+                network=network,
+                tree=self.work.root,
+            )
         )
-        return self.kit.sandbox.run(command)
 
     def say(self, task: str) -> None:
         """Tell those who wait what is done now."""
@@ -78,7 +90,7 @@ class Shell:
         if not command:
             return None
         self.say("setup")
-        completed = self.script(str(command))
+        completed = self.script(str(command), network=True)
         if completed.exit_code == 0:
             return None
         outcome = Outcome.TIMED_OUT if completed.timed_out else Outcome.ERROR

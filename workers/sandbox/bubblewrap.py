@@ -19,12 +19,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -37,6 +38,8 @@ from workers.sandbox.child import Heard, listen, stdin_of
 from workers.sandbox.identity import INSIDE, OUTSIDE, owner, user_namespace
 from workers.sandbox.limits import Limits
 from workers.sandbox.programs import environment, find_program, search_path
+from workers.sandbox.proxy import way_out
+from workers.sandbox.registries import Registries
 from workers.sandbox.toolchains import Toolchains
 from workers.sandbox.walls import HOME, SYSTEM, WHOLE, Room, Walls, options
 
@@ -44,6 +47,8 @@ from workers.sandbox.walls import HOME, SYSTEM, WHOLE, Room, Walls, options
 _ENTER = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"'
 # Seconds that the kernel may take to clear a tree of processes away.
 _CLEARING = 5.0
+_FORWARD = Path(__file__).with_name("forward.py")
+_PORT = 3128  # inside, where nobody else is
 _FOR_ALL = 0o005  # to read and to enter
 # What a shell adds to a signal's number, and bubblewrap too.
 _BY_SIGNAL = 128
@@ -60,7 +65,8 @@ _SIGNALS = (
 
 class BubblewrapSandbox:
     """Runs commands in bubblewrap. `path` is where programs are looked for, beside Assay's own; its folders are shown
-    to commands. Once `cancelled` is set, what runs is ended and nothing else begins. `walls` is for tests."""
+    to commands. Once `cancelled` is set, what runs is ended and nothing else begins. `registries` tells, late, what a
+    command with a network may reach. `walls` is for tests."""
 
     def __init__(
         self,
@@ -68,11 +74,13 @@ class BubblewrapSandbox:
         limits: Limits | None = None,
         cancelled: threading.Event | None = None,
         walls: Walls = WHOLE,
+        registries: Callable[[], Registries] = Registries,
     ) -> None:
         self._path = path
         self._limits = limits or Limits()
         self._cancelled = cancelled or threading.Event()
         self._walls = walls
+        self._registries = registries
         self._toolchains = Toolchains.of(path)
 
     @property
@@ -93,16 +101,22 @@ class BubblewrapSandbox:
         program = find_program(command, path)
         home = str(command.home or HOME)
         env = {**self._toolchains.env, **environment(command, path, home, "/tmp")}  # noqa: S108 - the one inside
-        room = self._room(command)
+        room, argv = self._room(command), [program, *command.argv[1:]]
         for folder in room.writes:
             _hand_over(folder)
         if shown := self._tree(command):
             _make_readable(shown)
         with ExitStack() as stack:
+            if command.network:
+                registries = self._registries()
+                out = stack.enter_context(way_out(registries)).socket
+                room = replace(room, reads=(*room.reads, *registries.certificates, out.parent, _FORWARD))
+                argv = [sys.executable, "-I", "-S", str(_FORWARD), str(_PORT), str(out), *argv]
+                env = {**env, **registries.env, **_proxied()}
             stdin = stack.enter_context(stdin_of(command.stdin))
             given = [stack.enter_context(_file(options(self._walls, room, env, _links())))]
             entrances = self._entrances(stack)
-            return self._wrapped([program, *command.argv[1:]], command, room, stdin, given, entrances, stack)
+            return self._wrapped(argv, command, room, stdin, given, entrances, stack)
 
     def _tree(self, command: Command) -> Path | None:
         tree = command.tree or command.cwd
@@ -272,6 +286,13 @@ def _data(content: bytes) -> Iterator[int]:
         file.write(content)
         file.seek(0)
         yield file.fileno()
+
+
+def _proxied() -> Mapping[str, str]:
+    """How programs are told of a proxy. Not for the loopback, which is the sandbox's own."""
+    url = f"http://127.0.0.1:{_PORT}"
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "npm_config_proxy", "npm_config_https_proxy")
+    return {**dict.fromkeys(names, url), "no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
 
 
 def _end(process: subprocess.Popen[bytes], heard: Heard | None) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -18,6 +19,7 @@ from bot.errors import NoSandbox, ToolFailed
 from workers.agent import Command, Sandbox
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.process import ProcessSandbox
+from workers.sandbox.registries import find_registries
 
 Kind = Literal["auto", "bubblewrap", "none"]
 _NEEDED = ("bwrap", "prlimit", "setpriv", "unshare")
@@ -55,8 +57,9 @@ class AbsentSandbox:
         return shutil.which(program)
 
 
-def choose(kind: Kind, path: str) -> Choice:
-    """Try what is asked for out, on `path`. Never raises: what does not work is told when a command is to be run."""
+def choose(kind: Kind, path: str, registries: Sequence[str] = ()) -> Choice:
+    """Try what is asked for out, on `path`. `registries` are hosts that a set-up may reach beside the usual ones. Never
+    raises: what does not work is told when a command is to be run."""
     if kind == "none":
         plain = ProcessSandbox(path)
         return Choice(lambda cancelled: ProcessSandbox(path, cancelled=cancelled), plain.level, plain.isolates)
@@ -65,7 +68,10 @@ def choose(kind: Kind, path: str) -> Choice:
         absent = AbsentSandbox(f"{why_not}. To mend it: {_REMEDY}")
         return Choice(lambda _: absent, absent.level, absent.isolates, why_not)
     level = BubblewrapSandbox(path).level
-    return Choice(lambda cancelled: BubblewrapSandbox(path, cancelled=cancelled), level, isolates=True)
+    known = cache(lambda: find_registries(registries, path))
+    return Choice(
+        lambda cancelled: BubblewrapSandbox(path, cancelled=cancelled, registries=known), level, isolates=True
+    )
 
 
 def remedy() -> str:

@@ -85,7 +85,6 @@ def options(walls: Walls, room: Room, env: Mapping[str, str], links: Iterable[tu
     for folder in _EMPTY if walls.system else ():
         yield from (*(("--size", str(room.tmp)) if walls.sizes else ()), "--perms", "1777", "--tmpfs", folder)
     shown = _outermost_first({*room.reads, *room.writes, *([room.home] if room.home else [])})
-    # bubblewrap makes what leads there for itself alone.
     for parent in _outermost_first({parent for path in shown for parent in path.parents} - {Path("/"), Path("/tmp")}):  # noqa: S108
         yield from ("--perms", "0755", "--dir", str(parent))
     for path in shown:
@@ -107,6 +106,9 @@ def _system(walls: Walls, links: Mapping[str, str]) -> Iterator[str]:
             yield from ("--symlink", links[folder], folder)
         else:
             yield from ("--ro-bind-try", folder, folder)
+    # What bubblewrap makes on the way to something, it makes for itself alone.
+    for folder in ("/etc", "/var", "/home"):
+        yield from ("--perms", "0755", "--dir", folder)
     for name in ETC:
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
     for file in ("passwd", "group", "hosts", "nsswitch.conf"):

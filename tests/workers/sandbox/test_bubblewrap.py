@@ -444,3 +444,9 @@ def test_what_assay_puts_into_a_home_later_is_the_commands_too(machine: Machine)
         argv = ["touch", f"{home}/{name}/made"]
         done = BubblewrapSandbox(PATH).run(Command(argv, machine.tree, 10, executes_code=True, home=home))
         assert done.exit_code == 0, done.stderr
+
+
+def test_what_programs_look_for_in_etc_is_there(machine: Machine) -> None:
+    script = "import pwd, os; print(pwd.getpwuid(os.getuid()).pw_name, sorted(os.listdir('/etc/ssl'))[:1])"
+    done = machine.run(script)
+    assert done.stdout.startswith("assay ['"), done.stderr
