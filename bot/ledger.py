@@ -11,6 +11,7 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import WatchError
 
+from bot.domain.findings import Ignored
 from bot.domain.opinions import Told, joined
 from bot.errors import Conflict
 
@@ -36,6 +37,18 @@ class Ledger:
             return {}
         values = cast("list[bytes | None]", self._redis.hmget(_key(repository), list(fingerprints)))
         return {one.fingerprint: one for one in (Told.model_validate_json(value) for value in values if value)}
+
+    def ignore(self, repository: str, ignored: Ignored) -> None:
+        """Remember that a finding is not to be held against any change."""
+        with self._redis.pipeline() as pipe:
+            pipe.hset(_ignored(repository), ignored.fingerprint, ignored.model_dump_json())
+            pipe.expire(_ignored(repository), _KEPT)
+            pipe.execute()
+
+    def ignored(self, repository: str) -> tuple[Ignored, ...]:
+        """All that is not to be."""
+        values = cast("dict[bytes, bytes]", self._redis.hgetall(_ignored(repository))).values()
+        return tuple(Ignored.model_validate_json(value) for value in values)
 
     def touch(self, repository: str, number: int) -> None:
         """Count that somebody said something in the threads of a pull request."""
@@ -92,6 +105,10 @@ class Ledger:
             return
         oldest = sorted(self.all(repository), key=lambda one: (one.silenced, one.at))
         self._redis.hdel(_key(repository), *(one.fingerprint for one in oldest[: len(oldest) - _MOST * 9 // 10]))
+
+
+def _ignored(repository: str) -> str:
+    return f"assay:ignored:{repository}"
 
 
 def _key(repository: str) -> str:

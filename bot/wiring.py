@@ -247,9 +247,7 @@ class Control:
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
         ledger = Ledger(self.store.redis)
-        self.intake = Intake(
-            deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time, ledger.touch
-        )
+        self.intake = Intake(deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time, ledger)
 
         def desk(installation: int, repository: str) -> Desk:
             api = app.api(installation, repository, WRITE)

@@ -14,6 +14,7 @@ from config.repository import (
     Budget,
     CommandConfig,
     ExtensionConfig,
+    Ignore,
     LintConfig,
     PullRequestTrigger,
     ReviewConfig,
@@ -40,6 +41,7 @@ _TABLES: dict[str, type[Section]] = {
     "agents.review.budget": Budget,
     "agents.review.verify": Verify,
     "agents.review.fail_on": Risk,
+    "ignore[]": Ignore,
     "agents.NAME with run": CommandConfig,
     "agents.NAME with uses": ExtensionConfig,
 }
@@ -99,7 +101,7 @@ def _kind(shape: dict[str, Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in shape.get("enum", [shape.get("const")]))
     if shape["type"] == "array":
         return f"list of {_kind(shape['items'])}"
-    if "pattern" in shape:
+    if "smh" in shape.get("pattern", ""):
         return "duration"
     return _KINDS[shape["type"]]
 

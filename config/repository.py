@@ -367,6 +367,15 @@ def _not_a_switch(value: object) -> object:
     return value
 
 
+class Ignore(Section):
+    """A finding that is not to be raised."""
+
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] = Field(
+        description="The finding's, as `/assay ignore --always` and `assay check --format json` name it."
+    )
+    reason: Annotated[str, Field(max_length=500)] = Field(default="", description="Why, for those who come later.")
+
+
 class RepositoryConfig(Section):
     """The whole file."""
 
@@ -375,6 +384,11 @@ class RepositoryConfig(Section):
     )
     triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
     agents: Agents = Field(default=Agents(), description="The agents by name.")
+    ignore: tuple[Ignore, ...] = Field(
+        default=(),
+        max_length=500,
+        description="Findings that are not held against any change: `fingerprint`, `reason`.",
+    )
     approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")
     commands: dict[str, str] = Field(default={}, description="Not acted on yet.")
     notify: tuple[dict[str, str], ...] = Field(default=(), description="Not acted on yet.")

@@ -23,7 +23,9 @@ def changes(run: Run, before: Sequence[Known]) -> Changes:
     """
     now = _counted(run)
     old = {known.fingerprint for known in before}
-    absent = [known for known in before if known.fingerprint not in now]
+    # What people have decided to ignore is neither there nor mended.
+    ignored = {finding.fingerprint for finding in findings(run) if finding.dismissed}
+    absent = [known for known in before if known.fingerprint not in now and known.fingerprint not in ignored]
     return Changes(
         new=tuple(fingerprint for fingerprint in now if fingerprint not in old),
         open=tuple(fingerprint for fingerprint in now if fingerprint in old),

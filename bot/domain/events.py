@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from bot.domain.findings import AgentResult
+from bot.domain.findings import AgentResult, Ignored
 from bot.domain.model import Frozen, Text
 from bot.domain.plan import Plan
 from bot.domain.triggers import Trigger
@@ -86,6 +86,13 @@ class AgentFinished(_Fact):
     result: AgentResult
 
 
+class FindingsIgnored(_Fact):
+    """People decided that these findings are not to be held against any change of the repository."""
+
+    kind: Literal["FindingsIgnored"] = "FindingsIgnored"
+    ignored: tuple[Ignored, ...]
+
+
 class DeadlinePassed(_Fact):
     """The sweep saw that a deadline of this run had passed at `at`."""
 
@@ -93,7 +100,14 @@ class DeadlinePassed(_Fact):
 
 
 Event = Annotated[
-    CommitReceived | RerunRequested | TriggerEnded | AgentStarted | AgentProgressed | AgentFinished | DeadlinePassed,
+    CommitReceived
+    | RerunRequested
+    | TriggerEnded
+    | AgentStarted
+    | AgentProgressed
+    | AgentFinished
+    | FindingsIgnored
+    | DeadlinePassed,
     Field(discriminator="kind"),
 ]
 

@@ -238,6 +238,19 @@ class Refuted(Frozen):
     reason: Text
 
 
+class Ignored(Frozen):
+    """A finding that somebody decided is not to be held against any change of the repository."""
+
+    fingerprint: str
+    by: Text = ""
+    reason: Text = ""
+
+    @property
+    def words(self) -> str:
+        """Who decided it, and why."""
+        return f"ignored by {self.by or 'nobody known'}" + (f": {self.reason}" if self.reason else "")
+
+
 class Measure(Frozen):
     """What a change is like, as far as its diff tells. `code` and `tests` count changed files; `dependencies` names
     those that say what the code depends on; `troubled` counts earlier commits at which something was found in the

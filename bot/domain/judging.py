@@ -7,9 +7,9 @@ whatever reason, stays as severe as it was said to be, is called unverified, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from bot.domain.findings import AgentResult, Finding, Judgement, NotCovered, Outcome, Refuted
+from bot.domain.findings import AgentResult, Finding, Ignored, Judgement, NotCovered, Outcome, Refuted
 
 # How often an agent is asked again because its claims did not hold.
 ROUNDS = 2
@@ -87,6 +87,22 @@ def _gap(unverified: int, second: AgentResult) -> NotCovered:
     what = "the second look at one finding" if unverified == 1 else f"the second look at {unverified} findings"
     why = second.reason or second.outcome.value.replace("_", " ")
     return NotCovered(what=what, why=f"they are unverified: {why}" if unverified > 1 else f"it is unverified: {why}")
+
+
+def dismissed(result: AgentResult, ignored: Mapping[str, Ignored]) -> AgentResult:
+    """A result without what people decided to ignore: it stays in sight, and counts for nothing."""
+    if not ignored or not any(finding.fingerprint in ignored for finding in result.findings):
+        return result
+    findings = tuple(
+        finding.model_copy(update={"dismissed": ignored[finding.fingerprint].words})
+        if finding.fingerprint in ignored
+        else finding
+        for finding in result.findings
+    )
+    outcome = result.outcome
+    if outcome is Outcome.FINDINGS and not any(finding.counts for finding in findings):
+        outcome = Outcome.CLEAN
+    return result.model_copy(update={"findings": findings, "outcome": outcome})
 
 
 def rejected(result: AgentResult) -> bool:

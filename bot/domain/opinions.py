@@ -20,7 +20,8 @@ _SILENCING: tuple[Decision, ...] = ("answered", "resolved", "disliked", "ignored
 
 class Told(Frozen):
     """A finding that a pull request was told of, last at its head `sha`. `threaded`: in a thread of its own. `decision`
-    is a person's, `by` whom and `decided_at` when it was seen; `reason` in their words."""
+    is a person's, `by` whom and `decided_at` when it was seen; `reason` in
+    their words; `pin`: the line that pins it in the configuration was asked for."""
 
     fingerprint: str
     rule: str
@@ -36,6 +37,7 @@ class Told(Frozen):
     by: str = ""
     decided_at: float = 0.0
     reason: Text = ""
+    pin: bool = False
 
     @property
     def silenced(self) -> bool:
@@ -54,7 +56,9 @@ def joined(known: Told | None, news: Told) -> Told:
     if known is None:
         return news
     kept = news.decided(known.decision, known.by, known.decided_at, known.reason)
-    return kept.model_copy(update={"threaded": known.threaded or news.threaded, "at": min(known.at, news.at)})
+    return kept.model_copy(
+        update={"threaded": known.threaded or news.threaded, "at": min(known.at, news.at), "pin": known.pin or news.pin}
+    )
 
 
 Fate = Literal["accepted", "fixed", "dismissed", "ignored", "open"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bot.domain.findings import Severity, parse_severity
+from bot.domain.findings import Ignored, Severity, parse_severity
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
@@ -54,6 +54,7 @@ class Plan(Frozen):
     problems: tuple[Problem, ...] = ()
     notices: tuple[str, ...] = ()
     max_comments: int = 5
+    ignored: tuple[Ignored, ...] = ()
 
 
 def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> str:
@@ -98,7 +99,14 @@ def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in def
     )
     ahead = config.not_acted_on()
     notices = (f"This version of Assay does not act on: {', '.join(ahead)}.",) if ahead else ()
-    return Plan(agents=agents, source=source, notices=notices, max_comments=config.agents.review.max_comments)
+    ignored = tuple(Ignored(fingerprint=one.fingerprint, by=source, reason=one.reason) for one in config.ignore)
+    return Plan(
+        agents=agents,
+        source=source,
+        notices=notices,
+        max_comments=config.agents.review.max_comments,
+        ignored=ignored,
+    )
 
 
 def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:

@@ -21,7 +21,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -33,11 +33,12 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
+    FindingsIgnored,
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Outcome
-from bot.domain.judging import ROUNDS, escalated, judged, refutations, rejected, subject
+from bot.domain.findings import AgentResult, Ignored, Outcome
+from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
 from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
 from bot.domain.triggers import Trigger, rank
@@ -47,6 +48,7 @@ from bot.domain.verdict import Conclusion, agent_conclusion, passed
 _TRIGGERS = 20
 _CLOSINGS = 500
 _RERUNS = 50
+_IGNORED = 2_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Step:
 def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
     """Fold one event into the run of `key`. Pure, total, and idempotent."""
     if run is None:
-        if not isinstance(event, CommitReceived | TriggerEnded):
+        if not isinstance(event, CommitReceived | TriggerEnded | FindingsIgnored):
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
@@ -83,6 +85,8 @@ def _fold(run: Run, event: Event) -> Run:
             return _on_agent(run, event.agent, event.attempt, lambda agent: _progressed(agent, event.message))
         case AgentFinished():
             return _on_agent(run, event.agent, event.attempt, lambda agent: _finished(agent, event.result, event.at))
+        case FindingsIgnored():
+            return _ignored(run, event)
         case DeadlinePassed():
             return _each(run, lambda agent: _overdue(agent, event.at))
         case _:
@@ -125,18 +129,39 @@ def _let_go(agent: AgentState, run: Run) -> bool:
     return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
 
 
-# -- verifiers
+# -- what agents' words amount to
 
 
 def _verify(run: Run, at: float) -> Run:
-    """Bring every verifier in line with the findings it judges, and those with what it said."""
+    """Bring every verifier in line with the findings it judges, and all results with what others say of them."""
     for name in [agent.plan.name for agent in run.agents if agent.plan.verifies]:
         verifier = run.agent(name)
         target = run.agent(verifier.plan.verifies) if verifier else None
-        if verifier is None or target is None or verifier.plan.skip:
-            continue
-        run = _judge(_look_at(run, verifier, target, at), name, target.plan.name)
-    return run
+        if verifier is not None and target is not None and not verifier.plan.skip:
+            run = _asked_again(_look_at(run, verifier, target, at), name, target.plan.name)
+    ignored = {one.fingerprint: one for one in (*run.ignored, *run.plan.ignored)}
+    return _each(run, lambda agent: _amended(run, agent, ignored))
+
+
+def _amended(run: Run, agent: AgentState, ignored: Mapping[str, Ignored]) -> AgentState:
+    """An agent with what its own word amounts to after its verifier's, and after what people decided to ignore."""
+    said = agent.said
+    if agent.phase is not Phase.DONE or said is None:
+        return agent
+    result = _judged(run, agent, said)
+    if rejected(result):
+        result = escalated(result)
+    result = dismissed(result, ignored)
+    first = said if result is not said else None
+    same = (result is agent.result or result == agent.result) and first == agent.first
+    return agent if same else agent.model_copy(update={"result": result, "first": first})
+
+
+def _judged(run: Run, agent: AgentState, said: AgentResult) -> AgentResult:
+    verifier = run.verifier(agent.plan.name)
+    if verifier is None or verifier.phase is not Phase.DONE or verifier.result is None or not verifier.about:
+        return said
+    return judged(said, verifier.result)
 
 
 def _look_at(run: Run, verifier: AgentState, target: AgentState, at: float) -> Run:
@@ -159,24 +184,14 @@ def _look_at(run: Run, verifier: AgentState, target: AgentState, at: float) -> R
     return _put(run, verifier)
 
 
-def _judge(run: Run, name: str, of: str) -> Run:
+def _asked_again(run: Run, name: str, of: str) -> Run:
+    """Where most of what an agent said did not hold, it is asked once more, and told why."""
     verifier, target = run.agent(name), run.agent(of)
-    assert verifier is not None
-    assert target is not None
-    if target.phase is not Phase.DONE or target.said is None:
+    if verifier is None or target is None or target.phase is not Phase.DONE or target.said is None:
         return run
-    said = target.said
-    done = verifier.phase is Phase.DONE and verifier.result is not None and verifier.about
-    result = judged(said, verifier.result) if done and verifier.result else said
-    if rejected(result):
-        if target.round + 1 < ROUNDS and run.wanted:
-            return _ask_again(run, verifier, target, result)
-        result = escalated(result)
-    return _put(run, target.model_copy(update={"result": result, "first": said if result != said else None}))
-
-
-def _ask_again(run: Run, verifier: AgentState, target: AgentState, result: AgentResult) -> Run:
-    """Most of what the agent said did not hold: it is asked once more, and told why."""
+    result = _judged(run, target, target.said)
+    if not rejected(result) or target.round + 1 >= ROUNDS or not run.wanted:
+        return run
     attempt, told = run.attempt + 1, refutations(result.refuted)
     again = AgentState(plan=target.plan, attempt=attempt, fresh=target.fresh, round=target.round + 1, refutations=told)
     run = run.model_copy(update={"attempt": attempt})
@@ -263,6 +278,17 @@ def _lay_out(run: Run, at: float) -> Run:
 
     agents = () if run.plan.problems else tuple(state(plan) for plan in run.plan.agents)
     return run.model_copy(update={"attempt": attempt, "agents": agents})
+
+
+def _ignored(run: Run, event: FindingsIgnored) -> Run:
+    """Of two decisions about one finding either will do; which one is kept does not depend on their order."""
+    known = {one.fingerprint: one for one in run.ignored}
+    for one in event.ignored:
+        known[one.fingerprint] = min(
+            one, known.get(one.fingerprint, one), key=lambda ignored: (ignored.by, ignored.reason)
+        )
+    kept = sorted(known.values(), key=lambda ignored: ignored.fingerprint)[:_IGNORED]
+    return run.model_copy(update={"ignored": tuple(kept)})
 
 
 def _rerun(run: Run, event: RerunRequested) -> Run:

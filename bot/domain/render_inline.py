@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 
 from bot.domain.findings import Finding, Severity
-from bot.domain.markdown import code, details, exact, fence, link, plain
+from bot.domain.markdown import code, details, exact, fence, link, plain, visible
+from bot.domain.opinions import Told
 from bot.domain.render_parts import worst
 from bot.domain.run import Run
 from bot.domain.verdict import count, findings
@@ -29,6 +31,17 @@ def fixed_in(sha: str) -> str:
 def back(sha: str) -> str:
     """The answer in the thread of a finding that was fixed and is there again."""
     return f"Back in {sha[:7]}."
+
+
+def ignored_words(told: Told) -> str:
+    """The answer in the thread of a finding that is to be ignored; with the line that pins it, where that was asked
+    for."""
+    said = f"Not raised again in this repository, as {code(told.by, 60)} decided."
+    if not told.pin:
+        return said
+    reason = json.dumps(visible(told.reason), ensure_ascii=False)
+    line = f"ignore:\n  - {{fingerprint: {told.fingerprint}, reason: {reason}}}"
+    return f"{said} To keep that with the code, put this into `.github/assay.yml`:\n\n{fence(line, 1_000, 'yaml')}"
 
 
 def inline(run: Run, limit: int, silenced: Collection[str] = ()) -> tuple[InlineComment, ...]:

@@ -13,6 +13,7 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
+    FindingsIgnored,
     RerunRequested,
     TriggerEnded,
 )
@@ -70,6 +71,8 @@ def _meaning(event: Event) -> str:
             return f"{event.agent}: {event.message}"
         case AgentFinished():
             return f"{event.agent} ended attempt {event.attempt}: {_result(event.result)}"
+        case FindingsIgnored():
+            return f"{count(len(event.ignored), 'finding')} not to be raised again"
         case DeadlinePassed():
             return "a deadline passed: what had not answered was given up"
         case _:

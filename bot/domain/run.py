@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from bot.domain.events import TriggerEnded
-from bot.domain.findings import AgentResult, Outcome
+from bot.domain.findings import AgentResult, Ignored, Outcome
 from bot.domain.model import Frozen, Text
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.triggers import Pull, Trigger, rank
@@ -115,6 +115,7 @@ class Run(Frozen):
     agents: tuple[AgentState, ...] = ()
     superseded_by: str | None = None
     reruns: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
 
     def agent(self, name: str) -> AgentState | None:
         return next((agent for agent in self.agents if agent.plan.name == name), None)

@@ -212,10 +212,37 @@ class Contents:
             return ()
         return tuple(pull.number for pull in pulls if pull.state == "open" and pull.head.sha == sha)
 
+    def may_write(self, login: str) -> bool:
+        """Whether somebody may write to the repository, by what GitHub says now."""
+        try:
+            data = self._api.request("GET", to_path(self._repository, "collaborators", login, "permission"))
+        except Gone:
+            return False
+        return read(_Permission, data).permission in ("admin", "write")
+
+    def review_comment(self, number: int) -> tuple[str, str]:
+        """Who wrote a review comment, and its text. Raises Gone where it was deleted."""
+        path = to_path(self._repository, "pulls", "comments", number)
+        comment = read(_Words, self._api.request("GET", path))
+        return (comment.user.login if comment.user else "", comment.body)
+
     def repository(self) -> RepositorySeen:
         """Raises Gone where it does not exist or the App may not see it."""
         seen = read(_Whole, self._api.request("GET", to_path(self._repository)))
         return RepositorySeen(id=seen.id, default_branch=seen.default_branch, private=seen.private)
+
+
+class _Permission(Seen):
+    permission: str
+
+
+class _Login(Seen):
+    login: str
+
+
+class _Words(Seen):
+    body: str = ""
+    user: _Login | None = None
 
 
 def _to_pull(pull: _Pull) -> PullSeen:

@@ -404,9 +404,19 @@ class _PullOfThread(_Part):
     head: _Head
 
 
+class _Said(_Part):
+    body: str = ""
+    in_reply_to_id: _Id | None = None
+
+
 class _ThreadNews(_Part):
     repository: _Repository
     pull_request: _PullOfThread
+    comment: _Said = _Said()
+
+
+# Of what somebody says in a thread no more is read: an order to Assay is short.
+_SAID = 1_000
 
 
 def _thread(delivery: _Delivery) -> Received | Ignored:
@@ -415,8 +425,14 @@ def _thread(delivery: _Delivery) -> Received | Ignored:
     if delivery.by_bot:
         return Ignored(reason=f"{delivery.name} is an echo of Assay's own doing")
     news = _ThreadNews.model_validate_json(delivery.body)
-    pull = news.pull_request
-    return ThreadTouched(**delivery.origin(news.repository), number=pull.number, sha=pull.head.sha)
+    pull, comment = news.pull_request, news.comment
+    return ThreadTouched(
+        **delivery.origin(news.repository),
+        number=pull.number,
+        sha=pull.head.sha,
+        said=comment.body[:_SAID],
+        answers=comment.in_reply_to_id,
+    )
 
 
 _TRANSLATIONS: dict[str, Callable[[_Delivery], Received | Ignored]] = {

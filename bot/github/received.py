@@ -69,10 +69,13 @@ class SuiteRequested(FromRepository):
 
 
 class ThreadTouched(FromRepository):
-    """Somebody answered in a review thread, or resolved it or opened it again. `sha` is the pull request's head."""
+    """Somebody answered in a review thread, or resolved it or opened it again. `sha` is the pull request's head; `said`
+    is an answer's text, to the review comment `answers`."""
 
     number: int
     sha: str
+    said: str = ""
+    answers: int | None = None
 
 
 class MergeGroupReceived(FromRepository):

@@ -36,6 +36,8 @@ from bot.intake.case import Case, Source
 from bot.intake.pulls import Pulls
 from bot.intake.pushes import Pushes
 from bot.intake.start import Later, Starts, plan_for
+from bot.intake.threads import Threads
+from bot.ledger import Ledger
 from bot.patience import pause
 from bot.queues import JobSpec
 
@@ -57,7 +59,7 @@ class Runs(heads.Runs, Protocol):
 
 class Intake:
     """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
-    `touch(repository, number)` counts that there is news in the threads of a pull request."""
+    `ledger` remembers what people say of findings."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Intake:
         app_id: int,
         bot_login: Callable[[], str],
         clock: Callable[[], float],
-        touch: Callable[[str, int], None],
+        ledger: Ledger,
     ) -> None:
         self._deliveries = deliveries
         self._runs = runs
@@ -75,8 +77,8 @@ class Intake:
         self._app_id = app_id
         self._bot_login = bot_login
         self._clock = clock
-        self._touch = touch
-        self._starts = Starts(runs)
+        self._starts = Starts(runs, ledger.ignored)
+        self._threads_of = Threads(runs, ledger)
         self._pushes = Pushes(runs, self._starts)
         self._pulls = Pulls(runs, self._starts)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
@@ -139,7 +141,7 @@ class Intake:
             case MergeGroupLeft():
                 return self._pushes.on_left(self._case(delivery, received), received)
             case ThreadTouched():
-                return self._on_thread(received)
+                return self._threads_of.on_touched(self._case(delivery, received), received, self._bot_login())
             case _:
                 assert_never(received)
 
@@ -162,12 +164,6 @@ class Intake:
         return f"{told}; runs published again: {again}" if again else told
 
     # -- people
-
-    def _on_thread(self, touched: ThreadTouched) -> str:
-        """What people say in threads is read when the commit they are about is published."""
-        key = RunKey(repository=touched.repository, sha=touched.sha)
-        self._touch(touched.repository, touched.number)
-        return f"accepted: {key}" if self._runs.publish_again(key) else f"ignored: no run of {key} is known"
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
         key = case.about(rerun.sha)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bot.domain.events import CommitReceived
+from collections.abc import Callable
+
+from bot.domain.events import CommitReceived, FindingsIgnored
+from bot.domain.findings import Ignored
 from bot.domain.plan import Plan, plan, why_not
 from bot.domain.run import RunKey
 from bot.domain.triggers import Trigger
@@ -33,10 +36,11 @@ def plan_for(reading: Reading, trigger: Trigger, default_branch: str) -> Plan | 
 
 
 class Starts:
-    """Begins runs."""
+    """Begins runs. `ignored(repository)` are the findings that its people decided to ignore."""
 
-    def __init__(self, runs: heads.Runs) -> None:
+    def __init__(self, runs: heads.Runs, ignored: Callable[[str], tuple[Ignored, ...]]) -> None:
         self._runs = runs
+        self._ignored = ignored
 
     def let_wait(self, case: Case, key: RunKey, trigger: Trigger, reading: Reading) -> None:
         """Raises Later for a head that came just after another one."""
@@ -55,4 +59,6 @@ class Starts:
             plan=planned,
         )
         self._runs.update(key, event)
+        if ignored := self._ignored(key.repository):
+            self._runs.update(key, FindingsIgnored(at=case.at, delivery=case.guid, ignored=ignored))
         return f"accepted: {key}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from bot.domain.findings import Finding
 from bot.domain.opinions import Told
 from bot.domain.publication import PullMemory
 from bot.domain.render_comment import comment, marker
-from bot.domain.render_inline import back, fingerprint_of, fixed_in, inline, review_body
+from bot.domain.render_inline import back, fingerprint_of, fixed_in, ignored_words, inline, review_body
 from bot.domain.run import Run
 from bot.domain.triggers import Pull
 from bot.domain.verdict import findings
@@ -134,7 +134,10 @@ class PullWriter:
     def _listen(self, memory: PullMemory) -> dict[str, Told]:
         """What is known of this run's findings and of those before, after a look at what people have said meanwhile:
         once a head, and whenever there is news of it."""
-        names = [finding.fingerprint for finding in self._counted()] + [one.fingerprint for one in memory.before]
+        names = [one.fingerprint for one in self._counted()]
+        names += [one.fingerprint for one in findings(self._run) if one.dismissed] + [
+            one.fingerprint for one in memory.before
+        ]
         told = self._opinions.told(self._repository, list(dict.fromkeys(names))[: 2 * _FOLLOWED])
         here = {name: one for name, one in told.items() if one.threaded and one.pull == self._pull.number}
         if not here or memory.heard == self._news:
@@ -159,8 +162,9 @@ class PullWriter:
             self._review(wanted)
         gone = {finding.fingerprint for finding in news.fixed} & said
         again = {name for name, one in told.items() if one.fixed} & set(news.new) & said
-        if gone or again:
-            self._settle(gone, again)
+        ignored = {name: one for name, one in told.items() if one.decision == "ignored"}
+        if gone or again or any(one.threaded and one.pull == self._pull.number for one in ignored.values()):
+            self._settle(gone, again, ignored)
         self._note(news.fixed, told, said | {note.fingerprint for note in wanted})
 
     def _note(self, fixed: Sequence[Known], told: dict[str, Told], threaded: set[str]) -> None:
@@ -213,15 +217,19 @@ class PullWriter:
                 self._seen = ()
         return self._seen
 
-    def _settle(self, gone: set[str], again: set[str]) -> None:
-        """Answer and resolve the threads of what is gone, and open those that Assay resolved of what is back."""
+    def _settle(self, gone: set[str], again: set[str], ignored: Mapping[str, Told]) -> None:
+        """Answer and resolve the threads of what is gone or to be ignored, and open those that Assay resolved of what
+        is back."""
         try:
             for thread in self._threads():
-                name = fingerprint_of(thread.first_comment_body)
+                name = fingerprint_of(thread.first_comment_body) or ""
                 if not self._ours(thread.author):
                     continue
-                if name in gone and not thread.resolved:
-                    self._answer(thread, fixed_in(self._run.key.sha))
+                if thread.resolved and name not in again:
+                    continue
+                if name in gone or name in ignored:
+                    said = ignored_words(ignored[name]) if name in ignored else fixed_in(self._run.key.sha)
+                    self._answer(thread, said)
                     self._ready()
                     self._desk.threads.resolve(thread.id)
                 elif name in again and resolved_by_us(thread, self._ours):

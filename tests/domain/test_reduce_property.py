@@ -23,10 +23,11 @@ from bot.domain.events import (
     CommitReceived,
     DeadlinePassed,
     Event,
+    FindingsIgnored,
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Judgement, Outcome, Severity
+from bot.domain.findings import AgentResult, Ignored, Judgement, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import AgentState, Phase, Run
@@ -148,6 +149,9 @@ def worlds(draw: st.DrawFn) -> World:
     for delivery in draw(st.lists(st.sampled_from(["d1", "d2"]), unique=True)):
         agents, failed_only = draw(st.sampled_from([(), ("a",)])), draw(st.booleans())
         news.append(RerunRequested(at=clock(), delivery=delivery, agents=agents, failed_only=failed_only))
+    for by in draw(st.lists(st.sampled_from(["ada", "bob"]), unique=True)):
+        wanted = draw(st.sampled_from(["f1", "f2"]))
+        news.append(FindingsIgnored(at=clock(), ignored=(Ignored(fingerprint=wanted, by=by),)))
     return World(
         news=tuple(news),
         results={name: draw(results) for name in NAMES} | {"v": draw(second_looks)},

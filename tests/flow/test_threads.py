@@ -10,7 +10,7 @@ from bot.demo.github import StandInGitHub
 from bot.domain.opinions import Told
 from bot.domain.verdict import Conclusion
 from bot.ledger import Ledger
-from tests.flow.assay import CLEAN, DIRTY, REPOSITORY, Assay
+from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 from tests.flow.test_pulls import opened
 
 MORE = CLEAN + "\n\nX = 1\n"
@@ -102,3 +102,66 @@ def test_rebase_keeps_the_one_thread(assay: Assay, github: StandInGitHub) -> Non
     assay.settle()
     assert rebased[:7] in assay.comment(number)
     assert len(github.threads(REPOSITORY, number)) == 1
+
+
+# -- /assay ignore
+
+
+def test_ignored_finding_counts_for_nothing_here_and_in_every_other_pull_request(
+    assay: Assay, github: StandInGitHub
+) -> None:
+    number, sha = opened(github)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    github.reply(thread_of(github, number), "/assay ignore --always kept for its side effect", "octo")
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.SUCCESS
+    (thread,) = github.threads(REPOSITORY, number)
+    assert thread.resolved
+    answer = thread.comments[-1].body
+    assert "Not raised again in this repository, as `octo` decided." in answer
+    line = f'ignore:\n  - {{fingerprint: {known(assay).fingerprint}, reason: "kept for its side effect"}}'
+    assert line in answer
+    assert "1 settled by people, not raised again" in assay.comment(number)
+    other, second = opened(github, DIRTY + "\n\nY = 2\n", "other")
+    assay.settle()
+    assert assay.verdict(second) is Conclusion.SUCCESS
+    assert github.review_comments(REPOSITORY, other) == []
+    # It is no more in the way, and no more fixed either.
+    assert "fixed" not in assay.comment(number)
+
+
+def test_line_in_the_configuration_pins_it(assay: Assay, github: StandInGitHub) -> None:
+    opened(github)
+    assay.settle()
+    pin = f"ignore:\n  - {{fingerprint: {known(assay).fingerprint}, reason: known}}\n"
+    assay.redis.delete(f"assay:told:{REPOSITORY}")
+    github.push(REPOSITORY, "main", {CONFIG: QUICK + pin})
+    sha = github.commit(REPOSITORY, "pinned", {"demo.py": DIRTY}, parent=github.head(REPOSITORY, "main"))
+    number = github.open_pull(REPOSITORY, "pinned")
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.SUCCESS
+    assert github.review_comments(REPOSITORY, number) == []
+    assert "known" in assay.comment(number)
+
+
+@pytest.mark.parametrize(
+    ("text", "author"),
+    [
+        ("/assay ignore", "mallory"),
+        ("Please do not /assay ignore this", "octo"),
+        ("> /assay ignore", "octo"),
+        ("/assay ignored", "octo"),
+        ("/assay", "octo"),
+    ],
+)
+def test_who_may_not_write_or_says_something_else_ignores_nothing(
+    assay: Assay, github: StandInGitHub, text: str, author: str
+) -> None:
+    number, sha = opened(github)
+    assay.settle()
+    github.reply(thread_of(github, number), text, author)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    assert known(assay).decision != "ignored"
+    assert Ledger(assay.redis).ignored(REPOSITORY) == ()
