@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal
@@ -368,37 +368,79 @@ def _speakers(finding: Finding) -> frozenset[str]:
     return frozenset(finding.sources or (finding.tool,))
 
 
+# A reviewer speaks of a piece of code in prose, a tool of a line in a few words. Lines of a claim that are looked at.
+_SPAN = 40
+# A tool's words that a claim has to contain, of those that say something, and how many there have to be.
+_SHARE, _FEWEST = 0.6, 2
+_COMMON = frozenset(
+    re.findall("[a-z]+", "the and for this that with from are not but has was its can may used use should possible")
+)
+
+
+def _is_claim(finding: Finding) -> bool:
+    return any(source.startswith("review/") for source in finding.sources)
+
+
+def _told_in(claim: Finding, finding: Finding) -> bool:
+    """Whether a reviewer's claim says what a tool says of a line of it."""
+    if claim.rule == "review/security" and any(source.startswith("security/") for source in finding.sources):
+        return True
+    said = _words(finding.message) - _COMMON
+    return len(said) >= _FEWEST and len(said & _words(claim.message)) / len(said) >= _SHARE
+
+
 def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One problem seen by two sources on one line becomes one finding with both sources.
+    """One problem seen by two sources on one line becomes one finding with both sources; so does a reviewer's claim
+    about lines and what a tool says of one of them.
 
     The more severe one speaks; order is otherwise kept. Two findings of one source are never merged: a tool that
     speaks twice on a line means two things.
     """
     merged: list[Finding] = []
     at: dict[tuple[str, int], list[int]] = {}
+    claims: list[Finding] = []
     for finding in findings:
         if not finding.start_line:
             merged.append(finding)
-            continue
-        peers = at.setdefault((finding.path, finding.start_line), [])
-        for index in peers[:_NEIGHBOURS]:
-            peer = merged[index]
-            if not _speakers(peer).isdisjoint(_speakers(finding)) or not _same(peer, finding):
-                continue
-            loud, quiet = (finding, peer) if finding.severity > peer.severity else (peer, finding)
-            merged[index] = loud.model_copy(
-                update={
-                    "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
-                    "replacement": loud.replacement if loud.replacement is not None else quiet.replacement,
-                    "evidence": loud.evidence or quiet.evidence,
-                    "advice": loud.advice or quiet.advice,
-                    "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,
-                    "url": loud.url or quiet.url,
-                    "new": loud.new or quiet.new,
-                }
-            )
-            break
-        else:
-            peers.append(len(merged))
+        elif _is_claim(finding):
+            # Last, when all is there that they may repeat.
+            claims.append(finding)
+        elif not _joins(merged, at.setdefault((finding.path, finding.start_line), []), finding, _same):
+            at[finding.path, finding.start_line].append(len(merged))
             merged.append(finding)
+    for claim in claims:
+        first = claim.start_line or 1
+        lines = range(first, min(claim.last_line or first, first + _SPAN) + 1)
+        peers = [index for line in lines for index in at.get((claim.path, line), ())]
+        if not _joins(merged, peers, claim, lambda tool, said: _same(tool, said) or _told_in(said, tool)):
+            merged.append(claim)
     return tuple(merged)
+
+
+def _joins(
+    merged: list[Finding], peers: Sequence[int], finding: Finding, same: Callable[[Finding, Finding], bool]
+) -> bool:
+    """Whether a finding says what one of its peers does; then it was put to that one."""
+    for index in peers[:_NEIGHBOURS]:
+        peer = merged[index]
+        if _speakers(peer).isdisjoint(_speakers(finding)) and same(peer, finding):
+            merged[index] = _joined(peer, finding)
+            return True
+    return False
+
+
+def _joined(peer: Finding, finding: Finding) -> Finding:
+    loud, quiet = (finding, peer) if finding.severity > peer.severity else (peer, finding)
+    return loud.model_copy(
+        update={
+            "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
+            "replacement": loud.replacement if loud.replacement is not None else quiet.replacement,
+            "evidence": loud.evidence or quiet.evidence,
+            "advice": loud.advice or quiet.advice,
+            "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,
+            "url": loud.url or quiet.url,
+            "new": loud.new or quiet.new,
+            # One of them still counts.
+            "dismissed": loud.dismissed if quiet.dismissed else "",
+        }
+    )

@@ -123,7 +123,7 @@ def test_an_unreadable_layer_is_the_only_thing_blamed() -> None:
             "x: {}",
             (1, 1),
             "x",
-            "unknown key 'x'; use one of version, triggers, agents, approvals, commands, notify, workflows",
+            "unknown key 'x'; use one of version, triggers, agents, ignore, approvals, commands, notify, workflows",
         ),
         ("agents:\n  lint:\n    fail-on: high", (3, 5), "agents.lint.fail-on", "did you mean 'fail_on'?"),
         ("lint: {}", (1, 1), "lint", "the agent 'lint' belongs under `agents:`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -204,3 +205,51 @@ def test_thousands_of_findings_on_one_line_take_no_time_to_speak_of() -> None:
     ]
     assert len(merge(many)) == 10_000
     assert time.process_time() - begun < 10.0
+
+
+CLAIM: dict[str, Any] = {
+    "rule": "review/bug",
+    "message": "The import of os is never used. It is unused since the path is built by hand.",
+    "start_line": 2,
+    "end_line": 5,
+    "severity": Severity.LOW,
+}
+
+
+def test_reviewer_s_claim_and_a_tool_s_word_on_one_of_its_lines_are_one_finding() -> None:
+    for order in (
+        (seen_by("lint/ruff", message="`os` imported but unused import"), seen_by("review/review", **CLAIM)),
+        (seen_by("review/review", **CLAIM), seen_by("lint/ruff", message="`os` imported but unused import")),
+    ):
+        (one,) = merge(order)
+        assert set(one.sources) == {"lint/ruff", "review/review"}
+        assert one.rule == "F401"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"start_line": 6, "message": "import of os never used"},
+        {"message": "Line too long"},
+        {"message": "Trailing whitespace"},
+        {"path": "other.py", "message": "import of os never used"},
+    ],
+)
+def test_claim_that_says_something_else_or_elsewhere_stands_alone(other: dict[str, Any]) -> None:
+    assert len(merge((seen_by("lint/ruff", **other), seen_by("review/review", **CLAIM)))) == 2
+
+
+def test_two_claims_of_the_reviewer_are_two_and_a_security_claim_joins_the_scanner_s() -> None:
+    assert len(merge((seen_by("review/review", **CLAIM), seen_by("review/review", **CLAIM)))) == 2
+    scanned = seen_by("security/bandit", rule="B608", message="Possible SQL injection", severity=Severity.HIGH)
+    claim = seen_by("review/review", **(CLAIM | {"rule": "review/security", "message": "A name may end the query."}))
+    (one,) = merge((scanned, claim))
+    assert one.severity is Severity.HIGH
+
+
+def test_merged_finding_counts_while_one_of_the_two_does() -> None:
+    ignored = seen_by("a/one", dismissed="ignored by ada")
+    (one,) = merge((ignored, seen_by("b/two")))
+    assert one.counts
+    (both,) = merge((ignored, seen_by("b/two", dismissed="ignored by ada")))
+    assert not both.counts
