@@ -70,7 +70,8 @@ def test_json_has_everything_under_a_version() -> None:
     assert (report["version"], report["repository"], report["sha"]) == (1, "octo/shop", SHA)
     assert report["verdict"]["conclusion"] == "failure"
     assert [agent["name"] for agent in report["agents"]] == ["test", "lint", "security", "review"]
-    assert report["agents"][0]["tests"] == {"passed": 41, "failed": 1, "errors": 0, "skipped": 0}
+    counts = {"passed": 41, "failed": 1, "errors": 0, "skipped": 0}
+    assert report["agents"][0]["tests"].items() >= counts.items()
     assert [(finding["severity"], finding["blocks"], finding["new"]) for finding in report["findings"]] == [
         ("critical", True, True),
         ("high", True, True),
