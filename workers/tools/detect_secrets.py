@@ -9,6 +9,7 @@ that they are one (hashes, ids), are left out and counted; what tests and docume
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import zlib
@@ -38,7 +39,7 @@ _PLACEHOLDER = re.compile(
     r"invalid|wrong|bad|super|very|not|real|secret|password|passwd|pass|pwd|token|key|api|client|user|username|"
     r"credentials?|value|string|here|with|me|change|changeit|placeholder|redacted|hidden|none|null|nil|true|false|empty|"
     r"todo|tbd|foo|bar|baz|abc|xyz)(?:[-_ .:/]|%20)?\d{0,3}){1,6}[>\]})]?$"
-    r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?)$"
+    r"|^(?:x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|0+|1234?5?6?7?8?9?0?|%[sdvq]|%\(\w+\)s|\$?\{+[^{}:]*\}+|<[^<>]*>)$"
 )
 # Nobody's random characters come like this: six that follow on one another, or are the same.
 _RUNS = re.compile(r"(.)\1{5}")
@@ -137,10 +138,29 @@ def _why_not(path: str, found: Mapping[str, Any], known: set[str], output: Outpu
     kind, line = string(found.get("type")), _line(path, found, output)
     if string(found.get("hashed_secret")) in known:
         return "known to the baseline"
-    if kind in _GUESSES and not _NAMED.search(line):
+    if kind in _GUESSES and (not _NAMED.search(line) or len(line) > _LONGEST_WRITTEN):
         return "a hash or an id"
     value = _value(line, string(found.get("hashed_secret")))
-    return "a placeholder" if value and _PLACEHOLDER.search(value) else ""
+    if _is_placeholder(value):
+        return "a placeholder"
+    return "a name" if kind == "Secret Keyword" and _is_name(path, line, value) else ""
+
+
+def _is_placeholder(value: str) -> bool:
+    """As it is, or in base64, as Kubernetes has its secrets."""
+    if not value or _PLACEHOLDER.search(value):
+        return bool(value)
+    if len(value) % 4 or not re.fullmatch(r"[A-Za-z0-9+/]{4,}={0,2}", value):
+        return False
+    return _PLACEHOLDER.search(base64.b64decode(value).decode("latin-1").strip()) is not None
+
+
+def _is_name(path: str, line: str, value: str) -> bool:
+    """Whether what a telling name is given is no value: a key that says what the secret is called, or, in code, an
+    expression."""
+    if _REFERENCE.search(line[:_LONGEST]):
+        return True
+    return bool(value) and _CODE.search(path) is not None and not re.search(rf"[\"'`]{re.escape(value)}", line)
 
 
 def _line(path: str, found: Mapping[str, Any], output: Output) -> str:
@@ -148,7 +168,21 @@ def _line(path: str, found: Mapping[str, Any], output: Output) -> str:
     return "".join(output.read(path)[where - 1 : where]) if where else ""
 
 
-_PIECES = (re.compile(r"[\"'`]([^\"'`]*)[\"'`]"), re.compile(r"[^\s\"'`=:,;()<>{}\[\]]+"), re.compile(r"[^\s\"'`,;=]+"))
+# `secretName: web-tls` says where a secret is, not what.
+_REFERENCE = re.compile(
+    r"(?:secret|token|passw(?:or)?d|key|credential)s?[_-]?(?:name(?:space)?|ref|id|path|file|url|uri|type|class|field|"
+    r"prefix|header|param|env|algorithm|store|provider|manager|version|length|size|expiry|ttl|alias)s?[\"']?\s*(?::=|[:=])",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"\.(?:go|py|pyi|js|jsx|mjs|cjs|ts|tsx|java|kt|rb|rs|c|h|cc|cpp|cs|php|swift|scala)$")
+# Of what people write, no line is as long.
+_LONGEST_WRITTEN = 1_000
+_PIECES = (
+    re.compile(r"[^\s\"'`:/@]+"),
+    re.compile(r"[\"'`]([^\"'`]*)[\"'`]"),
+    re.compile(r"[^\s\"'`=:,;()<>{}\[\]]+"),
+    re.compile(r"[^\s\"'`,;=]+"),
+)
 _LONGEST = 4_000
 
 

@@ -202,8 +202,8 @@ def _keyword(value: str, form: str = 'password = "{}"') -> Output:
     """What detect-secrets says of a value that is given to a telling name."""
     hashed = hashlib.sha1(value.encode()).hexdigest()
     found = {"type": "Secret Keyword", "hashed_secret": hashed, "line_number": 1}
-    stdout = json.dumps({"results": {"s.py": [found]}})
-    return output(stdout, exit_code=0, files=["./s.py"], sources={"s.py": form.format(value) + "\n"})
+    stdout = json.dumps({"results": {"s.ini": [found]}})
+    return output(stdout, exit_code=0, files=["./s.ini"], sources={"s.ini": form.format(value) + "\n"})
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,28 @@ def _keyword(value: str, form: str = 'password = "{}"') -> Output:
 )
 def test_the_value_is_known_however_it_is_written(form: str) -> None:
     assert detect_secrets.parse(_keyword("changeme", form)).left_out == {"a placeholder": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "path", "why"),
+    [
+        ("secretName: {}", "web-tls-cert", "pod.yaml", "a name"),
+        ("adminSecretNamespace: '{}'", "kube-system", "pod.yaml", "a name"),
+        ("for user, password := {} accounts", "range", "auth.go", "a name"),
+        ('password := "{}"', "whalehello", "auth.go", ""),
+        ("password: {}", "cGFzc3dvcmQ=", "pod.yaml", "a placeholder"),
+        ("password: {}", "c3RvcmFnZW9z", "pod.yaml", ""),
+        ("url = postgres://app:{}@db/x", "%s", "a.cfg", "a placeholder"),
+        ("password={}", "${DB_PASSWORD}", "a.properties", "a placeholder"),
+    ],
+)
+def test_what_is_no_secret_is_told_apart(line: str, value: str, path: str, why: str) -> None:
+    """As they were met in kubernetes/examples, gin and awesome-compose."""
+    found = {"type": "Secret Keyword", "hashed_secret": hashlib.sha1(value.encode()).hexdigest(), "line_number": 1}
+    stdout = json.dumps({"results": {path: [found]}})
+    reading = detect_secrets.parse(output(stdout, exit_code=0, files=[f"./{path}"], sources={path: line.format(value)}))
+    assert dict(reading.left_out) == ({why: 1} if why else {})
+    assert len(reading.findings) == (0 if why else 1)
 
 
 def test_hostile_placeholder_does_not_hang_the_pattern() -> None:
