@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from pydantic import Field
 from redis import Redis
 from rq import Queue
 from rq.exceptions import DeserializationError
-from rq.job import Job, JobStatus, Retry
+from rq.job import Job, JobStatus, Retry, _job_stack
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
@@ -185,13 +185,31 @@ class Rule:
         return str(self.limit), self.by, " ".join(self.together)
 
 
+class InParts(Protocol):
+    """The function of a job in three parts, for workers that fork: the middle one is done in the fork. Whatever a fork
+    touches it has to copy first, so what may as well be done by the worker is done there. Called, it does them all."""
+
+    def begin(self, *args: Any) -> Any | None:
+        """What has to be known; None where there is nothing to be done."""
+
+    def carry_out(self, begun: Any) -> bytes:
+        """What comes of it."""
+
+    def end(self, begun: Any, said: bytes) -> None: ...
+    def __call__(self, *args: Any) -> Any: ...
+
+
 class AllowedJob(Job):
-    """A job that resolves no function but ours."""
+    """A job that resolves no function but ours. `part` takes its place."""
+
+    part: Callable[..., Any] | None = None
 
     @property
     def func(self) -> Callable[..., Any]:
         """The function to call. Raises Misconfigured for one that is not on the list, and OtherVersion for one that may
         be on a newer Assay's."""
+        if self.part is not None:
+            return self.part
         if self.func_name not in FUNCTIONS:
             if _LIKE_OURS.fullmatch(self.func_name or ""):
                 raise OtherVersion(f"a job names {self.func_name!r}, which this version of Assay does not know")
@@ -200,6 +218,14 @@ class AllowedJob(Job):
             )
         function: Callable[..., Any] = super().func
         return function
+
+    def perform(self) -> Any:
+        """As RQ's own, which first has Redis keep the job for ever: ours has no lifetime."""
+        _job_stack.push(self)  # type: ignore[no-untyped-call]  # RQ has no types here
+        try:
+            return self._execute()
+        finally:
+            _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
 
     @property
     def subject(self) -> Subject:

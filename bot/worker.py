@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -33,7 +34,7 @@ from bot.books import Books
 from bot.context import Subject, taken_up
 from bot.errors import OtherVersion, Unavailable
 from bot.parent import die_with_parent
-from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, AllowedJob, JobSpec, Queues
+from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, ON_AGENT, AllowedJob, InParts, JobSpec, Queues
 from bot.recovery import Vouching, note_failure
 from bot.redis.connection import hurry
 
@@ -50,6 +51,8 @@ _REDIS_PAUSE = 1.0
 _REDIS_LONGEST_PAUSE = 5.0
 
 if TYPE_CHECKING:
+    from resource import struct_rusage
+
     from rq.worker import BaseWorker
 else:
     BaseWorker = object
@@ -111,16 +114,18 @@ class _Ours(BaseWorker):
 
     def perform_job(self, job: Job, queue: Queue) -> bool:
         """As RQ's own, without results, callbacks and dependent jobs. In the process that does it."""
+        assert isinstance(job, AllowedJob)
         try:
             job.started_at = now()
             with self.death_penalty_class(int(job.timeout or CONTROL_TIMEOUT), JobTimeoutException, job_id=job.id):
                 job.perform()
-            self.close_books(job)
+            if job.part is None:
+                self.close_books(job)
         except OtherVersion as error:
-            if not self._leave(job, error):
-                return self._failed(job, queue)
+            if not self.leave(job, error):
+                return self.failed(job, queue)
         except BaseException:  # noqa: BLE001 - a timeout, say; RQ's own does it, too
-            return self._failed(job, queue)
+            return self.failed(job, queue)
         return True
 
     def close_books(self, job: Job) -> None:
@@ -134,7 +139,7 @@ class _Ours(BaseWorker):
 
     # -- jobs that are not done
 
-    def _leave(self, job: Job, error: OtherVersion) -> bool:
+    def leave(self, job: Job, error: OtherVersion) -> bool:
         """Leave a job to a worker of a newer Assay; false where none has come for too long."""
         assert isinstance(job, AllowedJob)
         spec = JobSpec.again(job, time.time())
@@ -145,7 +150,7 @@ class _Ours(BaseWorker):
         self.queues_of_ours.put_off(spec, time.time() + _HANDOVER_PAUSE)
         return True
 
-    def _failed(self, job: Job, queue: Queue) -> bool:
+    def failed(self, job: Job, queue: Queue) -> bool:
         job.ended_at = now()
         self.handle_exception(job, *sys.exc_info())
         self.handle_job_failure(job, queue, exc_string=traceback.format_exc())
@@ -219,11 +224,53 @@ class ControlWorker(_Ours, SimpleWorker):
 
 
 class AgentWorker(_Ours, Worker):
-    """Runs each job in a forked process, which may be killed."""
+    """Runs each job, or the middle part of it, in a forked process, which may be killed."""
+
+    _ended_well = False
 
     def carry_out(self, job: Job, queue: Queue) -> None:
+        assert isinstance(job, AllowedJob)
+        try:
+            work = job.func if job.func_name == ON_AGENT else None
+            if work is None:
+                self._fork(job, queue)
+            else:
+                self._in_parts(cast("InParts", work), job, queue)
+        except OtherVersion as error:
+            if not self.leave(job, error):
+                self.failed(job, queue)
+        except Exception:  # noqa: BLE001 - it is the job's failure, and told
+            self.failed(job, queue)
+
+    def _in_parts(self, work: InParts, job: AllowedJob, queue: Queue) -> None:
+        begun = work.begin(*job.args)
+        if begun is None:
+            self.close_books(job)
+            return
+        with os.fdopen(os.memfd_create("said"), "w+b") as said:
+
+            def part(*_: object) -> None:
+                said.write(work.carry_out(begun))
+                said.flush()
+
+            job.part = part
+            self._fork(job, queue)
+            said.seek(0)
+            words = said.read()
+        # Where it failed it has told so itself.
+        if words and self._ended_well:
+            work.end(begun, words)
+            self.close_books(job)
+
+    def _fork(self, job: Job, queue: Queue) -> None:
+        self._ended_well = False
         self.fork_work_horse(job, queue)
         self.monitor_work_horse(job, queue)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
+        pid, status, usage = super().wait_for_horse()
+        self._ended_well = status == 0
+        return pid, status, usage
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent(self.pid or 0, signal.SIGKILL)

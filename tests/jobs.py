@@ -47,3 +47,33 @@ def poison(file: str, _: int) -> None:
 def fail(file: str, _: int) -> None:
     mark(file, "tried")
     raise LookupError("no such thing: hunter2")
+
+
+class Parts:
+    """A job in three parts, each of which says in which process it is done. At its first try the middle one kills its
+    process."""
+
+    def __call__(self, *_: object) -> None:
+        raise AssertionError("a worker that forks does the parts")
+
+    def begin(self, file: str, what: str) -> tuple[str, str] | None:
+        mark(file, f"begin {os.getpid()}")
+        if what == "refuse":
+            raise LookupError("no such thing")
+        return None if what == "nothing" else (file, what)
+
+    def carry_out(self, begun: tuple[str, str]) -> bytes:
+        file, what = begun
+        tries = sum(line.startswith("carry_out") for line in marks(Path(file)))
+        mark(file, f"carry_out {os.getpid()}")
+        if what == "die" and not tries:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "fail":
+            raise LookupError("no such thing")
+        return b"x" * 3_000_000
+
+    def end(self, begun: tuple[str, str], said: bytes) -> None:
+        mark(begun[0], f"end {os.getpid()} {len(said)}")
+
+
+parts = Parts()

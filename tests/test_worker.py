@@ -215,6 +215,38 @@ def test_job_that_raises_is_tried_three_times(crew: Crew, redis: Redis, file: Pa
     assert b"LookupError" in first
 
 
+@pytest.fixture
+def parts(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> psutil.Process:
+    monkeypatch.setattr(bot.worker, "ON_AGENT", "tests.jobs.parts")
+    monkeypatch.setattr(bot.queues, "FUNCTIONS", bot.queues.FUNCTIONS | {"tests.jobs.parts"})
+    return crew.hire("first")
+
+
+@pytest.mark.parametrize("what", ["do", "die"])
+def test_job_in_parts_forks_for_the_middle_one_only(parts: psutil.Process, redis: Redis, file: Path, what: str) -> None:
+    send(redis, "parts", str(file), what)
+    until(lambda: any(line.startswith("end") for line in marks(file)))
+    until(lambda: not left(redis) - {"rq:results:job-1"})
+    told = [(line.split()[0], int(line.split()[1]) == parts.pid) for line in marks(file)]
+    once = [("begin", True), ("carry_out", False)]
+    assert told == [*(once if what == "die" else []), *once, ("end", True)]
+    assert marks(file)[-1].endswith(" 3000000")
+
+
+@pytest.mark.parametrize("what", ["fail", "refuse"])
+def test_job_whose_part_raises_is_tried_three_times(parts: psutil.Process, redis: Redis, file: Path, what: str) -> None:
+    send(redis, "parts", str(file), what)
+    until(lambda: redis.smembers("assay:dead:new"))
+    assert [line.split()[0] for line in marks(file)] == ["begin", *(["carry_out"] if what == "fail" else [])] * 3
+    assert parts.is_running()
+
+
+def test_job_of_which_nothing_is_to_be_done_needs_no_fork(parts: psutil.Process, redis: Redis, file: Path) -> None:
+    send(redis, "parts", str(file), "nothing")
+    until(lambda: marks(file) == [f"begin {parts.pid}"])
+    until(lambda: not left(redis))
+
+
 def test_job_handed_back_is_no_try(crew: Crew, redis: Redis, file: Path) -> None:
     first = crew.hire("first")
     send(redis, "slow", str(file), 30)

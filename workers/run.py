@@ -6,6 +6,7 @@ The same code serves a job from the queue and `assay check` on somebody's desk.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from bot.dialogue import Asked
 from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.findings import AgentResult, Outcome
+from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
@@ -139,11 +141,36 @@ class Bench:
     asked: Callable[[RunKey, Asked], object] | None = None
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that was taken up, with the newest token. Where that can be told without the commit's files: `digest`
+    is what its result depends on, and `earlier` what was said of the same before."""
+
+    run: Run
+    agent: AgentState
+    token: int
+    digest: str = ""
+    earlier: AgentResult | None = None
+
+
+class Said(Frozen):
+    """What came of a look. By `digest` it may serve again; empty where it may not."""
+
+    result: AgentResult
+    digest: str = ""
+
+
 def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult | None:
     """Handle an agent's job: its result. An attempt that nobody waits for any more is let be, and has none.
 
     Raises TakenOver when this process was taken for dead and another does the work now.
     """
+    begun = begin(bench, key, name, attempt)
+    return tell(bench, begun, look_into(bench, begun)) if begun else None
+
+
+def begin(bench: Bench, key: RunKey, name: str, attempt: int) -> Attempt | None:
+    """Take an attempt up; None for one that nobody waits for any more."""
     token, stored = bench.runs.take_up(key, name, attempt)
     run = stored.run if stored else None
     agent = run.agent(name) if run else None
@@ -151,23 +178,37 @@ def on_agent(bench: Bench, key: RunKey, name: str, attempt: int) -> AgentResult 
         log.info("%s: %s attempt %d is no longer wanted", key, name, attempt)
         return None
     bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt), token, stored)
+    if not _unknown(agent.plan):
+        return Attempt(run, agent, token)
+    commits = run.base_sha or "", run.key.sha
+    digest = digest_of(run, agent.plan, commits, bench.kit(_say_nothing, threading.Event()).model, bench.toolbox)
+    return Attempt(run, agent, token, digest, take_over(bench.runs, digest, agent))
+
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
+def look_into(bench: Bench, begun: Attempt) -> Said:
+    """Look at the commit of an attempt, for as long as anybody waits for it."""
+    run, key, name, attempt = begun.run, begun.run.key, begun.agent.plan.name, begun.agent.attempt
     with watched(partial(bench.runs.stopped, key, name, attempt), f"{key} {name}") as watch:
 
         def progress(message: str) -> None:
-            said = kit.redact(message)[:WORDS_LIMIT]
-            bench.runs.update(key, AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=said), token)
+            words = kit.redact(message)[:WORDS_LIMIT]
+            news = AgentProgressed(at=bench.clock(), agent=name, attempt=attempt, message=words)
+            bench.runs.update(key, news, begun.token)
 
         memory = bench.memory(key.repository, run.trusted)
         kit = replace(bench.kit(progress, watch.called_off), memory=memory)
-        kit = replace(kit, model=_recorded(bench, kit, key, agent))
+        kit = replace(kit, model=_recorded(bench, kit, key, begun.agent))
         try:
-            result = _look_at_commit(bench, run, agent, kit, watch)
+            said = _look_at_commit(bench, begun, kit, watch)
         except CalledOff:
             log.info("%s: %s was interrupted", key, name)
     if watch.called_off.is_set():
-        result = AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more")
-    bench.runs.update(key, AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=result), token)
-    return result
+        return Said(result=AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more"))
+    return said
 
 
 def _recorded(bench: Bench, kit: Kit, key: RunKey, agent: AgentState) -> Model | None:
@@ -177,21 +218,34 @@ def _recorded(bench: Bench, kit: Kit, key: RunKey, agent: AgentState) -> Model |
     return RecordedModel(kit.model, agent.plan.name, agent.attempt, note, kit.redact, bench.clock)
 
 
-def _look_at_commit(bench: Bench, run: Run, agent: AgentState, kit: Kit, watch: Watch) -> AgentResult:
+def tell(bench: Bench, begun: Attempt, said: Said) -> AgentResult:
+    """Tell the run what came of an attempt. Raises TakenOver when another does the work now."""
+    key, name, attempt = begun.run.key, begun.agent.plan.name, begun.agent.attempt
+    if said.digest:
+        # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
+        bench.runs.note_result(said.digest, key, name, attempt, LONGEST)
+    news = AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=said.result)
+    bench.runs.update(key, news, begun.token)
+    return said.result
+
+
+def _look_at_commit(bench: Bench, begun: Attempt, kit: Kit, watch: Watch) -> Said:
+    run, plan = begun.run, begun.agent.plan
     try:
         with ExitStack() as stack:
             mirror = cache(partial(_fetch, bench, run, stack))
             try:
                 with watch.interruptible():
-                    if not _unknown(agent.plan):
+                    if not _unknown(plan):
                         mirror()
             except (AssayError, OSError) as error:
-                return _not_fetched(error, kit)
+                return Said(result=_not_fetched(error, kit))
             with watch.interruptible():
-                return _say(bench, run, agent, mirror, kit, stack)
+                return _say(bench, begun, mirror, kit, stack)
     except (AssayError, OSError) as error:
         words = kit.redact(str(error))[:WORDS_LIMIT]
-        return AgentResult(outcome=Outcome.ERROR, reason=f"the commit's files could not be written: {words}")
+        reason = f"the commit's files could not be written: {words}"
+        return Said(result=AgentResult(outcome=Outcome.ERROR, reason=reason))
 
 
 def _unknown(plan: AgentPlan) -> bool:
@@ -211,26 +265,23 @@ def _not_fetched(error: AssayError | OSError, kit: Kit) -> AgentResult:
     return AgentResult(outcome=Outcome.ERROR, reason=reason[:WORDS_LIMIT], remedy=remedy)
 
 
-def _say(
-    bench: Bench, run: Run, agent: AgentState, mirror: Callable[[], Mirror], kit: Kit, stack: ExitStack
-) -> AgentResult:
+def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, stack: ExitStack) -> Said:
     """What was said of the same before, or else what the agent says now."""
-    plan, commits = agent.plan, (run.base_sha or "", run.key.sha)
-    same = commits if _unknown(plan) or plan.kind in _HISTORIANS else mirror().trees(run.base_sha, run.key.sha)
-    digest = digest_of(run, plan, same, kit.model, bench.toolbox)
-    earlier = take_over(bench.runs, digest, agent)
+    run, agent, plan, digest, earlier = begun.run, begun.agent, begun.agent.plan, begun.digest, begun.earlier
+    if not digest:
+        commits = run.base_sha or "", run.key.sha
+        same = commits if plan.kind in _HISTORIANS else mirror().trees(run.base_sha, run.key.sha)
+        digest = digest_of(run, plan, same, kit.model, bench.toolbox)
+        earlier = take_over(bench.runs, digest, agent)
     if earlier is not None:
         log.info("%s: %s is taken over", run.key, plan.name)
-        return earlier
+        return Said(result=earlier)
     work = _prepare(bench, run, plan, mirror, stack)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
         assert work.root
     result = look(plan, work, replace(kit, redact=_also_the_changes(work, kit.redact)), bench.agent_for)
-    if may_serve_again(plan, result):
-        # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
-        bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
-    return result
+    return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
 
 
 def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str], str]:

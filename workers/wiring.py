@@ -6,21 +6,26 @@ import os
 import time
 from functools import cache
 
+from pydantic_core import from_json, to_json
+
 from bot.dialogue import Dialogue
 from bot.domain.run import RunKey
 from bot.store import Store
 from bot.telemetry import tracing
 from bot.telemetry.observation import Observer
 from bot.wiring import CLONE, make_app, make_store, settings
+from workers import run
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.kit import make_kit, resolve
 from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
-from workers.run import Bench, tidy
-from workers.run import on_agent as _on_agent
+from workers.run import Attempt, Bench, Said, tidy
 from workers.sandbox.choice import choose
 from workers.toolbox import toolbox
+
+# Bytes of a result that a fork tells of itself, so that the worker does not grow by it.
+_MUCH = 1_000_000
 
 
 @cache
@@ -60,15 +65,48 @@ def tools() -> str:
     return toolbox(_path())
 
 
-def on_agent(key: str, agent: str, attempt: int) -> None:
-    """The job of one agent at one commit."""
-    try:
-        with observer().job() as report:
-            report.result(_on_agent(bench(), RunKey.parse(key), agent, attempt))
-        tidy(bench())
-    finally:
-        # This process has done what it was forked for.
-        tracing.close()
+class _OnAgent:
+    """The job of one agent at one commit, as `bot.queues.InParts`."""
+
+    def __call__(self, key: str, agent: str, attempt: int) -> None:
+        begun = self.begin(key, agent, attempt)
+        if begun is not None:
+            self.end(begun, self.carry_out(begun))
+
+    def begin(self, key: str, agent: str, attempt: int) -> Attempt | None:
+        begun = run.begin(bench(), RunKey.parse(key), agent, attempt)
+        if begun is None:
+            with observer().job() as report:
+                report.result(None)
+        return begun
+
+    def carry_out(self, begun: Attempt) -> bytes:
+        """What was counted meanwhile, and what was said; all of that is told already where it is much."""
+        # What the worker has not been able to send is not counted once more.
+        kept = observer().hand_over()
+        try:
+            with observer().job(sends=False) as report:
+                said = run.look_into(bench(), begun)
+                report.result(said.result)
+            tidy(bench())
+            counted, words = to_json(observer().hand_over()), said.model_dump_json().encode()
+            observer().keep(kept)
+            if len(words) > _MUCH:
+                run.tell(bench(), begun, said)
+                words = b""
+            return counted + b"\n" + words
+        finally:
+            # A fork has done what it was forked for.
+            tracing.close()
+
+    def end(self, begun: Attempt, said: bytes) -> None:
+        counted, _, words = said.partition(b"\n")
+        if words:
+            run.tell(bench(), begun, Said.model_validate_json(words))
+        observer().take_in(from_json(counted))
+
+
+on_agent = _OnAgent()
 
 
 def _path() -> str:

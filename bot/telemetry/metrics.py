@@ -138,6 +138,15 @@ class Tally:
         """A pass of the sweep has ended, at that time in seconds since the epoch."""
         self._note((SWEEP,), at)
 
+    def hand_over(self) -> list[list[list[Any]]]:
+        """All that was counted, as JSON's values, for another process to take in."""
+        return [[[key, value] for key, value in part.items()] for part in self._take()]
+
+    def take_in(self, counted: list[list[list[Any]]]) -> None:
+        """What another process handed over."""
+        counts, latest = ({tuple(key): value for key, value in part} for part in counted)
+        self._keep(counts, latest)
+
     def send(self, connection: Redis) -> None:
         """Tell Redis; what could not be told is kept for the next time. Raises no RedisError."""
         counts, latest = self._take()

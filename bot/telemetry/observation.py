@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from redis import Redis
@@ -43,9 +44,23 @@ class Observer:
         self._redis = redis
         self._tally = tally or Tally()
 
+    def hand_over(self) -> list[list[list[Any]]]:
+        """What was counted and not sent, for the process that this one was forked from."""
+        return self._tally.hand_over()
+
+    def keep(self, counted: list[list[list[Any]]]) -> None:
+        """Send it with what is counted next."""
+        self._tally.take_in(counted)
+
+    def take_in(self, counted: list[list[list[Any]]]) -> None:
+        """Send what another process has handed over."""
+        self._tally.take_in(counted)
+        self._tally.send(self._redis)
+
     @contextmanager
-    def job(self) -> Iterator[Report]:
-        """While it lasts, RQ's job in hand is done."""
+    def job(self, *, sends: bool = True) -> Iterator[Report]:
+        """While it lasts, RQ's job in hand is done. Unless it `sends`, what was counted is to be handed over; where the
+        job fails it is sent."""
         job, subject = get_current_job(), current()
         queue, report, begun = job.origin if job else "", Report(), time.monotonic()
         try:
@@ -55,11 +70,12 @@ class Observer:
                 note("assay.run", current().run)
                 note("assay.outcome", report.outcome)
         except BaseException:
-            report.outcome = FAILED
+            report.outcome, sends = FAILED, True
             raise
         finally:
             self._count(queue, job, report, time.monotonic() - begun)
-            self._tally.send(self._redis)
+            if sends:
+                self._tally.send(self._redis)
 
     def github(self, call: Call, exchange: Callable[[], httpx.Response]) -> httpx.Response:
         """The answer of `exchange`, which sends a request to GitHub."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 
 import pytest
@@ -146,3 +147,16 @@ def test_answers_of_the_web_process_are_told_every_second_and_at_the_end(
 
     assert asyncio.run(serve()) == {(ADMISSIONS.name, "202"): 2, (ADMISSIONS.name, "other"): 1}
     assert counts(redis) == {(ADMISSIONS.name, "202"): 3, (ADMISSIONS.name, "other"): 1}
+
+
+def test_what_a_fork_counted_is_handed_over_once(redis: Redis) -> None:
+    parent, fork = Tally(), Tally()
+    parent.count(JOBS, "lint", "clean")
+    fork.count(JOBS, "lint", "clean", amount=2)
+    fork.swept(7.0)
+    told = json.loads(json.dumps(fork.hand_over()))
+    assert fork.hand_over() == [[], []]
+    parent.take_in(told)
+    parent.send(redis)
+    assert parse_hash(redis.hgetall(COUNTS)) == {JOBS.key("lint", "clean"): 3}
+    assert list(parse_hash(redis.hgetall(LATEST)).values()) == [7.0]
