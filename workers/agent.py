@@ -8,6 +8,7 @@ post, enqueue, or hold credentials. Everything of the outside reaches it through
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -228,6 +229,14 @@ class Advisories(Protocol):
         """The records by id."""
 
 
+class Prepared(Protocol):
+    """Keeps what was set up for a repository's tests, by a key that says all that it depends on."""
+
+    def __call__(self, key: str, fill: Callable[[Path], None]) -> AbstractContextManager[Path]:
+        """The folder of that key, there for as long as the context lasts, made by `fill` unless it is kept already.
+        Where `fill` raises, nothing is kept."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a registry tells of a version: the day it was published, its licence, and why it was deprecated or yanked;
@@ -253,7 +262,8 @@ class Registry(Protocol):
 class Kit:
     """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
     people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
-    operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages."""
+    operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages, `prepared`
+    where nothing is set up by itself: on somebody's own machine."""
 
     sandbox: Sandbox
     model: Model | None
@@ -262,6 +272,7 @@ class Kit:
     memory: Memory = field(default_factory=NoMemory)
     advisories: Advisories | None = None
     registry: Registry | None = None
+    prepared: Prepared | None = None
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,9 @@ class Entry:
             remove(self.folder / "old")
             self.kept.rename(self.folder / "old")
         for path in self.folder.iterdir():
-            if path.is_dir():
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir():
                 remove(path)
         # Locks go last: as soon as they are gone, somebody may make the entry anew.
         for name in ("size", "lock", "use"):

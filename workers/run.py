@@ -30,6 +30,7 @@ from workers.checkout import Checkouts
 from workers.kit import KitFor
 from workers.measure import History, measure
 from workers.mirrors import Mirror, Mirrors
+from workers.prepared import KeptSetups
 from workers.recording import RecordedModel
 from workers.registry import only_reads
 from workers.results import WORDS_LIMIT, settle
@@ -200,7 +201,8 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
             bench.runs.update(key, news, begun.token)
 
         memory = bench.memory(key.repository, run.trusted)
-        kit = replace(bench.kit(progress, watch.called_off), memory=memory)
+        prepared = KeptSetups(bench.cache, key.repository, trusted=begun.run.trusted)
+        kit = replace(bench.kit(progress, watch.called_off), memory=memory, prepared=prepared)
         kit = replace(kit, model=_recorded(bench, kit, key, begun.agent))
         try:
             said = _look_at_commit(bench, begun, kit, watch)

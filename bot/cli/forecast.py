@@ -14,8 +14,9 @@ from bot.domain.verdict import count
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.shell import Shell
-from workers.agents.suites.suite import Suite
-from workers.agents.suites.table import Detection, configured, detect
+from workers.agents.suites.setups import needed
+from workers.agents.suites.suite import Suite, Tree
+from workers.agents.suites.table import Detection, configured, detect, look
 from workers.desk import Desk
 from workers.kit import local_kit
 from workers.registry import LINTERS, SCANNERS
@@ -88,8 +89,12 @@ def _tests(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
             found = Detection([configured(str(command), scratch)])
             lines = [f"runs: {command}"]
         else:
-            found = detect(shell, scratch)
+            tree = Tree(desk.root)
+            rows = look(tree)
+            found = detect(shell, scratch, rows)
             lines = [_found(suite, scratch, shell) for suite in found.suites]
+            if not agent.settings.get("setup"):
+                lines += [f"on a server it sets up first: {one.shown}" for one in needed(tree, rows.setups)]
     lines += [f"not {one.what}: {one.why}" for one in found.left]
     if not found.suites:
         return ("no test suite was found: set agents.test.run", *lines), False
@@ -112,7 +117,7 @@ def _setup(agent: AgentPlan) -> tuple[str, ...]:
 
 
 def _shown(argv: Sequence[str], scratch: Path) -> str:
-    return shlex.join(word for word in argv if str(scratch) not in word)
+    return shlex.join(argv).replace(str(scratch), "…")
 
 
 def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:

@@ -33,13 +33,15 @@ def untrusted() -> AgentResult:
 @dataclass(frozen=True)
 class Shell:
     """Runs commands in the work's tree until the agent's time is used up. `home` lasts as long as the agent, so that
-    what `setup` installs for its user is there when `run` comes. `live` hears what they print."""
+    what `setup` installs for its user is there when `run` comes. `live` hears what they print. They may
+    read `reads`, too."""
 
     work: Work
     kit: Kit
     home: Path
     deadline: float
     live: Live | None = None
+    reads: Sequence[Path] = ()
 
     @classmethod
     def begin(cls, work: Work, kit: Kit, home: Path) -> Shell:
@@ -49,7 +51,13 @@ class Shell:
         return self.run(["/bin/sh", "-c", text], env, network=network)
 
     def run(
-        self, argv: Sequence[str], env: Mapping[str, str] | None = None, folder: str = "", *, network: bool = False
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        folder: str = "",
+        *,
+        network: bool = False,
+        writes: Sequence[Path] = (),
     ) -> Completed:
         """Run in a folder of the tree; `network` is for what gets packages. Raises ToolFailed when the program cannot
         be started."""
@@ -66,6 +74,8 @@ class Shell:
                 watch=watch,
                 network=network,
                 tree=self.work.root,
+                reads=self.reads,
+                writes=writes,
             )
         )
 

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
 from bot.errors import Theirs, ToolFailed
 from workers.agent import Kit, Work
+from workers.agents import missing
 from workers.agents.shell import Shell, untrusted
 from workers.agents.suites import comparing, covering, flaky
 from workers.agents.suites.judging import Seen, join, judge
+from workers.agents.suites.preparing import Ready, prepare
 from workers.agents.suites.running import Ran, Readers, Running
+from workers.agents.suites.setups import needed
 from workers.agents.suites.suite import Left, Suite
-from workers.agents.suites.table import Detection, configured, detect
+from workers.agents.suites.table import Detection, configured, detect, look
 
 _NO_SUITE = AgentResult(
     outcome=Outcome.SKIPPED,
     reason="no test suite was found",
     remedy="Set agents.test.run in .github/assay.yml.",
 )
+
+
+_SET_UP = "Let the machine that runs Assay reach what it fetches, or say how in agents.test.setup in .github/assay.yml."
 
 
 class TestAgent:
@@ -44,11 +51,21 @@ class TestAgent:
                 return AgentResult(outcome=Outcome.ERROR, reason=str(error), remedy=remedy)
 
     def _run(self, running: Running) -> AgentResult:
-        shell = running.shell
-        command = shell.work.settings.get("run")
-        found = Detection([configured(str(command), running.scratch)]) if command else detect(shell, running.scratch)
-        reports = covering.reports(running.tree, [str(glob) for glob in shell.work.settings.get("coverage") or ()])
-        result = join([_suite(suite, running) for suite in found.suites] or [_NO_SUITE])
+        shell, settings = running.shell, running.shell.work.settings
+        reports = covering.reports(running.tree, [str(glob) for glob in settings.get("coverage") or ()])
+        with ExitStack() as stack:
+            ready = Ready()
+            if command := settings.get("run"):
+                found = Detection([configured(str(command), running.scratch)])
+            else:
+                rows = look(running.tree)
+                if shell.kit.prepared and not settings.get("setup"):
+                    setups = needed(running.tree, rows.setups)
+                    ready = prepare(setups, shell, running.tree, shell.kit.prepared, stack)
+                    shell = replace(shell, reads=(*shell.reads, *ready.folders))
+                    running = Running(shell, running.scratch, self._readers)
+                found = detect(shell, running.scratch, rows, ready)
+            result = join([_suite(suite, running, ready) for suite in found.suites] or [_NO_SUITE])
         lines, unread = covering.covered(reports, self._readers.coverage, running.tree, shell.work.diff)
         tests = result.tests.model_copy(update={"coverage": tuple(lines)}) if result.tests else None
         left = tuple(_left(one) for one in found.left if one.counts)
@@ -59,7 +76,7 @@ def _left(one: Left) -> NotCovered:
     return NotCovered(what=one.what, why=one.why)
 
 
-def _suite(suite: Suite, running: Running) -> AgentResult:
+def _suite(suite: Suite, running: Running, ready: Ready) -> AgentResult:
     shell = running.shell
     shell.say(suite.name)
     try:
@@ -67,7 +84,19 @@ def _suite(suite: Suite, running: Running) -> AgentResult:
     except ToolFailed as error:
         remedy = "Install it on the machine that runs Assay, or set agents.test.run in .github/assay.yml."
         return AgentResult(outcome=Outcome.ERROR, reason=shell.kit.redact(str(error)), remedy=remedy)
-    return judge(ran, _look_closer(ran, running), running)
+    result = judge(ran, _look_closer(ran, running), running)
+    why = shell.kit.redact(ready.why_not(suite.folder))
+    return _without_setup(result, why) if why else result
+
+
+def _without_setup(result: AgentResult, why: str) -> AgentResult:
+    """It was run with what is installed on the machine. What it lacked is laid to the set-up, and not to the change."""
+    words = f"the set-up failed: {why}"
+    if result.outcome is Outcome.CLEAN:
+        return result.model_copy(update={"summary": f"{result.summary}; {words}"})
+    if result.outcome is Outcome.FINDINGS:
+        return result.model_copy(update={"outcome": Outcome.PARTIAL, "reason": words, "remedy": _SET_UP})
+    return result.model_copy(update={"reason": f"{words}; {result.reason}", "remedy": _SET_UP})
 
 
 def _affected_first(suite: Suite, running: Running) -> Ran:
@@ -92,6 +121,9 @@ def _look_closer(ran: Ran, running: Running) -> Seen:
     quarantine: Sequence[str] = [str(glob) for glob in shell.work.settings.get("quarantine") or ()]
     if ran.completed.timed_out or not ran.cases:
         return Seen(quarantine=quarantine)
+    # What could not begin for want of something not installed is neither flaky nor new.
+    root = shell.work.root
+    ran = replace(ran, cases=[case for case in ran.cases if not missing.needs(case, root)])
     passed, why_not = flaky.again(ran, running)
     rates = flaky.Rates(shell.kit.memory, ran.suite.name).count(sorted(passed))
     against = comparing.compare(ran, passed, running)

@@ -256,6 +256,14 @@ def test_one_agents_files_are_not_anothers(machine: Machine) -> None:
     assert "'x'" not in machine.run(look).stdout
 
 
+def test_what_a_program_needs_of_etc_can_be_read(machine: Machine) -> None:
+    """`cc`, `java` and many others are links into /etc/alternatives."""
+    script = (
+        "import os; print(os.path.exists('/etc/passwd'), os.path.exists('/etc/ld.so.cache'), os.listdir('/etc') != [])"
+    )
+    assert machine.run(script).stdout == "True True True\n"
+
+
 def test_a_given_home_is_kept_and_a_named_folder_can_be_read(machine: Machine) -> None:
     home, shown = machine.root / "home", machine.root / "shown"
     home.mkdir()

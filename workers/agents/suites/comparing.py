@@ -43,7 +43,7 @@ NOTHING = Against(None)
 
 def key(suite: Suite, settings: Mapping[str, Any], tree: str) -> str:
     """Under what a suite's failures are noted: how it is run counts, too."""
-    told = [suite.name, list(suite.argv[:1]), settings.get("run"), settings.get("setup")]
+    told = [suite.name, settings.get("run"), settings.get("setup")]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:20]
     return f"tests/failed/{tree}/{digest}"
 

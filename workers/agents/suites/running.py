@@ -61,7 +61,8 @@ class Running:
     def elsewhere(self, root: Path) -> Running:
         """The same in the files of another commit."""
         work = replace(self.shell.work, checkout=lambda: root)
-        return Running(replace(self.shell, work=work), self.scratch, self.readers)
+        shell = replace(self.shell, work=work, reads=(*self.shell.reads, self.shell.work.root))
+        return Running(shell, self.scratch, self.readers)
 
     def build(self, suite: Suite) -> Ran | None:
         """Do what comes before the tests; how it ended where that was badly."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from bot.errors import ToolFailed
 from workers.agents.shell import Shell
 from workers.agents.suites import compiled, node, python, scripts
+from workers.agents.suites.preparing import Ready
 from workers.agents.suites.python import pytest_options
 from workers.agents.suites.suite import Kind, Left, Place, Suite, Tree, Ways
 
@@ -31,24 +32,48 @@ class Detection:
     left: Sequence[Left] = ()
 
 
-def detect(shell: Shell, scratch: Path) -> Detection:
-    """Find the suites of the work's tree, by the table. Nothing of the tree is executed but its own Python, which is
-    asked whether it has pytest."""
-    tree, ways = Tree(shell.work.root), _ways(shell, scratch)
-    suites: list[Suite] = []
+@dataclass(frozen=True)
+class Found:
+    """The rows of the table that found something, and where; and what is left out."""
+
+    rows: Sequence[tuple[Kind, Place]]
+    left: Sequence[Left] = ()
+
+    @property
+    def setups(self) -> Sequence[tuple[str, Place]]:
+        return [(kind.name, place) for kind, place in self.rows]
+
+
+def look(tree: Tree) -> Found:
+    """Find what tests a tree has, by the table and by its files alone."""
+    rows: list[tuple[Kind, Place]] = []
     left: list[Left] = []
     for kind in sorted(KINDS, key=lambda kind: kind.collector):
         for place in kind.find(tree):
-            if kind.collector and suites:
-                others = ", ".join(dict.fromkeys(suite.name for suite in suites))
-                left.append(
-                    Left(kind.name, f"{place.why} is there, but {others} was found: most often it runs just that")
-                )
-            elif len(suites) >= _MOST_SUITES:
+            if kind.collector and rows:
+                others = ", ".join(dict.fromkeys(_named(one.name, where) for one, where in rows))
+                why = f"{place.why} is there, but {others} was found: most often it runs just that"
+                left.append(Left(kind.name, why))
+            elif len(rows) >= _MOST_SUITES:
                 left.append(Left(_named(kind.name, place), f"more than {_MOST_SUITES} suites", counts=True))
             else:
-                suites.append(_at(place, kind.suite(tree, place, ways)))
-    return Detection(suites, left)
+                rows.append((kind, place))
+    return Found(rows, left)
+
+
+def detect(shell: Shell, scratch: Path, found: Found | None = None, ready: Ready | None = None) -> Detection:
+    """The suites of the work's tree. Nothing of it is executed but its own Python, which is asked whether it has
+    pytest; `ready` is what was set up for what was `found`."""
+    tree, ready = Tree(shell.work.root), ready or Ready()
+    found = found or look(tree)
+    ways = _ways(shell, scratch)
+    suites = []
+    for kind, place in found.rows:
+        own = ready.python.get(place.folder)
+        here = replace(ways, python=partial(str, own)) if own else ways
+        suite = _at(place, kind.suite(tree, place, here))
+        suites.append(replace(suite, env={**ready.env_for(place.folder), **suite.env}))
+    return Detection(suites, found.left)
 
 
 def _named(name: str, place: Place) -> str:
@@ -96,7 +121,8 @@ def _python(shell: Shell) -> str:
     for candidate in (".venv/bin/python", "venv/bin/python", "python", "python3"):
         try:
             if shell.run([candidate, "-c", _HAS_PYTEST]).exit_code == 0:
-                return candidate
+                # From a folder of a package, too.
+                return str(shell.work.root / candidate) if "/" in candidate else candidate
         except ToolFailed:
             continue
     return sys.executable

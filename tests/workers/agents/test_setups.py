@@ -1,0 +1,224 @@
+"""What suites need before they run: known by lock files, set up once, kept, and never another's."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.domain.findings import AgentResult, Outcome
+from workers.agents.suites.setups import Setup, needed
+from workers.agents.suites.suite import Tree
+from workers.agents.suites.table import look
+from workers.cache import Cache, Limits
+from workers.prepared import KeptSetups
+from workers.registry import AGENTS
+
+from ..stage import Stage, plant
+from .test_suites import needs
+
+PYTEST = {"test_a.py": "def test_a():\n    pass\n"}
+
+
+def setups(root: Path, files: dict[str, str]) -> list[Setup]:
+    plant(root, files)
+    tree = Tree(root)
+    return needed(tree, look(tree).setups)
+
+
+def package(**more: object) -> str:
+    return json.dumps({"scripts": {"test": "jest"}, "devDependencies": {"jest": "29"}, **more})
+
+
+@pytest.mark.parametrize(
+    ("files", "shown", "command"),
+    [
+        (
+            {**PYTEST, "requirements.txt": "", "dev-requirements.txt": "", "requirements-docs.txt": ""},
+            "Python's packages by dev-requirements.txt, requirements.txt",
+            "-r dev-requirements.txt -r requirements.txt pytest",
+        ),
+        (
+            {**PYTEST, "requirements/tests.txt": "", "requirements/docs.txt": ""},
+            "Python's packages by requirements/tests.txt",
+            "-r requirements/tests.txt pytest",
+        ),
+        (
+            {
+                **PYTEST,
+                "pyproject.toml": '[project]\ndependencies = ["b", "--index-url=x"]\n'
+                'optional-dependencies.test = ["a>1"]\noptional-dependencies.docs = ["c"]\n'
+                '[dependency-groups]\ndev = ["d", {include-group = "x"}]\n',
+            },
+            "Python's packages by a>1, b, d",
+            "--no-input a>1 b d pytest",
+        ),
+        (
+            {**PYTEST, "setup.cfg": "[options]\ninstall_requires =\n    a\n[options.extras_require]\ntest =\n    b\n"},
+            "Python's packages by a, b",
+            "--no-input a b pytest",
+        ),
+        (
+            {"package.json": package(), "package-lock.json": ""},
+            "npm's packages by package.json, package-lock.json",
+            "npm ci --no-audit --no-fund",
+        ),
+        (
+            {"package.json": package()},
+            "npm's packages by package.json",
+            "npm install --no-package-lock --no-audit --no-fund",
+        ),
+        ({"package.json": "{}", "pnpm-lock.yaml": "", "web/package.json": package()}, "", ""),
+        (
+            {"package.json": package(workspaces=["a"]), "yarn.lock": ""},
+            "yarn's packages by package.json, yarn.lock",
+            "yarn install --frozen-lockfile",
+        ),
+        ({"go.mod": "", "go.sum": "", "a_test.go": ""}, "Go's modules by go.mod, go.sum", "go mod download"),
+        (
+            {"Cargo.toml": "", "Cargo.lock": '[[package]]\nsource = "x"\n'},
+            "Rust's crates by Cargo.lock",
+            "cargo fetch --locked",
+        ),
+        (
+            {"phpunit.xml": "", "composer.lock": ""},
+            "composer's packages by composer.lock",
+            "composer install --no-interaction --no-progress",
+        ),
+        ({"spec/a_spec.rb": "", "Gemfile.lock": ""}, "Ruby's gems by Gemfile.lock", "bundle install --quiet"),
+    ],
+)
+def test_what_a_package_needs(tmp_path: Path, files: dict[str, str], shown: str, command: str) -> None:
+    found = setups(tmp_path, files)
+    assert ", ".join(one.shown for one in found) == shown
+    assert all(" ".join(one.commands[-1]).endswith(command) for one in found)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        PYTEST,
+        {**PYTEST, "requirements.txt": "", ".venv/pyvenv.cfg": ""},
+        {**PYTEST, "pyproject.toml": "[project]\ndependencies = 3\n[dependency-groups\n"},
+        {"package.json": package(devDependencies={})},
+        {"package.json": package(), "node_modules/jest/package.json": "{}"},
+        {"go.mod": "", "a_test.go": ""},
+        {"go.mod": "", "go.sum": "", "a_test.go": "", "vendor/modules.txt": ""},
+        {"Cargo.toml": '[package]\nname = "a"\n'},
+    ],
+)
+def test_who_needs_nothing_is_set_up_nothing(tmp_path: Path, files: dict[str, str]) -> None:
+    assert setups(tmp_path, files) == []
+
+
+def test_the_key_changes_with_the_lock_file_and_with_nothing_else(tmp_path: Path) -> None:
+    files = {"package.json": package(), "package-lock.json": "1", "a.js": "1"}
+    keys = []
+    changes: tuple[dict[str, str], ...] = ({}, {"a.js": "2"}, {"package-lock.json": "2"})
+    for number, change in enumerate(changes):
+        [setup] = setups(tmp_path / str(number), files | change)
+        keys.append(setup.key(Tree(tmp_path / str(number))))
+    assert keys[0] == keys[1] != keys[2]
+
+
+# -- for real
+
+
+def look_at(root: Path, cache: Cache, files: dict[str, str], trusted: bool = True) -> tuple[AgentResult, list[str]]:
+    stage = Stage(root, files, timeout=120)
+    kit = replace(stage.kit(), prepared=KeptSetups(cache, "octo/shop", trusted=trusted))
+    return AGENTS["test"]().run(stage.work(), kit), stage.said
+
+
+def wheel(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("thing.py", "NUMBER = 7\n")
+        archive.writestr("thing-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1\n")
+        archive.writestr("thing-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("thing-1.dist-info/RECORD", "")
+
+
+TEST = """\
+import unittest
+
+import thing
+
+
+class Thing(unittest.TestCase):
+    def test_a(self):
+        assert thing.NUMBER == 7
+"""
+
+
+def test_pythons_packages_are_installed_once_and_kept(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    for number in (1, 2):
+        wheel(tmp_path / f"{number}/head/thing-1-py3-none-any.whl")
+        files = {"test_a.py": TEST, "requirements.txt": "./thing-1-py3-none-any.whl\n"}
+        result, said = look_at(tmp_path / str(number), cache, files)
+        assert (result.outcome, result.tests and result.tests.passed) == (Outcome.CLEAN, 1), result
+        assert ("setup: Python's packages by requirements.txt" in said) == (number == 1)
+    assert not (tmp_path / "1/head/venv").exists()
+
+
+def test_a_set_up_that_fails_is_told_in_its_words_and_tried_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    for number in (1, 2):
+        result, said = look_at(
+            tmp_path / str(number), cache, {"test_a.py": TEST, "requirements.txt": "./nowhere.whl\n"}
+        )
+        assert result.outcome is Outcome.ERROR
+        assert result.reason.startswith("the set-up failed: Python's packages by requirements.txt: ")
+        assert "nowhere.whl" in result.reason
+        assert "not installed: thing" in result.reason
+        assert result.remedy
+        assert (said[0], said[-1]) == ("setup: Python's packages by requirements.txt", "unittest")
+
+
+def test_failures_without_the_set_up_are_not_laid_to_the_change_alone(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    for name, text, outcome in (("a", "True", Outcome.CLEAN), ("b", "False", Outcome.PARTIAL)):
+        files = {"test_a.py": f"def test_a():\n    assert {text}\n", "requirements.txt": "./nowhere.whl\n"}
+        result, _ = look_at(tmp_path / name, cache, files)
+        assert result.outcome is outcome
+        assert "the set-up failed: " in result.summary + result.reason
+
+
+@needs("npm")
+def test_npms_packages_are_copied_so_that_no_run_sees_anothers_changes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    program = "require('dep'); require('fs').writeFileSync('node_modules/mine', ''); console.log('1..1\\nok 1 - a')"
+    script = f'node -e "{program}"'
+    about = {"scripts": {"test": script}, "dependencies": {"dep": "file:dep"}}
+    files = {
+        "package.json": json.dumps(about),
+        "dep/package.json": '{"name": "dep", "version": "1.0.0"}',
+        "dep/index.js": "",
+    }
+    for number in (1, 2):
+        plant(tmp_path / f"{number}/head", files)
+        result, said = look_at(tmp_path / str(number), cache, files)
+        assert (result.outcome, result.tests and result.tests.passed) == (Outcome.CLEAN, 1), result
+        assert ("setup: npm's packages by package.json" in said) == (number == 1)
+    kept = [entry.kept / "node_modules" for entry in cache.entries("prepared")]
+    assert [(folder.is_dir(), (folder / "mine").exists()) for folder in kept] == [(True, False)]
+
+
+def test_what_a_stranger_set_up_serves_no_trusted_commit(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    made: list[Path] = []
+
+    def fill(into: Path) -> None:
+        (into / "x").touch()
+        made.append(into)
+
+    for name, trusted in (("octo/shop", False), ("octo/shop", True), ("octo/other", True), ("octo/shop", True)):
+        with KeptSetups(cache, name, trusted=trusted)("key", fill) as folder:
+            assert (folder / "x").exists()
+    assert len(made) == 3
+    assert all(entry.remove() for entry in cache.entries("prepared"))
+    assert not list((tmp_path / "cache/prepared").iterdir())
