@@ -125,7 +125,8 @@ class Tool:
     whether the tool reads their scripts: for a yes a script without an ending is read, for a no any file is left out.
     `parse(output)` is pure: it raises bot.errors.ToolFailed with the tool's own words when the tool crashed. `version`
     is the command that prints its version. `executes_code` tells whether it may execute the repository's code. An
-    `optional` one is used where it is installed; elsewhere nobody misses it.
+    `optional` one is used where it is installed; elsewhere nobody misses it. `reads` are files of Assay's own that it
+    is shown.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Tool:
     stdin: str | None = None
     executes_code: bool = False
     optional: bool = False
+    reads: Sequence[Path] = ()
     interpreters: Mapping[str, bool] = field(default_factory=dict)
 
 

@@ -173,7 +173,9 @@ class _Calls:
         if left <= 0:
             raise ToolFailed(f"{tool.name} was not started: the agent's time is used up.")
         argv = tool.argv(files, self._config)
-        command = Command(argv, self._target.root, left, stdin=tool.stdin, executes_code=tool.executes_code)
+        command = Command(
+            argv, self._target.root, left, stdin=tool.stdin, executes_code=tool.executes_code, reads=tool.reads
+        )
         return self._kit.sandbox.run(command)
 
     def _broke(self, files: Sequence[str], words: str, completed: Completed) -> None:

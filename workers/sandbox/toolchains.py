@@ -26,7 +26,9 @@ class Toolchains:
         """Those that a PATH leads to, and Assay's own Python."""
         home = Path.home()
         on_path = [Path(folder) for folder in path.split(os.pathsep) if folder.startswith("/")]
-        wanted = [*on_path, Path(sys.prefix), Path(sys.base_prefix)]
+        # A program of a virtual environment needs the rest of it.
+        environments = [folder.parent for folder in on_path if (folder.parent / "pyvenv.cfg").is_file()]
+        wanted = [*on_path, *environments, Path(sys.prefix), Path(sys.base_prefix)]
         env = {}
         for variable, name in _MANAGERS.items():
             folder = Path(os.environ.get(variable) or home / name)

@@ -14,7 +14,7 @@ from typing import Any
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
-from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string, words
 
 RULES = Path(__file__).parent.parent / "rules" / "semgrep.yml"
 _ENDINGS = (
@@ -31,6 +31,8 @@ _SEVERITY = {
     "INFO": Severity.LOW,
 }
 _SCALE = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
+# Tests meet no strangers: there it counts one step less.
+_TEST = re.compile(r"(^|/)(tests?|spec|__tests__|testdata)/|_test\.\w+$|\.(test|spec)\.\w+$|Tests?\.java$")
 _CWE = re.compile(r"CWE-(\d{1,6})")
 
 
@@ -46,15 +48,17 @@ def parse(output: Output) -> Reading:
     """What it could not read it tells among its errors; a fault of a rule is one of the whole call."""
     completed = output.completed
     check_exit("semgrep", completed, (0, 1, 2))
+    if not completed.stdout.strip():
+        raise ToolFailed(f"semgrep printed nothing: {words(completed)}")
     report = mapping(load_json("semgrep", completed.stdout))
     if not isinstance(report.get("results"), list):
         raise ToolFailed("semgrep printed JSON, but no `results`")
     unread = []
     for error in mappings(report.get("errors")):
-        words = string(error.get("message"))[:200] or string(error.get("type")) or "an error"
+        said = string(error.get("message"))[:200] or string(error.get("type")) or "an error"
         if not (path := string(error.get("path"))):
-            raise ToolFailed(f"semgrep: {words}")
-        unread.append(NotCovered(what=path, why=f"semgrep: {words}"))
+            raise ToolFailed(f"semgrep: {said}")
+        unread.append(NotCovered(what=path, why=f"semgrep: {said}"))
     scanned = mapping(report.get("paths")).get("scanned")
     if isinstance(scanned, list):
         seen = {str(path).removeprefix("./") for path in scanned} | {gap.what.removeprefix("./") for gap in unread}
@@ -69,8 +73,9 @@ def _finding(result: Mapping[str, Any]) -> Finding:
     metadata = mapping(extra.get("metadata"))
     start, end = mapping(result.get("start")), mapping(result.get("end"))
     severity = _SEVERITY.get(string(extra.get("severity")), Severity.MEDIUM)
-    if metadata.get("confidence") == "LOW":
-        severity = _SCALE[max(_SCALE.index(severity) - 1, 0)]
+    path = string(result.get("path"))
+    steps = (metadata.get("confidence") == "LOW") + (_TEST.search(path) is not None)
+    severity = _SCALE[max(_SCALE.index(severity) - steps, 0)]
     return Finding(
         tool="semgrep",
         # It puts the path of the rules before their ids.
@@ -78,7 +83,7 @@ def _finding(result: Mapping[str, Any]) -> Finding:
         severity=severity,
         message=string(extra.get("message")),
         advice=string(metadata.get("advice")),
-        path=string(result.get("path")),
+        path=path,
         url=string(metadata.get("source")) or None,
         cwe=_cwe(metadata.get("cwe")),
         **span(start.get("line"), end.get("line"), start.get("col"), end.get("col")),
@@ -101,4 +106,5 @@ TOOL = Tool(
     licence="LGPL-2.1 (its rules here are Assay's own, MIT)",
     configs={".semgrep.yml": "rules:", ".semgrep.yaml": "rules:"},
     optional=True,
+    reads=(RULES,),
 )

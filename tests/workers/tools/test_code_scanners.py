@@ -37,6 +37,13 @@ def test_semgrep_finds_what_the_rules_are_for() -> None:
     assert reading.unread == []
 
 
+@pytest.mark.parametrize("path", ["gin_test.go", "src/test/java/ATest.java", "web/a.spec.ts", "test/a.js"])
+def test_semgrep_findings_in_tests_count_one_step_less(path: str) -> None:
+    stdout = recorded("semgrep.json").replace('"b.go"', f'"{path}"')
+    findings = semgrep.parse(output(stdout, exit_code=0, files=[])).findings
+    assert {f.severity for f in findings if f.path == path} == {Severity.MEDIUM, Severity.INFO}
+
+
 def test_semgrep_names_what_it_passed_over() -> None:
     reading = semgrep.parse(output(recorded("semgrep.json"), exit_code=0, files=[*SOURCES, "./large.js"]))
     assert [(gap.what, gap.why) for gap in reading.unread] == [("./large.js", "semgrep passed it over")]
