@@ -209,7 +209,12 @@ class Budget(Section):
     """What the model may cost, in US dollars."""
 
     run: Dollars | None = Field(default=None, description="The most a run may cost. Left out: no limit.")
-    month: Dollars | None = Field(default=None, description="Not acted on yet.")
+    pull: Dollars | None = Field(
+        default=None, description="The most a pull request may cost, all its pushes together. Left out: no limit."
+    )
+    month: Dollars | None = Field(
+        default=None, description="The most a calendar month (UTC) may cost. Left out: no limit."
+    )
 
 
 class Verify(Section):
@@ -399,6 +404,4 @@ class RepositoryConfig(Section):
         ahead = [key for key in ("approvals", "commands", "notify", "workflows") if getattr(self, key)]
         if self.triggers.schedule:
             ahead.append("triggers.schedule")
-        if self.agents.review.budget.month is not None:
-            ahead.append("agents.review.budget.month")
         return tuple(ahead)

@@ -150,6 +150,11 @@ class Settings(BaseModel):
     llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Seconds to wait for one answer of the model."
     )
+    llm_budget_month: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="US dollars that the models of one installation may cost in a calendar month (UTC). Unset: no "
+        "limit.",
+    )
     llm_log: bool = Field(
         default=True,
         description="Keep what models were asked and what they answered with each run, redacted, for `assay show` and "

@@ -24,11 +24,13 @@ from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
 from bot.errors import AssayError, Gone, NoSandbox, NoSpace, Unavailable
+from bot.spending import Spending, accounts
 from workers.agent import Agent, Command, Completed, Kit, Memory, Model, NoMemory, Sandbox, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
 from workers.measure import History, measure
+from workers.meter import MeteredModel
 from workers.mirrors import Mirror, Mirrors
 from workers.prepared import KeptSetups
 from workers.recording import RecordedModel
@@ -126,7 +128,8 @@ class Bench:
     """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
     `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
     `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
-    None where that is switched off."""
+    None where that is switched off; `spending` is what they have cost, of which an installation may spend
+    `installation_budget` US dollars a month."""
 
     runs: Runs
     cache: Cache
@@ -140,6 +143,8 @@ class Bench:
     toolbox: str = ""
     memory: Callable[[str, bool], Memory] = lambda _repository, _trusted: NoMemory()
     asked: Callable[[RunKey, Asked], object] | None = None
+    spending: Spending | None = None
+    installation_budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,8 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
         memory = bench.memory(key.repository, run.trusted)
         prepared = KeptSetups(bench.cache, key.repository, trusted=begun.run.trusted)
         kit = replace(bench.kit(progress, watch.called_off), memory=memory, prepared=prepared)
-        kit = replace(kit, model=_recorded(bench, kit, key, begun.agent))
+        recorded = _recorded(bench, kit, key, begun.agent)
+        kit = replace(kit, model=_metered(bench, recorded, begun.run, begun.agent.plan))
         try:
             said = _look_at_commit(bench, begun, kit, watch)
         except CalledOff:
@@ -211,6 +217,15 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
     if watch.called_off.is_set():
         return Said(result=AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more"))
     return said
+
+
+def _metered(bench: Bench, model: Model | None, run: Run, plan: AgentPlan) -> Model | None:
+    if model is None or bench.spending is None:
+        return model
+    budget = plan.settings.get("budget") or {}
+    limits = budget.get("pull"), budget.get("month"), bench.installation_budget
+    charged = accounts(run, *limits, bench.clock())
+    return MeteredModel(model, bench.spending, charged) if charged else model
 
 
 def _recorded(bench: Bench, kit: Kit, key: RunKey, agent: AgentState) -> Model | None:
@@ -278,12 +293,35 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
     if earlier is not None:
         log.info("%s: %s is taken over", run.key, plan.name)
         return Said(result=earlier)
+    if broke := _broke(plan, kit.model):
+        return Said(result=broke)
     work = _prepare(bench, run, plan, mirror, stack)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
         assert work.root
     result = look(plan, work, replace(kit, redact=_also_the_changes(work, kit.redact)), bench.agent_for)
+<<<<<<< HEAD
     return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
+=======
+    if isinstance(kit.model, MeteredModel) and result.cost:
+        result = result.model_copy(update={"cost": result.cost.model_copy(update={"budget": kit.model.words()})})
+    if may_serve_again(plan, result):
+        # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
+        bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
+    return result
+>>>>>>> 6df1216 (Limit what models may cost by pull request, repository and installation)
+
+
+# Agents that do nothing but ask a model.
+_ASKING = ("review", "verify")
+
+
+def _broke(plan: AgentPlan, model: Model | None) -> AgentResult | None:
+    """The answer for an agent that has nothing left to ask with."""
+    over = model.used_up() if isinstance(model, MeteredModel) and plan.kind in _ASKING else None
+    if over is None:
+        return None
+    return AgentResult(outcome=Outcome.NOT_RUN, reason=f"{over.words} are used up", remedy=over.remedy)
 
 
 def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str], str]:

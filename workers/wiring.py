@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from bot.dialogue import Dialogue
 from bot.domain.run import RunKey
+from bot.spending import Spending
 from bot.store import Store
 from bot.telemetry import tracing
 from bot.telemetry.observation import Observer
@@ -57,6 +58,8 @@ def bench() -> Bench:
         toolbox=tools(),
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),
         asked=Dialogue(store().redis, chosen.retention).note if chosen.llm_log else None,
+        spending=Spending(store().redis),
+        installation_budget=chosen.llm_budget_month,
     )
 
 

@@ -37,11 +37,12 @@ _CHARACTERS_A_TOKEN = 4
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says."""
+    """What the model says. `cost` is the price in US dollars that some gateways state with it."""
 
     content: str | None = None
     refusal: str | None = None
     finish_reason: str = "stop"
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,8 @@ def _head(request: ChatRequest, number: int, kind: str) -> Json:
 def _usage(request: ChatRequest, reply: Reply) -> Json:
     asked = 1 + len(request.text) // _CHARACTERS_A_TOKEN
     said = 1 + len(reply.content or reply.refusal or "") // _CHARACTERS_A_TOKEN
-    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+    price = {} if reply.cost is None else {"cost": reply.cost}
+    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said, **price}
 
 
 def _event(data: Mapping[str, object]) -> str:

@@ -205,12 +205,14 @@ class Tests(Frozen):
 
 
 class Cost(Frozen):
-    """What a model was asked: tokens, and US dollars where its price is known."""
+    """What a model was asked: tokens, and US dollars where its price is known. `budget` says how a limit stands that is
+    more than half spent."""
 
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = None
+    budget: str = ""
 
 
 class Origin(Frozen):

@@ -71,7 +71,7 @@ def _heading(run: Run, pull: Pull, url: str | None) -> list[str]:
         code(run.key.sha[:7]),
         f"against {code(pull.base_ref, 80)}" if pull.base_ref else "",
         run_time(run),
-        plain(cost_words(run), 120),
+        plain(cost_words(run), 200),
         link("all checks", url) if url else "",
     ]
     return [

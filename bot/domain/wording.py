@@ -138,7 +138,8 @@ def cost_words(run: Run) -> str:
     known = [cost.usd for cost in costs if cost.usd is not None]
     models = ", ".join(dict.fromkeys(cost.model for cost in costs))
     price = f"${sum(known):.4f}" if len(known) == len(costs) else "price unknown"
-    return f"{price} ({models}, {tokens})"
+    budget = next((cost.budget for cost in reversed(costs) if cost.budget), "")
+    return f"{price} ({models}, {tokens})" + (f"; {budget}" if budget else "")
 
 
 def limit_words(fail_on: Severity | None) -> str:

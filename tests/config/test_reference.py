@@ -24,7 +24,6 @@ def test_the_page_names_what_is_not_acted_on() -> None:
     everything = RepositoryConfig.model_validate(
         {
             "triggers": {"schedule": [{"cron": "0 3 * * 1"}]},
-            "agents": {"review": {"budget": {"month": 1}}},
             "approvals": {"a": "b"},
             "commands": {"a": "b"},
             "notify": [{"a": "b"}],

@@ -44,6 +44,7 @@ class Reviewer:
         self.rule: Rule = lambda _number, _line: {"verdict": "holds"}
         self.broken: Answer | None = None
         self.asked: list[str] = []
+        self.cost: float | None = None
 
     def __call__(self, request: ChatRequest) -> Answer:
         second = is_second_look(request)
@@ -51,7 +52,9 @@ class Reviewer:
         if second:
             return self.broken or self._rule(request)
         lines = [line for line in added_lines(request.text) if "items[" in line[2]]
-        return Reply(json.dumps({"summary": "It indexes lists.", "findings": [_claim(*line) for line in lines]}))
+        return Reply(
+            json.dumps({"summary": "It indexes lists.", "findings": [_claim(*line) for line in lines]}), cost=self.cost
+        )
 
     def _rule(self, request: ChatRequest) -> Reply:
         lines = [line[8:] for line in request.text.split("\n") if "items[" in line and line[7:8] == "+"]
@@ -59,7 +62,7 @@ class Reviewer:
         rulings = [
             {**given, "claim": number, "quote": line, **self.rule(number, line)} for number, line in enumerate(lines, 1)
         ]
-        return Reply(json.dumps({"rulings": rulings}))
+        return Reply(json.dumps({"rulings": rulings}), cost=self.cost)
 
 
 def _claim(path: str, number: int, text: str) -> dict[str, object]:
@@ -236,3 +239,43 @@ def test_replay_asks_another_model_and_shows_both(
     assert "holds: By that line." in ended.out
     assert "refuted: By that line." in ended.out
     assert caller(capsys)("replay", sha).code == 0
+
+
+# -- what it may cost
+
+
+def test_used_up_budget_is_told_of_and_what_was_read_stays(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, caplog: pytest.LogCaptureFixture
+) -> None:
+    reviewer.cost = 0.6
+    limited = REVIEWED.replace("fail_on: high}", "fail_on: high, budget: {month: 1, pull: 10}}")
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": FAULTY, CONFIG: limited})
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    comment = assay.comment(number)
+    assert "&#36;1.2000" in comment
+    assert "120% of the repository's &#36;1.00 a month spent" in comment
+    said = [record.getMessage() for record in caplog.records if "model cost" in record.getMessage()]
+    assert [line.split("%")[0].rpartition(" ")[2] for line in said] == ["50", "100"]
+    asked = len(reviewer.asked)
+    after = github.push(REPOSITORY, "feature", {"other.py": FAULTY})
+    assay.settle()
+    assert len(reviewer.asked) == asked
+    assert review_of(assay, after).outcome is Outcome.NOT_RUN
+    assert "raise agents.review.budget.month" in assay.comment(number)
+    assert assay.verdict(after) is Conclusion.ACTION_REQUIRED
+    assert review_of(assay, sha).outcome is Outcome.FINDINGS
+
+
+def test_budget_that_ends_between_the_two_looks_leaves_findings_unverified(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer
+) -> None:
+    reviewer.cost = 2.0
+    limited = REVIEWED.replace("fail_on: high}", "fail_on: high, budget: {pull: 1.5}}")
+    github.commit(REPOSITORY, "feature", {"demo.py": FAULTY, CONFIG: limited})
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    assert reviewer.asked == ["review"]
+    comment = assay.comment(number)
+    assert comment.count("· unverified") == 2
+    assert "this pull request's &#36;1.50 are used up" in comment
