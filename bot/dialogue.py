@@ -10,30 +10,13 @@ from typing import cast
 
 from redis import Redis
 
-from bot.domain.findings import Cost
-from bot.domain.model import Frozen, Text
+from bot.domain.asked import Asked
 from bot.domain.run import RunKey
 from bot.packing import pack, unpack
 
 # Bytes of one entry and of a run's entries, before they are packed.
 _ENTRY = 1_000_000
 _RUN = 16_000_000
-
-
-class Asked(Frozen):
-    """One question. `shape` names the type of its answer, which is JSON; `error` says why there is none."""
-
-    agent: str
-    attempt: int
-    at: float
-    model: str
-    system: Text
-    user: Text
-    shape: str
-    answer: Text = ""
-    error: Text = ""
-    seconds: float = 0.0
-    cost: Cost | None = None
 
 
 class Dialogue:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from bot.domain.accounts import LEVELS, Account
 from bot.domain.findings import Cost
 from bot.errors import Refused
-from bot.spending import LEVELS, Account, Spending
 from workers.agent import Model
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Spending(Protocol):
+    """Where accounts are kept."""
+
+    def spent(self, wanted: Sequence[Account]) -> list[float]: ...
+    def charge(self, wanted: Sequence[Account], usd: float) -> list[tuple[Account, int]]: ...
+
+
 # As a provider says that an account is used up: whoever asks on would hear it again.
 _USED_UP = 429
 

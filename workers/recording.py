@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bot.dialogue import Asked
+from bot.domain.asked import Asked
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Theirs
 from workers.agent import Model

@@ -15,7 +15,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from bot.dialogue import Asked
+from bot.domain.accounts import accounts
+from bot.domain.asked import Asked
 from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.findings import AgentResult, Outcome
@@ -24,13 +25,12 @@ from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
 from bot.domain.run import AgentState, Phase, Run, RunKey, Stored
 from bot.errors import AssayError, Gone, NoSandbox, NoSpace, Unavailable
-from bot.spending import Spending, accounts
 from workers.agent import Agent, Command, Completed, Kit, Memory, Model, NoMemory, Sandbox, Work
 from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
 from workers.measure import History, measure
-from workers.meter import MeteredModel
+from workers.meter import MeteredModel, Spending
 from workers.mirrors import Mirror, Mirrors
 from workers.prepared import KeptSetups
 from workers.recording import RecordedModel

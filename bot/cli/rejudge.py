@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.dialogue import Asked
+from bot.domain.asked import Asked
 from bot.domain.findings import Cost
 from bot.domain.markdown import clip, visible
 from bot.errors import AssayError, Theirs

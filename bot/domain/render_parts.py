@@ -72,6 +72,9 @@ def gaps(run: Run) -> list[str]:
         if result is None:
             continue
         said = result.reason if result.remedy or result.outcome is Outcome.PARTIAL else ""
+        if not result.remedy and any(said.endswith(gap.why) for gap in result.not_covered[:_GAP_ROWS]):
+            # Said in the lines that follow.
+            said = ""
         if words := " ".join(plain(text, 300) for text in (said, result.remedy) if text):
             lines.append(f"{agent.plan.name}: {words}")
         lines += [f"{agent.plan.name}: {line}" for line in _gap_lines(result)]

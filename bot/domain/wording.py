@@ -150,8 +150,8 @@ def limit_words(fail_on: Severity | None) -> str:
 
 
 def rule_words(finding: Finding) -> str:
-    """`ruff F401`."""
-    return f"{finding.tool} {finding.rule}".strip()
+    """`ruff F401`; `review/bug`, where the rule names its tool."""
+    return finding.rule if finding.rule.startswith(f"{finding.tool}/") else f"{finding.tool} {finding.rule}".strip()
 
 
 _VERIFIED = {

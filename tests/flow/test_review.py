@@ -203,7 +203,7 @@ def test_reviewed_finding_that_is_dismissed_stays_quiet_and_stats_tell_of_it(
     assert [told[f"demo.py:{line}"].decision for line in (first.line, second.line)] == ["disliked", ""]
     ended = caller(capsys)("stats", REPOSITORY, "--fail-on", "high")
     assert ended.code == 0
-    assert "review review/bug" in ended.out
+    assert "review/bug" in ended.out
     assert "1 of the last 2 runs" in ended.out or "2 of the last 2 runs" in ended.out
 
 
