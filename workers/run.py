@@ -300,16 +300,9 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         # What cannot be written is no fault of the agent's.
         assert work.root
     result = look(plan, work, replace(kit, redact=_also_the_changes(work, kit.redact)), bench.agent_for)
-<<<<<<< HEAD
-    return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
-=======
     if isinstance(kit.model, MeteredModel) and result.cost:
         result = result.model_copy(update={"cost": result.cost.model_copy(update={"budget": kit.model.words()})})
-    if may_serve_again(plan, result):
-        # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
-        bench.runs.note_result(digest, run.key, plan.name, agent.attempt, LONGEST)
-    return result
->>>>>>> 6df1216 (Limit what models may cost by pull request, repository and installation)
+    return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
 
 
 # Agents that do nothing but ask a model.
