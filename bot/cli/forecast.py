@@ -13,6 +13,8 @@ from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.verdict import count
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
+from workers.agents.dependencies.files import parser_for
+from workers.agents.security import DEPENDENCIES
 from workers.agents.shell import Shell
 from workers.agents.suites.setups import needed
 from workers.agents.suites.suite import Suite, Tree
@@ -121,7 +123,10 @@ def _shown(argv: Sequence[str], scratch: Path) -> str:
 
 
 def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
-    tools: Sequence[Tool] | str = scan.choose(_TOOLS[agent.kind], agent.settings.get("tools"))
+    wanted = agent.settings.get("tools")
+    if agent.kind == "security" and isinstance(wanted, list | tuple):
+        wanted = [one for one in wanted if one != DEPENDENCIES]
+    tools: Sequence[Tool] | str = scan.choose(_TOOLS[agent.kind], wanted)
     if isinstance(tools, str):
         return (tools,), False
     tools = scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
@@ -130,7 +135,17 @@ def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]
     if idle:
         lines.append(f"nothing that changed is for {', '.join(idle)}")
-    return tuple(lines), bool(selection.work)
+    locks = _lock_files(agent, desk)
+    return (*lines, *locks), bool(selection.work or locks)
+
+
+def _lock_files(agent: AgentPlan, desk: Desk) -> list[str]:
+    """What of the change the security agent looks at as packages."""
+    wanted = agent.settings.get("tools")
+    if agent.kind != "security" or not (wanted in (None, "auto") or DEPENDENCIES in wanted):
+        return []
+    paths = [path for path in desk.diff.files if parser_for(path)]
+    return [f"compares packages of {', '.join(paths[:5])}{' and others' if len(paths) > 5 else ''}"] if paths else []
 
 
 def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:

@@ -22,10 +22,16 @@ from bot.github.payloads import parse as parse_payload
 from config.reading import Layer, read
 from tests.domain.hostile import live_parts
 from tests.domain.test_render import OURS
+from tests.workers.dependencies import locks
+from tests.workers.osv.server import EVIL, JINJA, LODASH
 from tests.workers.tools.recordings import RECORDED, reader
 from workers.agent import Completed, Output, Tool
 from workers.agents.claims import Review
+from workers.agents.dependencies.advisory import parse as parse_advisory
+from workers.agents.dependencies.files import read as read_lock
+from workers.agents.dependencies.package import Package, Unreadable
 from workers.agents.hunks import read_patch
+from workers.history import read_log
 from workers.llm.reply import parse_reply, read_answer
 from workers.registry import FORMATS, TOOLS
 from workers.tools import coverage, junit
@@ -62,6 +68,25 @@ _REPLY = (
 )
 
 
+_LOCKS = {
+    "package-lock.json": [locks.NPM, locks.NPM_1],
+    "yarn.lock": [locks.YARN_1, locks.YARN_4],
+    "pnpm-lock.yaml": [locks.PNPM_6, locks.PNPM_9],
+    "bun.lock": [locks.BUN],
+    "poetry.lock": [locks.POETRY, locks.UV],
+    "Pipfile.lock": [locks.PIPFILE],
+    "Cargo.lock": [locks.CARGO],
+    "go.mod": [locks.GO_MOD],
+    "go.sum": [locks.GO_SUM],
+    "Gemfile.lock": [locks.GEMFILE],
+    "composer.lock": [locks.COMPOSER],
+    "packages.lock.json": [locks.NUGET],
+    "pom.xml": [locks.POM],
+    "gradle.lockfile": [locks.GRADLE],
+    "requirements.txt": [locks.REQUIREMENTS],
+}
+
+
 @dataclass(frozen=True)
 class Target:
     """A parser by name. `seeds` are real texts of its kind."""
@@ -88,6 +113,16 @@ def _tool(tool: Tool, text: str) -> None:
             tool.parse(Output(Completed(1, stdout, stderr, 0.1), ["./a.py"], None, reader({"a.py": "x = 1\n"})))
         except ToolFailed:
             continue
+
+
+def _advisory(text: str) -> None:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(record, dict):
+        for package in (Package("npm", "lodash", "4.17.20"), Package("PyPI", "jinja2", text[:20])):
+            parse_advisory(record, package)
 
 
 def _payload(event: str, text: str) -> None:
@@ -141,6 +176,13 @@ def _targets() -> list[Target]:
     targets.append(Target("coverage", coverage.parse, [_LCOV, _COBERTURA], (ToolFailed,)))
     targets += (Target(f"payload {event}", partial(_payload, event), [_PAYLOAD], (Theirs,)) for event in _EVENTS)
     targets += (Target(f"tool {tool.name}", partial(_tool, tool), _recordings(tool.name)) for tool in TOOLS)
+    targets += (
+        Target(f"lock file {name}", partial(read_lock, name), seeds, (Unreadable,)) for name, seeds in _LOCKS.items()
+    )
+    targets += [
+        Target("log of commits", lambda text: list(read_log(text.split("\n"))), [f"\0abc\n{_PATCH}", _PATCH]),
+        Target("advisory", _advisory, [json.dumps(one) for one in (LODASH, JINJA, EVIL)]),
+    ]
     formats: Mapping[str, Callable[..., object]] = FORMATS
     # One diagnostic a line is what `rdjson` holds in a list.
     lines = [line for text in _recordings("*rdjson") for line in _lines_of(text)]

@@ -262,6 +262,22 @@ def test_infrastructure(tmp_path: Path, path: str, text: str, found: dict[str, l
     assert result.covered == (path,)
 
 
+def test_lines_that_grep_finds() -> None:
+    """Recorded from GNU grep 3.8."""
+    sources = {
+        "Dockerfile": "FROM debian:12\nADD https://a.example/x.tar.gz /\n"
+        "RUN curl -fsSL https://a.example/install.sh | bash\nUSER root\n",
+        "main.tf": 'resource "aws_db_instance" "b" {\n  publicly_accessible = true\n}\n',
+    }
+    reading = iac.parse(output(recorded("iac.txt"), exit_code=0, sources=sources))
+    assert [(f.path, f.start_line, f.rule) for f in reading.findings] == [
+        ("./Dockerfile", 2, "dockerfile/add-from-network"),
+        ("./Dockerfile", 3, "dockerfile/pipe-to-shell"),
+        ("./Dockerfile", 4, "dockerfile/root-user"),
+        ("./main.tf", 2, "terraform/public-database"),
+    ]
+
+
 def test_nonsense_of_grep_is_a_failure() -> None:
     with pytest.raises(ToolFailed, match="printed what it should not"):
         iac.parse(output("Dockerfile:1:USER root\n", exit_code=0))
