@@ -50,6 +50,21 @@ class Ledger:
         values = cast("dict[bytes, bytes]", self._redis.hgetall(_ignored(repository))).values()
         return tuple(Ignored.model_validate_json(value) for value in values)
 
+    def pushed(self, repository: str, number: int, sha: str, *, by_bot: bool) -> None:
+        """Note who pushed a pull request's head: how many heads in a row came from bots is counted."""
+        key = f"assay:loop:{repository}#{number}"
+        last, rounds = cast("list[bytes | None]", self._redis.hmget(key, ["sha", "rounds"]))
+        if last is not None and last.decode() == sha:
+            return
+        with self._redis.pipeline() as pipe:
+            pipe.hset(key, mapping={"sha": sha, "rounds": int(rounds or 0) + 1 if by_bot else 0})
+            pipe.expire(key, _KEPT)
+            pipe.execute()
+
+    def rounds(self, repository: str, number: int) -> int:
+        """How many heads of a pull request in a row came from bots."""
+        return int(cast("bytes | None", self._redis.hget(f"assay:loop:{repository}#{number}", "rounds")) or 0)
+
     def touch(self, repository: str, number: int) -> None:
         """Count that somebody said something in the threads of a pull request."""
         key = f"assay:touched:{repository}#{number}"

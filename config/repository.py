@@ -254,6 +254,11 @@ class ReviewConfig(AgentConfig):
     )
     budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars.")
     model: str | None = Field(default=None, description="The model. Left out: the operator's `ASSAY_LLM_MODEL`.")
+    max_rounds: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
+        default=5,
+        description="Pushes by bots to a pull request that are reviewed in a row, 1 to 100. The next waits until a "
+        "person presses Re-run or pushes.",
+    )
     verify: Verify = Field(default=Verify(), description="The second look at what the reviewer claims.")
 
 

@@ -27,7 +27,8 @@ from config.repository import (
 class AgentPlan(Frozen):
     """One agent's orders. `kind` is the queue it runs on and the implementation that runs: a built-in name, `command`,
     or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `reuse` lets an
-    earlier result of the same look do. `skip` says why it will not run at all. `verifies` names the agent whose
+    earlier result of the same look do. `skip` says why it will not run at all, `hold` why it does not
+    run before a person asks for it. `verifies` names the agent whose
     findings it judges: it starts by itself when there are any. `fail_risk`: a run of that risk or more fails it."""
 
     name: str
@@ -42,6 +43,7 @@ class AgentPlan(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
     reuse: bool = True
     skip: str = ""
+    hold: str = ""
     verifies: str = ""
     fail_risk: int | None = None
 
@@ -133,6 +135,18 @@ def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
         reuse=config.reuse,
         skip=f"`on` does not name the event {event}" if config.on and event not in config.on else "",
     )
+
+
+def held(planned: Plan, rounds: int, config: RepositoryConfig) -> Plan:
+    """The plan of a pull request whose last `rounds` heads were pushed by bots: a loop of reviews and fixes ends with
+    a person."""
+    if rounds <= config.agents.review.max_rounds:
+        return planned
+    why = f"bots have pushed {rounds} times in a row, and {config.agents.review.max_rounds} of them were reviewed"
+    agents = tuple(
+        agent.model_copy(update={"hold": why}) if agent.kind == "review" else agent for agent in planned.agents
+    )
+    return planned.model_copy(update={"agents": agents})
 
 
 # No agent of the configuration can have that name.

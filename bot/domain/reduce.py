@@ -271,9 +271,12 @@ def _lay_out(run: Run, at: float) -> Run:
     attempt = run.attempt + 1
 
     def state(plan: AgentPlan) -> AgentState:
-        if not plan.skip:
+        if not plan.skip and not plan.hold:
             return AgentState(plan=plan, attempt=attempt)
         result = AgentResult(outcome=Outcome.SKIPPED, reason=plan.skip)
+        if not plan.skip:
+            remedy = "A person who wants it looked at presses Re-run, or pushes."
+            result = AgentResult(outcome=Outcome.NOT_RUN, reason=plan.hold, remedy=remedy)
         return AgentState(plan=plan, attempt=attempt, phase=Phase.DONE, finished_at=at, result=result)
 
     agents = () if run.plan.problems else tuple(state(plan) for plan in run.plan.agents)

@@ -80,7 +80,7 @@ class Intake:
         self._starts = Starts(runs, ledger.ignored)
         self._threads_of = Threads(runs, ledger)
         self._pushes = Pushes(runs, self._starts)
-        self._pulls = Pulls(runs, self._starts)
+        self._pulls = Pulls(runs, self._starts, ledger)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 
     def on_delivery(self, guid: str) -> None:

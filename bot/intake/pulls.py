@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from bot.domain.plan import held
 from bot.domain.triggers import Pull
 from bot.github.contents import PullSeen
 from bot.github.received import PullReceived
@@ -10,12 +13,20 @@ from bot.intake.case import Case
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
 
 
+class Pushers(Protocol):
+    """Where it is counted how many heads of a pull request in a row came from bots."""
+
+    def pushed(self, repository: str, number: int, sha: str, *, by_bot: bool) -> None: ...
+    def rounds(self, repository: str, number: int) -> int: ...
+
+
 class Pulls:
     """Each method says what became of a delivery, in words; raises Later where it has to be read again."""
 
-    def __init__(self, runs: heads.Runs, starts: Starts) -> None:
+    def __init__(self, runs: heads.Runs, starts: Starts, pushers: Pushers) -> None:
         self._runs = runs
         self._starts = starts
+        self._pushers = pushers
 
     def on_received(self, case: Case, received: PullReceived) -> str:
         case.ahead.expect(case.contents.pull, received.number)
@@ -26,6 +37,9 @@ class Pulls:
         pull = case.ahead.ask(case.contents.pull, received.number)
         if _lags(pull, received) and case.age <= LAG:
             raise Later(f"GitHub does not show the news of pull request #{pull.number} yet", LAG_PAUSE)
+        if received.action == "synchronize":
+            by_bot = received.sender.endswith("[bot]")
+            self._pushers.pushed(received.repository, received.number, received.head_sha, by_bot=by_bot)
         return self.on_seen(case, pull)
 
     def on_seen(self, case: Case, pull: PullSeen) -> str:
@@ -41,6 +55,7 @@ class Pulls:
             if pull.draft:
                 heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request became a draft")
             return f"ignored: {planned}"
+        planned = held(planned, self._pushers.rounds(key.repository, pull.number), reading.config)
         self._starts.let_wait(case, key, trigger, reading)
         base = case.ahead.ask(case.contents.merge_base, pull.base_sha, pull.head_sha) or pull.base_sha
         # First, for only the newest head's run writes the pull request's comment.
