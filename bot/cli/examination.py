@@ -67,7 +67,7 @@ def examine() -> Iterator[Report]:
         yield from _problems(error)
         return
     yield Report("ok", "Settings", f"valid; data in {chosen.data_dir}")
-    for look in (_redis, _missed, _git, _tools, _sandbox, _model, _clock, _app):
+    for look in (_redis, _missed, _git, _tools, _sandbox, _packages, _model, _clock, _app):
         yield from look(chosen)
 
 
@@ -177,6 +177,19 @@ def _sandbox(chosen: Settings) -> Iterator[Report]:
         yield Report("warn", "Sandbox", f"{choice.level}: {words}", "set ASSAY_SANDBOX=auto")
     else:
         yield Report("ok", "Sandbox", choice.level)
+
+
+def _packages(chosen: Settings) -> Iterator[Report]:
+    if chosen.osv_url is not None:
+        yield Report("ok", "Packages", f"known vulnerabilities are asked for at {chosen.osv_url} (it is not tried)")
+    elif chosen.osv_database is None:
+        remedy = "set ASSAY_OSV_URL or ASSAY_OSV_DATABASE (docs/operations.md)"
+        yield Report("warn", "Packages", "no database of known vulnerabilities: changed packages are `partial`", remedy)
+    elif not chosen.osv_database.exists():
+        remedy = "put OSV's export there, or correct ASSAY_OSV_DATABASE"
+        yield Report("fail", "Packages", f"{chosen.osv_database} is not there", remedy)
+    else:
+        yield Report("ok", "Packages", f"known vulnerabilities are looked up in {chosen.osv_database}")
 
 
 def _model(chosen: Settings) -> Iterator[Report]:

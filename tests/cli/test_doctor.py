@@ -71,7 +71,7 @@ def lines(ended: Ended, subject: str) -> str:
 
 def test_sound_installation_can_serve(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.cli.examination.TOOLS", TOOLS)
-    ended = doctor(OPENAI_API_KEY="sk-never-shown")
+    ended = doctor(OPENAI_API_KEY="sk-never-shown", ASSAY_OSV_URL="https://osv.example")
     assert ended.code == 0, ended.out
     assert [line for line in ended.out.splitlines() if line.startswith("✗")] == []
     signs = {line.split()[1]: line[0] for line in ended.out.splitlines() if line.startswith(("✓", "!"))}
@@ -278,3 +278,12 @@ def test_what_was_missed_is_told(doctor: Doctor) -> None:
     assert "never came, however often asked for: 1" in told
     assert "repositories: 12 compared 7 min 1" in told
     assert "3 webhooks were missing" in told
+
+
+def test_where_vulnerabilities_are_looked_up(doctor: Doctor, tmp_path: Path) -> None:
+    assert "! Packages    no database of known vulnerabilities" in lines(doctor(), "Packages")
+    assert "looked up in" in lines(doctor(ASSAY_OSV_DATABASE=str(tmp_path)), "Packages")
+    ended = doctor(ASSAY_OSV_DATABASE=str(tmp_path / "gone"))
+    assert "is not there\n→ put OSV's export there" in lines(ended, "Packages")
+    assert ended.code == 1
+    assert "asked for at https://osv.example" in lines(doctor(ASSAY_OSV_URL="https://osv.example"), "Packages")
