@@ -79,7 +79,13 @@ def _run(setup: Setup, shell: Shell, into: Path) -> None:
         words, env = [word.replace(INTO, str(into)) for word in argv], _filled(setup.env, into)
         completed = shell.run(words, env, setup.folder, writes=(into.parent,), network=True)
         if completed.exit_code != 0:
-            raise ToolFailed(f"{argv[0]} {how_it_ended(completed)}: {last_words(shell.tail(completed))}")
+            raise ToolFailed(f"{Path(argv[0]).name} {how_it_ended(completed)}: {_words(shell.tail(completed))}")
+
+
+def _words(tail: str) -> str:
+    """The last few lines: package managers say first what is wrong, and at the very end where their log lies."""
+    lines = [line.strip() for line in tail.splitlines() if line.strip() and "complete log of this run" not in line]
+    return " / ".join(lines[-4:])[-600:] or "it printed nothing"
 
 
 def _put(setup: Setup, shell: Shell, into: Path) -> None:
