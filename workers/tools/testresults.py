@@ -43,9 +43,9 @@ def _any(completed: Completed) -> list[Case]:
         return cargo.parse(text)
     if tap.is_tap(text):
         return tap.parse(text)
-    if _UNITTEST.search(completed.stderr):
-        return pyunit.parse(completed.stderr)
-    return []
+    # It prints to standard error, which a runner in between may pass on as its output.
+    streams = (stream for stream in (completed.stderr, text) if _UNITTEST.search(stream))
+    return pyunit.parse(next(streams, ""))
 
 
 FILES: Mapping[str, Callable[[str], list[Case]]] = {

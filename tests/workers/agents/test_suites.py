@@ -169,6 +169,54 @@ def test_failures_lie_where_they_are(tmp_path: Path, name: str) -> None:
     check(tmp_path, files, expected, places)
 
 
+SCRIPTS = {
+    "jest": (projects.JEST, "cart.test.js", 8),
+    "vitest": (projects.VITEST, "cart.test.js", 10),
+    "mocha": (projects.MOCHA, "test/cart.js", 7),
+}
+
+
+@needs("npm", also=RUNNERS.is_dir())
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_runners_of_javascript(tmp_path: Path, name: str) -> None:
+    """Each of them is run twice: what failed once more, alone."""
+    files, path, line = SCRIPTS[name]
+    plant(tmp_path / "head", {})
+    (tmp_path / "head/node_modules").symlink_to(RUNNERS)
+    check(tmp_path, files, counted(passed=1, failed=1, skipped=2 if name == "jest" else 1), {(path, line)})
+
+
+TOX = "[tox]\nskipsdist = true\n[testenv]\nskip_install = true\ncommands = python -m unittest -v checks\n"
+NOX = """\
+import nox
+
+
+@nox.session(venv_backend="none")
+def tests(session):
+    session.run("python3", "-m", "pytest", "-p", "no:cacheprovider", "checks.py")
+"""
+
+
+@needs("tox")
+def test_tox(tmp_path: Path) -> None:
+    files = {"tox.ini": TOX, "checks.py": projects.UNITTEST["test_cart.py"]}
+    stage = Stage(tmp_path, files, timeout=120)
+    result = stage.run(AGENT)
+    assert stage.said[0] == "tox"
+    assert counts(result.tests) == counted(passed=2, failed=2, errors=1, skipped=1), result.log
+
+
+@needs("nox")
+def test_nox(tmp_path: Path) -> None:
+    """The report of the pytest that it starts comes through its session."""
+    files = {"noxfile.py": NOX, "checks.py": "def test_a():\n    pass\n\n\ndef test_b():\n    assert 0\n"}
+    stage = Stage(tmp_path, files, timeout=120)
+    result = stage.run(AGENT)
+    assert stage.said[0] == "nox"
+    assert counts(result.tests) == counted(passed=1, failed=1), result.log
+    assert [(one.path, one.start_line) for one in result.findings] == [("checks.py", 6)]
+
+
 @needs("mvn", "java", also=MAVEN.exists())
 def test_maven_with_surefire(tmp_path: Path) -> None:
     """Failures of a recorded run are read in tests/workers/tools: here they would take a second run."""

@@ -186,8 +186,10 @@ def _unittest(tree: Tree, place: Place, ways: Ways) -> Suite:
 
 
 def _tox(_tree: Tree, _place: Place, ways: Ways) -> Suite:
-    env = {**pytest_options(ways.reports), "TOX_OVERRIDE": "testenv.pass_env+=PYTEST_ADDOPTS"}
-    return Suite("tox", ["tox", "run", "--skip-missing-interpreters=true"], env, prints="any")
+    # Each version of tox has a variable of its own to let another one through.
+    let_through = {"TOX_OVERRIDE": "testenv.pass_env+=PYTEST_ADDOPTS", "TOX_TESTENV_PASSENV": "PYTEST_ADDOPTS"}
+    env = {**pytest_options(ways.reports), **let_through}
+    return Suite("tox", ["tox", "--skip-missing-interpreters=true"], env, prints="any")
 
 
 def _nox(_tree: Tree, _place: Place, ways: Ways) -> Suite:
