@@ -15,7 +15,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -62,8 +62,9 @@ _REHEARSAL = re.compile(
     r"|(^|/)test_[^/]*$|[._-](test|spec)s?\.[^/]*$|\.(example|sample|template|dist|md|rst)$",
     re.IGNORECASE,
 )
-# A file and a line of it.
+# A file and a line of it; a file and what was found in it.
 Spot = tuple[str, int | None]
+Result = tuple[str, Mapping[str, Any]]
 ADVICE = "Revoke it, and keep the new one out of the repository."
 
 
@@ -85,7 +86,7 @@ def parse(output: Output) -> Reading:
     }
     left_out: Counter[str] = Counter()
     findings: dict[Spot, list[Finding]] = {}
-    for path, found in _results(output.completed.stdout):
+    for path, found in _bounded(_results(output.completed.stdout)):
         if why := _why_not(path, found, known, output):
             left_out[why] += 1
             continue
@@ -93,14 +94,19 @@ def parse(output: Output) -> Reading:
         at = findings.setdefault((path.removeprefix("./"), finding.start_line), [])
         if all(finding.identity != other.identity for other in at):
             at.append(finding)
-    for path, found in _shaped(output):
+    for path, found in _bounded(_shaped(output)):
         if string(found.get("hashed_secret")) not in known:
             spot = (path.removeprefix("./"), number(found.get("line_number")))
             findings[spot] = _joined(findings.get(spot, []), _finding(path, found, output))
-    every = [finding for at in findings.values() for finding in at]
-    if len(every) > _MOST:
-        raise ToolFailed(f"detect-secrets found more than {_MOST:,} secrets: this is no source, or not one file")
-    return Reading(findings=every, left_out=left_out)
+    return Reading(findings=[finding for at in findings.values() for finding in at], left_out=left_out)
+
+
+def _bounded(results: Iterable[Result]) -> Iterator[Result]:
+    """Raises ToolFailed for more than a source has: each of them takes its time."""
+    for count, result in enumerate(results):
+        if count >= _MOST:
+            raise ToolFailed(f"detect-secrets found more than {_MOST:,} secrets: this is no source, or not one file")
+        yield result
 
 
 def _joined(at: list[Finding], shaped: Finding) -> list[Finding]:
@@ -114,12 +120,12 @@ def _joined(at: list[Finding], shaped: Finding) -> list[Finding]:
     return at
 
 
-def _results(text: str) -> list[tuple[str, Mapping[str, Any]]]:
+def _results(text: str) -> list[Result]:
     results = mapping(mapping(load_json("detect-secrets", text)).get("results"))
     return [(path, found) for path, every in results.items() for found in mappings(every)]
 
 
-def _shaped(output: Output) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _shaped(output: Output) -> Iterator[Result]:
     """What has the shape of a well-known service's credentials."""
     for file in output.files:
         lines = output.read(file)
