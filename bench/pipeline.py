@@ -22,16 +22,25 @@ from bot.queues import Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 
-# Agents as a package of somebody's would bring them: one that finds nothing, and one that finds what a linter may find
-# in a usual change: nothing mostly, a dozen now and then, three on average.
+# Agents as a package of somebody's would bring them: one that finds nothing, one that says when it began, and one that
+# finds what a linter may find in a usual change: nothing mostly, a dozen now and then, three on average.
 _MODULE = """
+import pathlib
 import random
+import time
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 
 
 class NoOp:
     def run(self, work, kit):
+        return AgentResult(outcome=Outcome.CLEAN)
+
+
+class Clock:
+    def run(self, work, kit):
+        now = time.time()
+        pathlib.Path(work.settings["file"]).write_text(repr(now))
         return AgentResult(outcome=Outcome.CLEAN)
 
 
@@ -57,7 +66,7 @@ class Linter:
         tools = {"linter": "1.2.3"}
         return AgentResult(outcome=outcome, findings=findings, covered=covered, tools=tools, summary="10 files")
 """
-_ENTRY_POINTS = "[assay.agents]\nnoop = bench_agents:NoOp\nlinter = bench_agents:Linter\n"
+_ENTRY_POINTS = "[assay.agents]\nnoop = bench_agents:NoOp\nclock = bench_agents:Clock\nlinter = bench_agents:Linter\n"
 _METADATA = "Metadata-Version: 2.1\nName: bench-agents\nVersion: 1\n"
 _BUILT_IN = ("test", "lint", "security", "review")
 
@@ -110,7 +119,7 @@ def assay(installations: int, agent: str = "noop") -> Iterator[tuple[Assay, Sequ
             "ASSAY_WORK_DIR": str(work),
             "ASSAY_PORT": str(port),
         }
-        env["PYTHONPATH"] += f":{_install_agents(folder)}"
+        env["PYTHONPATH"] += f":{install_agents(folder)}"
         commands = (("web",), ("sweep",), ("worker", "intake", "publish"), ("worker", "extension", "--count", "4"))
         processes = [stack.enter_context(running((*ASSAY, *words), port, folder, env)) for words in commands]
         github.call(Stage.listen_to, f"http://127.0.0.1:{port}/webhook")
@@ -123,7 +132,8 @@ def assay(installations: int, agent: str = "noop") -> Iterator[tuple[Assay, Sequ
         yield application, repositories
 
 
-def _install_agents(folder: Path) -> Path:
+def install_agents(folder: Path) -> Path:
+    """Where they are from now on, for PYTHONPATH."""
     site = folder / "site"
     info = site / "bench_agents-1.dist-info"
     info.mkdir(parents=True)
