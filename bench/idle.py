@@ -74,7 +74,8 @@ def _job(folder: Path, env: dict[str, str], scale: Scale) -> Iterator[Figure]:
         with web, worker as process:
             _await_worker(process)
             times = [_start(store, number, folder / "began") * 1000 for number in range(scale.pick(60, 15))][5:]
-    note = f"p10 {percentile(times, 0.1):.1f} ms, p90 {percentile(times, 0.9):.1f} ms; of what Redis needs to make it durable included"
+    tails = f"p10 {percentile(times, 0.1):.1f} ms, p90 {percentile(times, 0.9):.1f} ms"
+    note = f"{tails}; what Redis needs to make it durable included"
     yield Figure("start of an agent's job on a worker, median", statistics.median(times), "ms", at_most(15), note)
 
 

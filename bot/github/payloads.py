@@ -17,6 +17,7 @@ from bot.errors import Theirs
 from bot.github.envelope import nothing_asked
 from bot.github.names import is_repository
 from bot.github.received import (
+    BranchDeleted,
     CheckRerun,
     Ignored,
     InstallationChanged,
@@ -33,6 +34,7 @@ from bot.github.received import (
 __all__ = [
     "RERUN",
     "RERUN_FAILED",
+    "BranchDeleted",
     "CheckRerun",
     "Ignored",
     "InstallationChanged",
@@ -269,7 +271,7 @@ def _push(delivery: _Delivery) -> Received | Ignored:
             reason="push of a tag" if push.ref.startswith("refs/tags/") else "push of a ref that is no branch"
         )
     if push.deleted or _real(push.after) is None:
-        return Ignored(reason="push that deleted a branch")
+        return BranchDeleted(**delivery.origin(push.repository), branch=push.ref.removeprefix("refs/heads/"))
     return PushReceived(
         **delivery.origin(push.repository),
         repository_id=push.repository.id,

@@ -95,6 +95,12 @@ class MergeGroupLeft(FromRepository):
     reason: str
 
 
+class BranchDeleted(FromRepository):
+    """A branch is gone."""
+
+    branch: str
+
+
 class InstallationChanged(Frozen):
     """The App was installed, removed, suspended, or given other repositories or permissions."""
 
@@ -116,6 +122,7 @@ Received = (
     | SuiteRequested
     | MergeGroupReceived
     | MergeGroupLeft
+    | BranchDeleted
     | ThreadTouched
     | InstallationChanged
     | Ping

@@ -18,6 +18,7 @@ from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
 from bot.github.received import (
+    BranchDeleted,
     CheckRerun,
     FromRepository,
     Ignored,
@@ -138,7 +139,7 @@ class Intake:
                 return self._on_rerun(self._case(delivery, received), received)
             case MergeGroupReceived():
                 return self._pushes.on_merge_group(self._case(delivery, received), received)
-            case MergeGroupLeft():
+            case MergeGroupLeft() | BranchDeleted():
                 return self._pushes.on_left(self._case(delivery, received), received)
             case ThreadTouched():
                 return self._threads_of.on_touched(self._case(delivery, received), received, self._bot_login())

@@ -6,7 +6,7 @@ from bot.domain.plan import Plan, keeps_every_commit
 from bot.domain.run import RunKey
 from bot.domain.triggers import MergeGroup, Push
 from bot.github.contents import Contents
-from bot.github.received import MergeGroupLeft, MergeGroupReceived, PushReceived, SuiteRequested
+from bot.github.received import BranchDeleted, MergeGroupLeft, MergeGroupReceived, PushReceived, SuiteRequested
 from bot.intake import heads
 from bot.intake.case import Case
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
@@ -76,6 +76,22 @@ class Pushes:
             return head
         raise Later(f"GitHub does not show {after[:7]} on {branch} yet", LAG_PAUSE)
 
+    def _on_deleted(self, case: Case, deleted: BranchDeleted) -> str:
+        """Nobody waits for the head of a branch that is gone; a pull request that has it waits by itself."""
+        repository, branch, trigger = deleted.repository, deleted.branch, Push(branch=deleted.branch).id
+        known = self._runs.heads(repository, trigger)
+        if not known:
+            return "ignored: push that deleted a branch"
+        held = case.contents.branch(branch)
+        if held in {head.sha for head in known} and case.age <= LAG:
+            raise Later(f"GitHub still shows the branch {branch}", LAG_PAUSE)
+        if held is not None:
+            return f"ignored: the branch {branch} is there again"
+        for head in known:
+            heads.end(self._runs, case, case.key(head.sha), trigger, case.at, f"the branch {branch} was deleted")
+            self._runs.let_head_go(repository, trigger, head)
+        return f"accepted: {case.about(known[0].sha)} (the branch {branch} was deleted)"
+
     def on_merge_group(self, case: Case, group: MergeGroupReceived) -> str:
         key, branch = case.about(group.sha), group.head_ref.removeprefix("refs/heads/")
         case.ahead.expect(case.contents.branch, branch)
@@ -87,7 +103,9 @@ class Pushes:
             return f"ignored: {key} has left the merge queue"
         return self._starts.start(case, key, trigger, planned)
 
-    def on_left(self, case: Case, left: MergeGroupLeft) -> str:
+    def on_left(self, case: Case, left: MergeGroupLeft | BranchDeleted) -> str:
+        if isinstance(left, BranchDeleted):
+            return self._on_deleted(case, left)
         key, trigger = case.about(left.sha), MergeGroup(head_ref=left.head_ref)
         heads.end(self._runs, case, key, trigger.id, case.at, f"it left the merge queue ({left.reason})")
         return f"accepted: {key} (left the merge queue)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.demo.github import StandInGitHub
 from bot.domain.events import AgentStarted
+from bot.domain.findings import Outcome
 from bot.domain.verdict import Conclusion
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 
@@ -82,6 +83,27 @@ def test_deleted_branch_and_pushed_tag_start_nothing(assay: Assay, github: Stand
     assay.settle()
     assert assay.store.recent() == []
     assert {"ignored: push that deleted a branch", "ignored: push of a tag"} <= set(assay.outcomes())
+
+
+def test_head_of_a_deleted_branch_is_let_go_unless_it_is_there_again(assay: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: QUICK + 'triggers: {push: ["**"], every_commit: []}\n'})
+    assay.settle()
+    ends = {}
+    for branch in ("alone", "kept"):
+        ends[branch] = github.push(REPOSITORY, branch, {"demo.py": f"{CLEAN}\n\n{branch.upper()} = 1\n"})
+    assay.settle("intake")
+    again = {"demo.py": CLEAN, "again.py": CLEAN}
+    github.delete_branch(REPOSITORY, "alone")
+    github.delete_branch(REPOSITORY, "kept")
+    ends["kept"] = github.push(REPOSITORY, "kept", again)
+    assay.settle("intake")
+    assert not assay.run(ends["alone"]).wanted
+    assert [agent.outcome for agent in assay.run(ends["alone"]).agents] == [Outcome.CANCELLED]
+    assert assay.run(ends["kept"]).wanted
+    assay.settle()
+    assert "the branch alone was deleted" in " ".join(assay.outcomes())
+    assert "ignored: the branch kept is there again" in assay.outcomes()
+    assert assay.check(ends["alone"]).conclusion == "cancelled"
 
 
 def test_same_commit_by_push_and_by_check_suite_is_one_run_with_one_set_of_checks(

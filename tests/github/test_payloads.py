@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.errors import Theirs
 from bot.github.payloads import (
+    BranchDeleted,
     CheckRerun,
     Ignored,
     InstallationChanged,
@@ -100,10 +101,15 @@ def test_a_new_branch_has_nothing_before_it() -> None:
 
 
 def test_pushes_that_bring_no_commit_to_a_branch_are_ignored() -> None:
-    assert "deleted" in ignored("push", push(deleted=True, after=ZEROS))
-    assert "deleted" in ignored("push", push(after=ZEROS))
     assert "tag" in ignored("push", push(ref="refs/tags/v1"))
     assert "no branch" in ignored("push", push(ref="refs/notes/commits"))
+
+
+@pytest.mark.parametrize("more", [{"deleted": True}, {}])
+def test_deleted_branch_is_told(more: dict[str, Any]) -> None:
+    result = read("push", push(after=ZEROS, **more))
+    assert isinstance(result, BranchDeleted)
+    assert result.branch == "main"
 
 
 def test_the_bots_own_push_counts() -> None:
