@@ -25,6 +25,7 @@ from rq.utils import now, utcformat
 
 from bot import context
 from bot.context import Subject
+from bot.domain.commands import Reply
 from bot.domain.effects import StartAgent
 from bot.domain.model import Frozen
 from bot.domain.run import GRACE, Run, RunKey
@@ -43,7 +44,8 @@ ON_DELIVERY = "bot.wiring.on_delivery"
 ON_PUBLISH = "bot.wiring.on_publish"
 ON_AGENT = "workers.wiring.on_agent"
 ON_LOOSE_CHECKS = "bot.wiring.on_loose_checks"
-FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT, ON_LOOSE_CHECKS})
+ON_REPLY = "bot.wiring.on_reply"
+FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT, ON_LOOSE_CHECKS, ON_REPLY})
 
 # Tries of a job whose process dies or raises; seconds that a control job may take; seconds that a failed job is kept.
 TRIES = 3
@@ -152,6 +154,19 @@ class JobSpec(Frozen):
             name=agent_job(run.key, start.agent, start.attempt),
         )
 
+    @classmethod
+    def reply(cls, repository: str, installation: int, reply: Reply) -> JobSpec:
+        """Answer a comment."""
+        return cls(
+            queue=PUBLISH,
+            function=ON_REPLY,
+            args=(repository, installation, reply.model_dump_json()),
+            installation=installation,
+            repository=repository,
+            priority=Priority.PERSON,
+            name=_short("reply", repository, str(reply.comment)),
+        )
+
     @property
     def id(self) -> str:
         """The id of a job for this; another one at each call, unless the job has a name."""
@@ -241,6 +256,8 @@ def about(function: str | None, args: tuple[object, ...], job: str, delivery: st
     match args:
         case (str(guid),) if function == ON_DELIVERY:
             return Subject(delivery=guid, job=job)
+        case (str(), *_) if function == ON_REPLY:
+            return Subject(delivery=delivery, job=job)
         case (str(run), str(agent), int(attempt)) if function == ON_AGENT:
             return Subject(run=run, agent=agent, attempt=attempt, delivery=delivery, job=job)
         case (str(run), *_):

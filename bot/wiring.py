@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from redis import Redis
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
+from bot.domain.commands import Reply
 from bot.domain.run import RunKey
 from bot.errors import Gone, Misconfigured, Refused
 from bot.github.app_hook import AppHook
@@ -25,6 +26,7 @@ from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository, installations, repositories
 from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
+from bot.intake.allowance import allow
 from bot.intake.intake import Intake
 from bot.ledger import Ledger
 from bot.missed.lookout import Lookout
@@ -33,6 +35,7 @@ from bot.missed.reconciliation import Reconciliation
 from bot.missed.redelivery import Redelivery
 from bot.publishing.publisher import Publisher
 from bot.publishing.pull_writer import Desk
+from bot.publishing.replies import Replies
 from bot.publishing.write_budget import WriteBudget
 from bot.queues import INTAKE, Queues
 from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
@@ -247,7 +250,16 @@ class Control:
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
         ledger = Ledger(self.store.redis)
-        self.intake = Intake(deliveries, self.store, _Source(app), app.id, lambda: app.bot_login, time.time, ledger)
+        self.intake = Intake(
+            deliveries,
+            self.store,
+            _Source(app),
+            app.id,
+            lambda: app.bot_login,
+            time.time,
+            ledger,
+            partial(allow, self.store.redis),
+        )
 
         def desk(installation: int, repository: str) -> Desk:
             api = app.api(installation, repository, WRITE)
@@ -267,6 +279,7 @@ class Control:
             return Checks(app.api(installation, repository, CHECK), repository)
 
         self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, ledger)
+        self.replies = Replies(desk, self.store.lock, self.store.later, time.time)
         self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
 
 
@@ -285,6 +298,12 @@ def on_publish(key: str) -> None:
     """The job that brings GitHub up to date with a run."""
     with control().observer.job():
         control().publisher.on_publish(RunKey.parse(key))
+
+
+def on_reply(repository: str, installation: int, reply: str) -> None:
+    """The job that answers somebody's order."""
+    with control().observer.job():
+        control().replies.on_reply(repository, installation, Reply.model_validate_json(reply))
 
 
 def on_loose_checks(key: str, installation: int) -> None:

@@ -295,7 +295,9 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         return Said(result=earlier)
     if broke := _broke(plan, kit.model):
         return Said(result=broke)
-    work = _prepare(bench, run, plan, mirror, stack)
+    # What was approved is a stranger's all the same: it is executed where it is kept apart, and nowhere else.
+    approved = run.may_execute and not agent.barred and kit.sandbox.isolates
+    work = _prepare(bench, run, plan, mirror, stack, trusted=run.trusted or approved)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
         assert work.root
@@ -333,7 +335,9 @@ def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str
     return redact_all
 
 
-def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack) -> Work:
+def _prepare(
+    bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack, *, trusted: bool
+) -> Work:
     """The work, on files that are there until the stack is closed."""
     sha, base_sha = run.key.sha, run.base_sha
 
@@ -359,7 +363,7 @@ def _prepare(bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirro
         trees=lambda: mirror().trees(base_sha, sha),
         settings=plan.settings,
         timeout=plan.timeout,
-        trusted=run.trusted,
+        trusted=trusted,
         title=pull.title if pull else "",
         description=pull.body if pull else "",
         others={other.plan.name: other.result for other in run.agents if other.result and other.plan.name != plan.name},

@@ -168,6 +168,10 @@ class NewStatus(Body):
     context: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "default"
 
 
+class ReactionBody(Body):
+    content: Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
+
+
 class CommentBody(Body):
     body: CommentText
 

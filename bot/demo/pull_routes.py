@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bot.demo import payloads, pull_shapes, shapes
 from bot.demo.answers import Problem, Reply, invalid, not_found
-from bot.demo.bodies import CommentBody, NewReview, NewReviewComment, Place, parse
+from bot.demo.bodies import CommentBody, NewReview, NewReviewComment, Place, ReactionBody, parse
 from bot.demo.diffs import changed_files, hunks
 from bot.demo.github_state import Comment, Pull, Review, ReviewComment, User, World
 from bot.demo.routing import Call, Route, read, write
@@ -74,6 +74,17 @@ def create_comment(call: Call) -> Reply:
     world.comments[comment.id] = comment
     world.announce("issue_comment", payloads.issue_comment(world, comment, "created", world.app.bot))
     return Reply(pull_shapes.issue_comment(world, comment), 201)
+
+
+def react_to_comment(call: Call) -> Reply:
+    """One reaction of a kind by one account; the same again changes nothing (200)."""
+    body, world, comment = parse(ReactionBody, call.body), call.world, _comment(call)
+    given = world.reactions.setdefault(comment.id, [])
+    new = (body.content, world.app.bot) not in given
+    if new:
+        given.append((body.content, world.app.bot))
+    shape = {"id": comment.id, "content": body.content, "user": shapes.user(world, world.app.bot)}
+    return Reply(shape, 201 if new else 200)
 
 
 def get_comment(call: Call) -> Reply:
@@ -281,6 +292,7 @@ PULL_ROUTES: list[Route] = [
     write("POST", f"{_REPO}/issues/{{number}}/comments", create_comment, *_EITHER),
     read(f"{_REPO}/issues/comments/{{id}}", get_comment, *_EITHER),
     write("PATCH", f"{_REPO}/issues/comments/{{id}}", update_comment, *_EITHER),
+    write("POST", f"{_REPO}/issues/comments/{{id}}/reactions", react_to_comment, *_EITHER),
     write("DELETE", f"{_REPO}/issues/comments/{{id}}", delete_comment, *_EITHER),
     read(f"{_REPO}/pulls/{{number}}/reviews", list_reviews, "pull_requests"),
     write("POST", f"{_REPO}/pulls/{{number}}/reviews", create_review, "pull_requests"),

@@ -39,6 +39,13 @@ class RerunRequested(_Fact):
     failed_only: bool = False
 
 
+class ApprovalGranted(_Fact):
+    """`actor`, who may write to the repository and did not write this commit, lets it be executed. It holds for this
+    commit and for no other."""
+
+    kind: Literal["ApprovalGranted"] = "ApprovalGranted"
+
+
 class TriggerEnded(_Fact):
     """The trigger of this id let the commit go: its pull request was closed or became a draft that is not wanted, its
     branch or pull request moved on to `moved_to`, its entry left the merge queue. `updated_at` orders it against the
@@ -102,6 +109,7 @@ class DeadlinePassed(_Fact):
 Event = Annotated[
     CommitReceived
     | RerunRequested
+    | ApprovalGranted
     | TriggerEnded
     | AgentStarted
     | AgentProgressed

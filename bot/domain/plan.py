@@ -47,6 +47,11 @@ class AgentPlan(Frozen):
     verifies: str = ""
     fail_risk: int | None = None
 
+    @property
+    def executes(self) -> bool:
+        """Whether it executes what the commit holds."""
+        return self.kind in ("test", "command", "extension")
+
 
 class Plan(Frozen):
     """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs."""

@@ -16,7 +16,9 @@ The rules:
 7. A verifier judges what its agent said in the end: when that changes, it starts anew. An agent most of whose claims
    are refuted is asked once more.
 8. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
-9. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
+9. What executes the commit is barred while a stranger leads it and nobody has approved it. The first approval counts,
+   whenever it is heard; then what was barred starts anew.
+10. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from bot.domain.events import (
     AgentFinished,
     AgentProgressed,
     AgentStarted,
+    ApprovalGranted,
     CommitReceived,
     DeadlinePassed,
     Event,
@@ -62,7 +65,7 @@ class Step:
 def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
     """Fold one event into the run of `key`. Pure, total, and idempotent."""
     if run is None:
-        if not isinstance(event, CommitReceived | TriggerEnded | FindingsIgnored):
+        if not isinstance(event, CommitReceived | TriggerEnded | ApprovalGranted | FindingsIgnored):
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
@@ -75,6 +78,8 @@ def _fold(run: Run, event: Event) -> Run:
     match event:
         case CommitReceived():
             return _settle(run, _requested(run, event), event.at)
+        case ApprovalGranted():
+            return _approved(run, event)
         case TriggerEnded():
             return _settle(run, _closed(run, event), event.at)
         case RerunRequested():
@@ -98,13 +103,14 @@ def _fold(run: Run, event: Event) -> Run:
 
 def _advance(before: Run, run: Run, at: float) -> Step:
     """Start every agent whose turn has come, and say what changed."""
-    run = _verify(run, at)
+    run = _verify(_unbar(run), at)
     ready = _ready(run)
 
     def start(agent: AgentState) -> AgentState:
         if agent.plan.name not in ready:
             return agent
-        return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": at + QUEUE_PATIENCE})
+        barred = agent.plan.executes and not run.may_execute
+        return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": at + QUEUE_PATIENCE, "barred": barred})
 
     run = _each(run, start).model_copy(update={"updated_at": max(run.updated_at, at)})
     stops = (StopAgent(agent.plan.name, agent.attempt) for agent in before.agents if _let_go(agent, run))
@@ -127,6 +133,24 @@ def _ready(run: Run) -> set[str]:
 def _let_go(agent: AgentState, run: Run) -> bool:
     now = run.agent(agent.plan.name)
     return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
+
+
+# -- approvals
+
+
+def _approved(run: Run, event: ApprovalGranted) -> Run:
+    """Of several the first counts, whichever is heard first."""
+    known = run.approval
+    if known is not None and (known.at, known.delivery, known.actor) <= (event.at, event.delivery, event.actor):
+        return run
+    return run.model_copy(update={"approval": event})
+
+
+def _unbar(run: Run) -> Run:
+    """What had to do without executing anything begins anew once it may."""
+    if not run.may_execute or not run.wanted:
+        return run
+    return _again(run, lambda agent: agent.barred and agent.outcome is not Outcome.CANCELLED)
 
 
 # -- what agents' words amount to

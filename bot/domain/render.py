@@ -31,6 +31,7 @@ _LIST_ROOM = 30_000
 _LOG_ROOM = 12_000
 
 RERUN_FAILED = Action(label="Re-run failed", description="Run again what did not pass", identifier="rerun_failed")
+APPROVE = Action(label="Approve", description="Let this very commit be executed", identifier="approve")
 RERUN = Action(label="Re-run all", description="Run every agent again", identifier="rerun")
 
 
@@ -225,12 +226,15 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
         section("Not looked at", bullets(gaps(run)[:100])),
         "\n\n".join(plain(notice) for notice in run.plan.notices[:20]),
         f"Configuration: {plain(run.plan.source, 200)}" + (f" · Spent: {plain(spent, 200)}" if spent else ""),
+        f"Approved for execution by {plain(run.approval.actor, 100)}." if run.approval and not run.trusted else "",
     ]
 
 
 def _actions(run: Run) -> tuple[Action, ...]:
     if run.plan.problems:
         return ()
+    if run.awaits_approval:
+        return (APPROVE, RERUN)
     bad = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED)
     failed = any(agent.outcome in bad or blocking(agent) for agent in run.shown)
     return (RERUN_FAILED, RERUN) if failed else (RERUN,)

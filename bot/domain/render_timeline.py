@@ -10,6 +10,7 @@ from bot.domain.events import (
     AgentFinished,
     AgentProgressed,
     AgentStarted,
+    ApprovalGranted,
     CommitReceived,
     DeadlinePassed,
     Event,
@@ -61,6 +62,8 @@ def _meaning(event: Event) -> str:
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
             return f"{who} to run again" + (" where it did not pass" if event.failed_only else "")
+        case ApprovalGranted():
+            return "approved: what a stranger wrote may be executed"
         case TriggerEnded():
             moved = f"; its head is now {event.moved_to[:7]}" if event.moved_to else ""
             kind, _, name = event.trigger.partition(":")

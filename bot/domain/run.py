@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bot.domain.events import TriggerEnded
+from bot.domain.events import ApprovalGranted, TriggerEnded
 from bot.domain.findings import AgentResult, Ignored, Outcome
 from bot.domain.model import Frozen, Text
 from bot.domain.plan import AgentPlan, Plan
@@ -54,7 +54,8 @@ class AgentState(Frozen):
     result will do. Times are seconds since the epoch.
 
     `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
-    tells what a verifier looks at; `round` is how often the agent was asked before, `refutations` what it is told then.
+    tells what a verifier looks at; `barred` that this attempt may execute nothing of the commit; `round` is how often
+    the agent was asked before, `refutations` what it is told then.
     """
 
     plan: AgentPlan
@@ -71,6 +72,7 @@ class AgentState(Frozen):
     about: str = ""
     round: int = 0
     refutations: tuple[Text, ...] = ()
+    barred: bool = False
 
     @property
     def in_flight(self) -> bool:
@@ -98,7 +100,8 @@ class Run(Frozen):
 
     `base_sha` is what the commit is compared with. `requests` holds the newest word of each trigger by the trigger's
     id, `closings` that of each trigger which let the commit go. `superseded_by` names the newer head when the last of
-    them moved on; `reruns` the deliveries that asked for another attempt. While only the end of a trigger has been
+    them moved on; `reruns` the deliveries that asked for another attempt; `approval` the first word of somebody who let
+    a stranger's commit be executed. While only the end of a trigger has been
     heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
     """
 
@@ -115,6 +118,7 @@ class Run(Frozen):
     agents: tuple[AgentState, ...] = ()
     superseded_by: str | None = None
     reruns: tuple[str, ...] = ()
+    approval: ApprovalGranted | None = None
     ignored: tuple[Ignored, ...] = ()
 
     def agent(self, name: str) -> AgentState | None:
@@ -161,7 +165,19 @@ class Run(Frozen):
     @property
     def trusted(self) -> bool:
         """Whether it came from somebody who may write to the repository, not only as a fork's pull request."""
-        return self.leader is not None and not (isinstance(self.leader, Pull) and self.leader.fork)
+        return self.leader is not None and not (isinstance(self.leader, Pull) and self.leader.stranger)
+
+    @property
+    def may_execute(self) -> bool:
+        """Whether agents may execute what the commit holds: because of who wrote it, or because somebody who may say so
+        has approved it."""
+        return self.trusted or self.approval is not None
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether an agent did not run that would after an approval."""
+        waits = any(agent.barred and agent.outcome is Outcome.NOT_RUN for agent in self.agents)
+        return waits and not self.may_execute and self.wanted
 
     @property
     def pulls(self) -> tuple[Pull, ...]:

@@ -36,7 +36,8 @@ class Push(_Trigger):
 
 class Pull(_Trigger):
     """This commit is the head of a pull request. `base_sha` is the merge base. `head_repository` differs from the
-    run's repository for a fork, and is empty when the fork is gone. `live` is false once it is closed, has moved on or
+    run's repository for a fork, and is empty when the fork is gone; `trusted` says of a
+    fork's that its author may write to this repository all the same. `live` is false once it is closed, has moved on or
     became an unwanted draft."""
 
     kind: Literal["pull"] = "pull"
@@ -49,6 +50,12 @@ class Pull(_Trigger):
     head_ref: str = ""
     head_repository: str = ""
     fork: bool = False
+    trusted: bool = False
+
+    @property
+    def stranger(self) -> bool:
+        """Whether its author has no say in this repository: what they wrote is not executed unasked."""
+        return self.fork and not self.trusted
 
     @property
     def event(self) -> str:

@@ -49,6 +49,12 @@ class Comments:
         path = to_path(self._repository, "issues", number, "comments")
         return read(_Comment, self._api.request("POST", path, json={"body": fit(body, BODY)})).id
 
+    def react(self, comment_id: int, content: str) -> None:
+        """React to somebody's comment, once: GitHub keeps one reaction of a kind. `content` is GitHub's word: `eyes`,
+        `+1`, `confused`."""
+        path = to_path(self._repository, "issues", "comments", comment_id, "reactions")
+        self._api.request("POST", path, json={"content": content})
+
     def update(self, comment_id: int, body: str) -> None:
         path = to_path(self._repository, "issues", "comments", comment_id)
         self._api.request("PATCH", path, json={"body": fit(body, BODY)})

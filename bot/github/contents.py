@@ -131,6 +131,10 @@ class _File(Seen):
     content: str = ""
 
 
+class _Permission(Seen):
+    permission: str
+
+
 class Contents:
     """One repository, read only. Needs `contents: read`, and `pull_requests: read` for pull requests."""
 
@@ -230,10 +234,6 @@ class Contents:
         """Raises Gone where it does not exist or the App may not see it."""
         seen = read(_Whole, self._api.request("GET", to_path(self._repository)))
         return RepositorySeen(id=seen.id, default_branch=seen.default_branch, private=seen.private)
-
-
-class _Permission(Seen):
-    permission: str
 
 
 class _Login(Seen):

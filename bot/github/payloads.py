@@ -13,12 +13,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bot.domain.commands import parse_command
 from bot.errors import Theirs
 from bot.github.envelope import nothing_asked
 from bot.github.names import is_repository
 from bot.github.received import (
+    ApprovalAsked,
     BranchDeleted,
     CheckRerun,
+    CommandGiven,
     Ignored,
     InstallationChanged,
     MergeGroupLeft,
@@ -32,6 +35,7 @@ from bot.github.received import (
 )
 
 __all__ = [
+    "APPROVE",
     "RERUN",
     "RERUN_FAILED",
     "BranchDeleted",
@@ -49,6 +53,7 @@ __all__ = [
     "parse",
 ]
 
+APPROVE = "approve"
 RERUN = "rerun"
 RERUN_FAILED = "rerun_failed"
 
@@ -75,6 +80,10 @@ class _HasId(_Part):
 
 class _User(_Part):
     login: _Text = ""
+
+
+class _Commenter(_User):
+    type: _Text = ""
 
 
 class _Repository(_HasId):
@@ -324,6 +333,8 @@ def _check_run(delivery: _Delivery) -> Received | Ignored:
     if reason := _not_ours(delivery, run.app):
         return Ignored(reason=reason)
     button = payload.requested_action.identifier if payload.requested_action else ""
+    if delivery.action == "requested_action" and button == APPROVE:
+        return ApprovalAsked(**delivery.origin(payload.repository), sha=run.head_sha)
     if delivery.action == "requested_action" and button not in (RERUN, RERUN_FAILED):
         return Ignored(reason="check_run.requested_action of a button that Assay does not have")
     return CheckRerun(
@@ -437,12 +448,46 @@ def _thread(delivery: _Delivery) -> Received | Ignored:
     )
 
 
+class _Comment(_HasId):
+    body: str | None = None
+    user: _Commenter | None = None
+
+
+class _Issue(_Part):
+    number: _Id
+    pull_request: _Part | None = None
+
+
+class _IssueComment(_Part):
+    repository: _Repository
+    issue: _Issue
+    comment: _Comment
+
+
+def _issue_comment(delivery: _Delivery) -> Received | Ignored:
+    if delivery.action != "created":
+        return Ignored(reason=f"{delivery.name} gives no order")
+    news = _IssueComment.model_validate_json(delivery.body)
+    author = news.comment.user
+    if delivery.by_bot or author is None or author.type == "Bot":
+        return Ignored(reason="a comment by a bot")
+    if news.issue.pull_request is None:
+        return Ignored(reason="a comment on an issue, which has no commit")
+    command = parse_command(news.comment.body or "")
+    if command is None:
+        return Ignored(reason="a comment that gives Assay no order")
+    # Whoever wrote it gives the order, not whoever caused the webhook.
+    origin = delivery.origin(news.repository) | {"sender": author.login}
+    return CommandGiven(**origin, number=news.issue.number, comment=news.comment.id, command=command)
+
+
 _TRANSLATIONS: dict[str, Callable[[_Delivery], Received | Ignored]] = {
     "push": _push,
     "pull_request": _pull_request,
     "check_run": _check_run,
     "check_suite": _check_suite,
     "merge_group": _merge_group,
+    "issue_comment": _issue_comment,
     "pull_request_review_comment": _thread,
     "pull_request_review_thread": _thread,
     "installation": _installation,

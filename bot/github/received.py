@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.domain.commands import Command
 from bot.domain.model import Frozen
 
 
@@ -78,6 +79,20 @@ class ThreadTouched(FromRepository):
     answers: int | None = None
 
 
+class ApprovalAsked(FromRepository):
+    """Somebody pressed "Approve" on a check of this commit."""
+
+    sha: str
+
+
+class CommandGiven(FromRepository):
+    """Somebody gave an order in a comment, `comment`, on a pull request."""
+
+    number: int
+    comment: int
+    command: Command
+
+
 class MergeGroupReceived(FromRepository):
     """An entry of the merge queue needs checks. The refs are whole, `refs/heads/...`."""
 
@@ -119,6 +134,8 @@ Received = (
     PushReceived
     | PullReceived
     | CheckRerun
+    | ApprovalAsked
+    | CommandGiven
     | SuiteRequested
     | MergeGroupReceived
     | MergeGroupLeft

@@ -12,14 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, assert_never
 
 from bot.deliveries import Deliveries, Delivery
+from bot.domain.commands import Reply
 from bot.domain.events import RerunRequested
 from bot.domain.run import RunKey
 from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
 from bot.github.received import (
+    ApprovalAsked,
     BranchDeleted,
     CheckRerun,
+    CommandGiven,
     FromRepository,
     Ignored,
     InstallationChanged,
@@ -34,6 +37,7 @@ from bot.github.received import (
 from bot.intake import heads
 from bot.intake.ahead import Ahead
 from bot.intake.case import Case, Source
+from bot.intake.people import People
 from bot.intake.pulls import Pulls
 from bot.intake.pushes import Pushes
 from bot.intake.start import Later, Starts, plan_for
@@ -60,7 +64,8 @@ class Runs(heads.Runs, Protocol):
 
 class Intake:
     """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
-    `ledger` remembers what people say of findings."""
+    `ledger` remembers what people say of findings, `allow(repository, login)` counts one more order of a person, and
+    says whether that is still within the limit."""
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class Intake:
         bot_login: Callable[[], str],
         clock: Callable[[], float],
         ledger: Ledger,
+        allow: Callable[[str, str], bool],
     ) -> None:
         self._deliveries = deliveries
         self._runs = runs
@@ -82,6 +88,7 @@ class Intake:
         self._threads_of = Threads(runs, ledger)
         self._pushes = Pushes(runs, self._starts)
         self._pulls = Pulls(runs, self._starts, ledger)
+        self._people = People(runs, allow, self._reply)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 
     def on_delivery(self, guid: str) -> None:
@@ -135,8 +142,8 @@ class Intake:
                 return self._pushes.on_push(self._case(delivery, received), received)
             case PullReceived():
                 return self._pulls.on_received(self._case(delivery, received), received)
-            case CheckRerun():
-                return self._on_rerun(self._case(delivery, received), received)
+            case CheckRerun() | ApprovalAsked() | CommandGiven():
+                return self._on_person(self._case(delivery, received), received)
             case MergeGroupReceived():
                 return self._pushes.on_merge_group(self._case(delivery, received), received)
             case MergeGroupLeft() | BranchDeleted():
@@ -165,6 +172,18 @@ class Intake:
         return f"{told}; runs published again: {again}" if again else told
 
     # -- people
+
+    def _on_person(self, case: Case, asked: CheckRerun | ApprovalAsked | CommandGiven) -> str:
+        match asked:
+            case CheckRerun():
+                return self._on_rerun(case, asked)
+            case ApprovalAsked():
+                return self._people.on_approval(case, asked)
+            case CommandGiven():
+                return self._people.on_command(case, asked)
+
+    def _reply(self, repository: str, installation: int, reply: Reply) -> None:
+        self._runs.later(JobSpec.reply(repository, installation, reply), self._clock())
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
         key = case.about(rerun.sha)

@@ -10,6 +10,7 @@ from bot.github.contents import PullSeen
 from bot.github.received import PullReceived
 from bot.intake import heads
 from bot.intake.case import Case
+from bot.intake.people import may_write
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
 
 
@@ -44,6 +45,8 @@ class Pulls:
 
     def on_seen(self, case: Case, pull: PullSeen) -> str:
         key, trigger = case.about(pull.head_sha), _to_trigger(pull)
+        if pull.fork and pull.state == "open" and may_write(case, pull.author):
+            trigger = trigger.model_copy(update={"trusted": True})
         if pull.state != "open":
             heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request was closed")
             return f"accepted: {key} (pull request #{pull.number} is closed)"

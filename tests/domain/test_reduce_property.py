@@ -20,6 +20,7 @@ from bot.domain.events import (
     AgentFinished,
     AgentProgressed,
     AgentStarted,
+    ApprovalGranted,
     CommitReceived,
     DeadlinePassed,
     Event,
@@ -152,6 +153,8 @@ def worlds(draw: st.DrawFn) -> World:
     for by in draw(st.lists(st.sampled_from(["ada", "bob"]), unique=True)):
         wanted = draw(st.sampled_from(["f1", "f2"]))
         news.append(FindingsIgnored(at=clock(), ignored=(Ignored(fingerprint=wanted, by=by),)))
+    for delivery in draw(st.lists(st.sampled_from(["p1", "p2"]), unique=True)):
+        news.append(ApprovalGranted(at=clock(), delivery=delivery, actor=f"who sent {delivery}"))
     return World(
         news=tuple(news),
         results={name: draw(results) for name in NAMES} | {"v": draw(second_looks)},
@@ -262,7 +265,7 @@ def outcome_of(run: Run | None, world: World) -> object:
         return None
     triggers = {trigger.id: trigger for trigger in run.triggers}
     if not run.wanted:
-        return triggers, run.superseded_by, None
+        return triggers, run.superseded_by, run.approval, None
     joined = verdict(run)
     assert joined.conclusion is not None
     agents = {agent.plan.name: _result(agent.plan, agent.said, world) for agent in run.agents}
@@ -272,6 +275,8 @@ def outcome_of(run: Run | None, world: World) -> object:
     return (
         triggers,
         run.superseded_by,
+        run.approval,
+        {agent.plan.name for agent in run.agents if agent.barred},
         (run.plan, run.base_sha, run.trusted, joined.conclusion, findings(run), agents, second),
     )
 

@@ -17,6 +17,7 @@ agents:
   security: {tools: [detect-secrets]}
   shell: {run: "echo gotcha"}
 """
+UNAPPROVED = "what a stranger wrote is executed only after somebody with write access has approved it"
 LAX = "agents: {test: {enabled: false}, lint: {enabled: false}, security: {enabled: false}}\n"
 
 
@@ -75,7 +76,7 @@ def test_code_is_not_executed_and_a_person_has_to_decide(assay: Assay, github: S
     _, sha = opened(github, fork, {"demo.py": CLEAN + "\n\nX = 1\n", "conftest.py": "raise SystemExit\n"})
     assay.settle()
     for name in ("test", "shell"):
-        assert outcome(assay, sha, name) == (Outcome.NOT_RUN, "code from a fork is not executed yet")
+        assert outcome(assay, sha, name) == (Outcome.NOT_RUN, UNAPPROVED)
     assert outcome(assay, sha, "lint")[0] is Outcome.CLEAN
     assert outcome(assay, sha, "security")[0] is Outcome.CLEAN
     assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED

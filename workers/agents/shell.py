@@ -25,8 +25,8 @@ def untrusted() -> AgentResult:
     """The answer for a commit whose author may not execute code here."""
     return AgentResult(
         outcome=Outcome.NOT_RUN,
-        reason="code from a fork is not executed yet",
-        remedy="Somebody with write access who has read the change can push it to a branch of this repository.",
+        reason="what a stranger wrote is executed only after somebody with write access has approved it",
+        remedy="Read the change, then press Approve on the check `assay`, or comment `/assay approve`.",
     )
 
 

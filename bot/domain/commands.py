@@ -1,0 +1,120 @@
+"""Orders that people give in a pull request's comments: `/assay rerun lint`. Pure.
+
+    /assay rerun [AGENT...] [--failed]   run agents again: all, those named, or those that did not pass
+    /assay review                        have the reviewer read the change again
+    /assay approve                       let a stranger's commit be executed
+    /assay help                          what there is
+
+A comment gives one order at most: the first line that begins with `/assay`, outside of quotations and code. Words after
+it choose among what is listed here and nothing else: no word reaches a setting, a path or a command line.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bot.domain.model import Frozen
+
+
+class Rerun(Frozen):
+    """Run agents again: those named, or all. `failed_only` leaves out those that passed."""
+
+    kind: Literal["rerun"] = "rerun"
+    agents: tuple[str, ...] = ()
+    failed_only: bool = False
+
+
+class Approve(Frozen):
+    """Execute this very commit, though a stranger wrote it."""
+
+    kind: Literal["approve"] = "approve"
+
+
+class Help(Frozen):
+    """Say what there is."""
+
+    kind: Literal["help"] = "help"
+
+
+class Misspelt(Frozen):
+    """No order that is known. `words` says what is wrong with it, and repeats of it only what is plain."""
+
+    kind: Literal["misspelt"] = "misspelt"
+    words: str
+
+
+Command = Annotated[Rerun | Approve | Help | Misspelt, Field(discriminator="kind")]
+
+
+class Reply(Frozen):
+    """What is said to an order: a reaction to its comment, in GitHub's word, and, where that is not enough, words of
+    ours in Markdown."""
+
+    number: int
+    comment: int
+    reaction: str
+    words: str = ""
+
+    @property
+    def marker(self) -> str:
+        """By which the answer is found again, so that it is given once."""
+        return f"<!-- assay:reply:{self.comment} -->"
+
+
+VERBS = ("rerun", "review", "approve", "help")
+HELP = (
+    "| order | what it does |\n| --- | --- |\n"
+    "| `/assay rerun` | runs every agent again; name some (`/assay rerun lint test`), or say `--failed` |\n"
+    "| `/assay review` | has the reviewer read the change again |\n"
+    "| `/assay approve` | lets this commit of a stranger's be executed |\n"
+    "| `/assay ignore [--always] [why]` | in the thread of a finding: it is not raised again |\n"
+    "| `/assay help` | this |"
+)
+_SIGN = "/assay"
+_FENCE = re.compile(r"^\s{0,3}(```|~~~)")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,38}")
+_MOST_WORDS = 20
+_MOST_LINES = 500
+
+
+def parse_command(text: str) -> Command | None:
+    """The order that a comment gives; None for one that gives none. Never raises."""
+    fenced = False
+    for line in text[:65_536].split("\n")[:_MOST_LINES]:
+        if _FENCE.match(line):
+            fenced = not fenced
+        words = line.split()
+        # Four spaces are code, as in Markdown.
+        if words[:1] == [_SIGN] and not fenced and not line.startswith(("    ", "\t")):
+            return _command(words[1:])
+    return None
+
+
+def _command(words: list[str]) -> Command:
+    if len(words) > _MOST_WORDS:
+        return Misspelt(words=f"an order has at most {_MOST_WORDS} words")
+    verb, rest = (words[0].lower(), words[1:]) if words else ("help", [])
+    if verb not in VERBS:
+        near = get_close_matches(verb[:40], VERBS, 1)
+        return Misspelt(words=f"there is no such order{f'; did you mean `{_SIGN} {near[0]}`?' if near else ''}")
+    if verb == "rerun":
+        return _rerun(rest)
+    if rest:
+        return Misspelt(words=f"`{_SIGN} {verb}` stands alone")
+    if verb == "review":
+        return Rerun(agents=("review",))
+    return Approve() if verb == "approve" else Help()
+
+
+def _rerun(words: list[str]) -> Command:
+    options = [word for word in words if word.startswith("-")]
+    names = [word for word in words if not word.startswith("-")]
+    if any(option != "--failed" for option in options):
+        return Misspelt(words=f"`{_SIGN} rerun` knows one option, `--failed`")
+    if any(not _NAME.fullmatch(name) for name in names):
+        return Misspelt(words="agents are named as in `.github/assay.yml`: lower-case letters, digits, `-` and `_`")
+    return Rerun(agents=tuple(dict.fromkeys(names)), failed_only=bool(options))

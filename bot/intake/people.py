@@ -1,0 +1,110 @@
+"""What people ask for: buttons of checks, and orders in comments. Who may is read from GitHub, never from a payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from bot.domain.commands import HELP, Approve, Help, Misspelt, Reply, Rerun
+from bot.domain.events import ApprovalGranted, RerunRequested
+from bot.domain.run import Run, RunKey
+from bot.github.received import ApprovalAsked, CommandGiven
+from bot.intake import heads
+from bot.intake.case import Case
+
+_DONE, _SEEN, _NO = "rocket", "eyes", "confused"
+
+
+class People:
+    """Each method says what became of a delivery, in words. `allow(repository, login)` counts the orders of a person,
+    and says whether this one may still be given; `reply` answers a comment."""
+
+    def __init__(
+        self,
+        runs: heads.Runs,
+        allow: Callable[[str, str], bool],
+        reply: Callable[[str, int, Reply], None],
+    ) -> None:
+        self._runs = runs
+        self._allow = allow
+        self._reply = reply
+
+    def on_approval(self, case: Case, asked: ApprovalAsked) -> str:
+        key = case.about(asked.sha)
+        why_not = self._approve(case, key)
+        return f"ignored: {why_not}" if why_not else f"accepted: {key}"
+
+    def on_command(self, case: Case, given: CommandGiven) -> str:
+        if not may_write(case, given.sender):
+            # Not even a reaction: whoever may not give orders shall not make Assay write.
+            return f"ignored: {given.sender} may not give orders here"
+        if not self._allow(given.repository, given.sender):
+            return f"ignored: {given.sender} has given too many orders within the hour"
+        pull = case.contents.pull(given.number)
+        key = case.about(pull.head_sha)
+        reaction, words = self._obey(case, key, given)
+        reply = Reply(number=given.number, comment=given.comment, reaction=reaction, words=words)
+        self._reply(given.repository, given.installation, reply)
+        return f"accepted: {key}" if reaction != _NO else f"ignored: {words}"
+
+    def _obey(self, case: Case, key: RunKey, given: CommandGiven) -> tuple[str, str]:
+        """The reaction, and words where it says too little."""
+        command = given.command
+        match command:
+            case Help():
+                return _SEEN, HELP
+            case Misspelt():
+                return _NO, f"I did not understand that: {command.words}.\n\n{HELP}"
+            case Approve():
+                why_not = self._approve(case, key)
+                return (_NO, f"Not approved: {why_not}.") if why_not else (_DONE, "")
+            case Rerun():
+                why_not = self._rerun(case, key, command)
+                return (_NO, f"Nothing was run again: {why_not}.") if why_not else (_DONE, "")
+            case _:
+                assert_never(command)
+
+    def _rerun(self, case: Case, key: RunKey, command: Rerun) -> str:
+        """Why nothing runs again; empty when something does."""
+        run = self._run(key)
+        if run is None:
+            return f"no run of {key.sha[:7]} is known"
+        names = [agent.plan.name for agent in run.agents if not agent.plan.verifies]
+        if unknown := [name for name in command.agents if name not in names]:
+            some = ", ".join(f"`{name}`" for name in names)
+            return f"there is no agent {', '.join(f'`{name}`' for name in unknown)}; there are {some}"
+        self._runs.update(
+            key,
+            RerunRequested(
+                at=case.at,
+                delivery=case.guid,
+                actor=case.received.sender,
+                agents=command.agents,
+                failed_only=command.failed_only,
+            ),
+        )
+        return ""
+
+    def _approve(self, case: Case, key: RunKey) -> str:
+        """Why the commit was not approved; empty when it was."""
+        who, run = case.received.sender, self._run(key)
+        if run is None:
+            return f"no run of {key.sha[:7]} is known"
+        if run.may_execute:
+            return f"{key.sha[:7]} needs no approval" if run.trusted else f"{key.sha[:7]} is approved already"
+        if any(pull.author.lower() == who.lower() for pull in run.pulls):
+            return "nobody approves what they wrote themselves"
+        if not may_write(case, who):
+            return f"{who} may not write to this repository"
+        self._runs.update(key, ApprovalGranted(at=case.at, delivery=case.guid, actor=who))
+        return ""
+
+    def _run(self, key: RunKey) -> Run | None:
+        stored = self._runs.load(key)
+        return stored.run if stored else None
+
+
+def may_write(case: Case, login: str) -> bool:
+    """Whether GitHub says that this person may write to the repository. Raises what asking raises: nobody is believed
+    because GitHub was away."""
+    return bool(login) and case.contents.may_write(login)
