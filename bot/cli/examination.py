@@ -37,7 +37,7 @@ PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_
 OPTIONAL_PERMISSIONS = {"merge_queues": "read"}
 EVENTS = ("pull_request", "push")
 # `check_run` and `check_suite` are sent to every App that may write checks, whether it subscribes or not.
-OPTIONAL_EVENTS = ("merge_group", "pull_request_review_comment", "pull_request_review_thread")
+OPTIONAL_EVENTS = ("issue_comment", "merge_group", "pull_request_review_comment", "pull_request_review_thread")
 _LEVELS = ("", "read", "write", "admin")
 # Settings by the environment are understood from the first on, `safe.bareRepository`, which keeps git out of
 # repositories that somebody has hidden in a commit, from the second.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bot.domain.commands import parse_command
 from bot.domain.diff import parse_diff
 from bot.domain.glob import matches
 from bot.domain.markdown import code, fence, plain, table
@@ -156,6 +157,7 @@ def _targets() -> list[Target]:
         Target(
             "glob", lambda text: matches(text[:300], "src/a/b.py"), ["src/**/*.{py,js}", "!a", "[a-z]?"], (ValueError,)
         ),
+        Target("order", parse_command, ["/assay rerun lint --failed", "thanks\n/assay approve"]),
         Target("tenant", lambda text: read_tenant(text.encode("utf-8", "surrogatepass")), [_PAYLOAD], (ValueError,)),
         Target("model's reply", _answer, [_REPLY], (AssayError,)),
         Target("junit", junit.parse, _recordings("pytest.junit") + _recordings("node.junit"), (ToolFailed,)),
