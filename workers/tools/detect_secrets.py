@@ -49,8 +49,8 @@ _SAID = re.compile(r"example|dummy|fake|sample|redacted|notreal|placeholder", re
 # GitHub's and npm's tokens end in a checksum of the rest.
 _CHECKED = re.compile(r"(?:gh[pousr]|npm)_([A-Za-z0-9]{30})([A-Za-z0-9]{6})")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# Of one call; a file with more is no source. A fingerprint takes a hundredth of a second.
-_MOST = 1_000
+# Of one call; a file with more is no source. A fingerprint takes a hundredth of a second, a look at a line much less.
+_MOST, _MOST_LOOKED_AT = 1_000, 20_000
 
 # A long random string is a secret only where its line says so; elsewhere it is a hash, an id, a fixture.
 _GUESSES = ("Hex High Entropy String", "Base64 High Entropy String")
@@ -90,23 +90,29 @@ def parse(output: Output) -> Reading:
         if why := _why_not(path, found, known, output):
             left_out[why] += 1
             continue
+        _check(len(findings), _MOST)
         finding = _finding(path, found, output)
         at = findings.setdefault((path.removeprefix("./"), finding.start_line), [])
         if all(finding.identity != other.identity for other in at):
             at.append(finding)
     for path, found in _bounded(_shaped(output)):
         if string(found.get("hashed_secret")) not in known:
+            _check(len(findings), _MOST)
             spot = (path.removeprefix("./"), number(found.get("line_number")))
             findings[spot] = _joined(findings.get(spot, []), _finding(path, found, output))
     return Reading(findings=[finding for at in findings.values() for finding in at], left_out=left_out)
 
 
 def _bounded(results: Iterable[Result]) -> Iterator[Result]:
-    """Raises ToolFailed for more than a source has: each of them takes its time."""
     for count, result in enumerate(results):
-        if count >= _MOST:
-            raise ToolFailed(f"detect-secrets found more than {_MOST:,} secrets: this is no source, or not one file")
+        _check(count, _MOST_LOOKED_AT)
         yield result
+
+
+def _check(count: int, most: int) -> None:
+    """Raises ToolFailed for more than a source has: each of them takes its time."""
+    if count >= most:
+        raise ToolFailed(f"detect-secrets found more than {most:,} secrets: this is no source, or not one file")
 
 
 def _joined(at: list[Finding], shaped: Finding) -> list[Finding]:
@@ -189,7 +195,7 @@ _PIECES = (
     re.compile(r"[^\s\"'`=:,;()<>{}\[\]]+"),
     re.compile(r"[^\s\"'`,;=]+"),
 )
-_LONGEST = 4_000
+_LONGEST = 2_000
 
 
 def _value(line: str, hashed: str) -> str:
