@@ -7,8 +7,18 @@ from itertools import groupby
 from bot.domain.findings import Finding
 from bot.domain.markdown import clip, visible
 from bot.domain.run import AgentState, Run
-from bot.domain.verdict import conclusion_of, count, findings, verdict
-from bot.domain.wording import agent_time, blocks, cost_words, result_words, rule_words, run_time, symbol
+from bot.domain.verdict import conclusion_of, count, findings, risk_of, verdict
+from bot.domain.wording import (
+    agent_time,
+    blocks,
+    cost_words,
+    result_words,
+    risk_words,
+    rule_words,
+    run_time,
+    symbol,
+    verified_words,
+)
 
 
 def to_text(run: Run) -> str:
@@ -37,6 +47,7 @@ def _line(run: Run, finding: Finding) -> str:
         str(finding.severity),
         said,
         visible(f"[{rule_words(finding)}]{seen}"),
+        f"({words})" if (words := verified_words(finding)) else "",
     )
     return " ".join(part for part in parts if part)
 
@@ -69,5 +80,6 @@ def _verdict_lines(run: Run) -> list[str]:
     return [
         f"{symbol(joined.conclusion)} {visible(joined.title)}" + (f" ({visible(spent)})" if spent else ""),
         *([f"  {count(already, 'finding')} already there before this change, not counted"] if already else []),
+        *([f"  {clip(visible(risk_words(run)), 300)}"] if run.complete and risk_of(run).score else []),
         *(f"  {clip(visible(reason), 300)}" for reason in joined.because[:40] if not run.plan.problems),
     ]

@@ -27,6 +27,7 @@ TEXT = """\
 
 ✗ Failed: 3 findings to mend (12 s)
   1 finding already there before this change, not counted
+  Risk 95 of 100: findings 50/50 (1 critical, 1 high, 2 medium), tests 25/25 (1 failing), security 20/20 (1 critical)
   test: 1 finding at or above medium
   lint: 1 finding at or above medium
   security: 1 finding at or above high

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from bot.errors import ToolFailed
+from bot.errors import AssayError
 from workers.agent import Command, Completed, Kit, Work
 from workers.agents.hunks import visible
 
@@ -48,13 +48,30 @@ def try_out(test: Test, work: Work, kit: Kit, deadline: float) -> Trial:
     order = Command(argv, work.root, left, env={"CI": "true", **env}, stdin=test.script, executes_code=True)
     try:
         completed = kit.sandbox.run(order)
-    except ToolFailed as error:
+    except AssayError as error:
         return Trial(None, f"The test could not be run: {kit.redact(str(error))[:_OUTPUT]}")
     return Trial(_shown(completed), _words(argv, test, completed, kit.redact))
 
 
+# A test that fails for one of these has not come to the fault.
+_ASTRAY = (
+    "ModuleNotFoundError",
+    "ImportError",
+    "SyntaxError",
+    "IndentationError",
+    "Cannot find module",
+    "ERR_MODULE_NOT_FOUND",
+    "Cannot use import statement",
+    "command not found",
+    ": not found",
+)
+
+
 def _shown(completed: Completed) -> bool | None:
-    return None if completed.exit_code is None else completed.exit_code != 0
+    if completed.exit_code == 0:
+        return False
+    astray = completed.exit_code is None or any(word in completed.stderr for word in _ASTRAY)
+    return None if astray else True
 
 
 def _words(argv: tuple[str, ...], test: Test, completed: Completed, redact: Callable[[str], str]) -> str:

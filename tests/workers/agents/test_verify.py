@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,8 +14,10 @@ from bot.demo.model import KEY, MODEL, Script, ScriptedModel
 from bot.demo.model_wire import NO_QUOTA, SERVER_ERROR, Answer, Broken, ChatRequest, Problem, Reply
 from bot.domain.findings import AgentResult, Cost, Finding, Judgement, Outcome, Severity
 from bot.domain.judging import judged
+from bot.errors import NoSandbox
 from config.prompt_files import load_prompt
-from tests.workers.stage import Stage
+from tests.workers.stage import SANDBOX, Stage
+from workers.agent import Sandbox
 from workers.agents.verify import VerifyAgent
 from workers.file_memory import FileMemory
 from workers.llm import client
@@ -56,6 +58,19 @@ def says(*rulings: dict[str, Any]) -> Reply:
     return Reply(json.dumps({"rulings": rulings}))
 
 
+class Nowhere:
+    """There is no sandbox."""
+
+    level = "none"
+    isolates = False
+
+    def run(self, command: object) -> NoReturn:
+        raise NoSandbox("there is no sandbox: install one")
+
+    def which(self, program: str) -> str | None:
+        raise NoSandbox("there is no sandbox: install one")
+
+
 def verify(
     tmp_path: Path,
     script: Script,
@@ -63,10 +78,11 @@ def verify(
     settings: Mapping[str, Any] | None = None,
     trusted: bool = True,
     cost: Cost | None = None,
+    sandbox: Sandbox = SANDBOX,
     **server: Any,
 ) -> tuple[AgentResult, AgentResult, ScriptedModel]:
     """The verifier's result, what it makes of the reviewer's, and the server."""
-    stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE}, settings or {}, trusted=trusted)
+    stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE}, settings or {}, trusted=trusted, sandbox=sandbox)
     first = AgentResult(outcome=Outcome.FINDINGS, findings=claims or (claim(),), cost=cost)
     with ScriptedModel(script, **server) as scripted:
         model = OpenAIModel(KEY, scripted.base_url, MODEL, 10)
@@ -172,6 +188,19 @@ def test_test_is_run_and_its_command_and_output_become_evidence(tmp_path: Path) 
 def test_ruling_that_its_own_test_contradicts_does_not_count(tmp_path: Path, then: str, script: str) -> None:
     _, after, _ = verify(tmp_path, scripted_test("holds", then, script))
     assert [finding.verification for finding in after.findings] == ["unverified"]
+
+
+def test_test_that_fails_for_another_reason_proves_nothing(tmp_path: Path) -> None:
+    _, after, scripted = verify(tmp_path, scripted_test("holds", "refuted", "import no_such_module"))
+    assert "ModuleNotFoundError" in scripted.requests[1].text
+    assert after.findings == ()
+    assert len(after.refuted) == 1
+
+
+def test_without_a_sandbox_no_test_is_run(tmp_path: Path) -> None:
+    _, after, scripted = verify(tmp_path, scripted_test("holds", "holds", FAULT), sandbox=Nowhere())
+    assert "The test could not be run: there is no sandbox" in scripted.requests[1].text
+    assert (after.findings[0].verification, after.findings[0].evidence) == ("confirmed", claim().evidence)
 
 
 def test_third_round_never_comes(tmp_path: Path) -> None:
