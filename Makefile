@@ -13,12 +13,12 @@ TEST_ARGS ?= -n 2
 SOAK_ARGS ?= --minutes 30
 FUZZ_ARGS ?= --seconds 600
 
-.PHONY: demo test check bench soak fuzz lock clean
+.PHONY: demo test check bench soak fuzz lock sandbox clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed sandbox
 	$(BIN)/assay demo
 
-test: $(VENV)/.installed-dev tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json
+test: $(VENV)/.installed-dev sandbox tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json
 	tests/toolchains.sh
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
@@ -27,7 +27,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-dev bench/probot/node_modules/.package-lock.json
+bench: $(VENV)/.installed-dev sandbox bench/probot/node_modules/.package-lock.json
 	$(BIN)/python -m bench --write docs/performance.md
 
 soak: $(VENV)/.installed-dev
@@ -36,6 +36,13 @@ soak: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+# What agents' commands run in.
+sandbox:
+	@command -v bwrap >/dev/null || { \
+	  as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
+	  $$as apt-get -qq update && $$as apt-get -qq install -y --no-install-recommends bubblewrap >/dev/null; } || \
+	  echo "bubblewrap is missing, and cannot be installed from here: nothing of a repository will be executed"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
