@@ -23,7 +23,7 @@ FROM python:3.12-slim-bookworm
 # The distribution's redis-server is found first and gets its security fixes; the one in the wheel is the spare.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates git redis-server \
+ && apt-get install -y --no-install-recommends bubblewrap ca-certificates git redis-server \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home --shell /usr/sbin/nologin assay \
  && install -d -o assay -g assay -m 700 /data
