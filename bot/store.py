@@ -80,6 +80,14 @@ return '0'
 """
 
 
+# In one call, for the job of a change that comes in between does nothing for a run that is not on the list.
+_PUBLISHED = """
+local held = redis.call('get', KEYS[1])
+if held and redis.sha1hex(held) ~= ARGV[1] then return 0 end
+return redis.call('zrem', KEYS[2], ARGV[2])
+"""
+
+
 class Head(Frozen):
     """A commit that was the head of a branch or pull request: by that one's `updated_at` and, of words of one second,
     as seen `at`; both in seconds since the epoch."""
@@ -348,9 +356,7 @@ class Store:
 
     def published(self, key: RunKey, version: str) -> None:
         """Note that GitHub shows this version. A run that has changed since stays on the list."""
-        raw = cast("bytes | None", self.redis.get(_run(key)))
-        if raw is None or version_of(raw) == version:
-            self.redis.zrem(_UNPUBLISHED, str(key))
+        self.redis.eval(_PUBLISHED, 2, _run(key), _UNPUBLISHED, version, str(key))
 
     def let_be(self, key: RunKey) -> None:
         """Do not try to publish a run any more, until it changes."""

@@ -142,6 +142,27 @@ def test_run_stays_unpublished_until_its_latest_version_is_shown(store: Store) -
     assert store.unpublished(2000.0) == []
 
 
+def test_change_that_comes_while_a_run_is_noted_as_shown_is_published(
+    store: Store, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.update(KEY, received("test"))
+    shown = store.load(KEY)
+    assert shown is not None
+    real = store.redis.get
+
+    def changes_meanwhile(name: str) -> object:
+        held = real(name)
+        if store.log(KEY)[-1].kind != "AgentFinished":
+            Store(redis, Queues(redis), 1000).update(KEY, finished("test"))
+        return held
+
+    monkeypatch.setattr(store.redis, "get", changes_meanwhile)
+    store.published(KEY, shown.version)
+    monkeypatch.undo()
+    store.update(KEY, finished("test"))
+    assert store.to_publish(KEY) == store.load(KEY)
+
+
 def test_retention_is_set_on_everything_of_a_run(redis: Redis) -> None:
     store = Store(redis, Queues(redis), retention=500)
     store.update(KEY, received("test"))
