@@ -14,6 +14,8 @@ from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Case, Completed
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+# A package that is imported from its files, and was not installed.
+_METADATA = re.compile(r"PackageNotFoundError: (?:No package metadata was found for )?([\w.-]+)")
 _FIXTURE = re.compile(r"fixture '(\w+)' not found")
 # A fixture that asks for its own name extends one of a plugin.
 _EXTENDED = re.compile(r"recursive dependency involving fixture '(\w+)' detected")
@@ -46,6 +48,8 @@ def needs(case: Case, root: Path) -> str:
     """What a test that could not begin lacks: a module not of the repository's own, or a plugin; else empty."""
     if case.status != "error":
         return ""
+    if match := _METADATA.search(case.trace):
+        return match[1]
     if module := module_in(case.trace):
         return "" if _is_own(root, module) else module
     if match := _EXTENDED.search(case.trace):

@@ -53,12 +53,12 @@ def package(**more: object) -> str:
                 'optional-dependencies.test = ["a>1"]\noptional-dependencies.docs = ["c"]\n'
                 '[dependency-groups]\ndev = ["d", {include-group = "x"}]\n',
             },
-            "Python's packages by a>1, b, d",
+            "Python's packages by pyproject.toml",
             "--no-input a>1 b d pytest",
         ),
         (
             {**PYTEST, "setup.cfg": "[options]\ninstall_requires =\n    a\n[options.extras_require]\ntest =\n    b\n"},
-            "Python's packages by a, b",
+            "Python's packages by setup.cfg",
             "--no-input a b pytest",
         ),
         (
@@ -222,3 +222,12 @@ def test_what_a_stranger_set_up_serves_no_trusted_commit(tmp_path: Path) -> None
     assert len(made) == 3
     assert all(entry.remove() for entry in cache.entries("prepared"))
     assert not list((tmp_path / "cache/prepared").iterdir())
+
+
+def test_a_package_that_is_not_installed_is_no_fault_of_the_change(tmp_path: Path) -> None:
+    text = "from importlib.metadata import version\n\nV = version('no-such-shop')\n\n\ndef test_a():\n    pass\n"
+    result = Stage(tmp_path, {"test_a.py": text}).run(AGENTS["test"]())
+    assert (result.outcome, result.reason) == (
+        Outcome.ERROR,
+        "the tests need what is not installed: no-such-shop",
+    )

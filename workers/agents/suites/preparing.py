@@ -81,6 +81,10 @@ def _run(setup: Setup, shell: Shell, into: Path) -> None:
         if completed.exit_code != 0:
             raise ToolFailed(f"{Path(argv[0]).name} {how_it_ended(completed)}: {_words(shell.tail(completed))}")
 
+    for argv in setup.tried:
+        words, env = [word.replace(INTO, str(into)) for word in argv], _filled(setup.env, into)
+        shell.run(words, env, setup.folder, writes=(into.parent,), network=True)
+
 
 def _words(tail: str) -> str:
     """The last few lines: package managers say first what is wrong, and at the very end where their log lies."""

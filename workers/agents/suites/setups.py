@@ -22,6 +22,7 @@ INTO = "{into}"
 _TESTING = ("test", "tests", "testing", "dev", "develop")
 _FOR_TESTS = re.compile(r"(^|[-_.])(tests?|testing|dev|develop|ci)([-_.]|$)")
 _REQUIREMENTS = re.compile(r"^(requirements[\w.-]*|[\w.-]*requirements)\.txt$")
+_BUILT_BY = ("pyproject.toml", "setup.cfg", "setup.py")
 # A requirement as it may stand on a command line: never an option.
 _REQUIREMENT = re.compile(r"^[A-Za-z0-9][^\n]{0,300}$")
 
@@ -31,7 +32,7 @@ class Setup:
     """How something is set up in `folder`: by `commands` that run there, with `env`. It depends on `files` and on
     `words`. Of what the commands leave in the tree, `moved` is kept and copied the next time; where the tree has
     to be set up `always`, only what was downloaded is kept. `run_env` is for the tests, and `python` the interpreter
-    that it makes."""
+    that it makes. What is `tried` afterwards may fail."""
 
     name: str
     folder: str
@@ -43,6 +44,7 @@ class Setup:
     moved: Sequence[str] = ()
     python: str = ""
     always: bool = False
+    tried: Sequence[Sequence[str]] = ()
 
     @property
     def shown(self) -> str:
@@ -52,7 +54,7 @@ class Setup:
 
     def key(self, tree: Tree) -> str:
         """What it is kept under: the same for as long as it would come out the same."""
-        digest = hashlib.sha256(repr((self.name, self.folder, self.commands, self.words)).encode())
+        digest = hashlib.sha256(repr((self.name, self.folder, self.commands, self.tried, self.words)).encode())
         for path in self.files:
             digest.update(f"\0{path}\0{tree.text(path)}".encode("utf-8", "surrogatepass"))
         return f"{self.name.split()[0]}-{digest.hexdigest()[:32]}"
@@ -86,8 +88,9 @@ def _of(kind: str, tree: Tree, place: Place) -> Iterator[Setup]:
 
 
 def _python(tree: Tree, folder: str, kind: str) -> Iterator[Setup]:
-    """A virtual environment with what the requirements say, or pyproject.toml or setup.cfg. The package itself is not
-    built: its files are imported as they lie there."""
+    """A virtual environment with what the requirements say, or pyproject.toml or setup.cfg; and with the package
+    itself, where it can be built, for its metadata and its commands. Its files are imported as they lie in the tree,
+    which comes first on the path."""
     if any(tree.has(below(folder, f"{venv}/pyvenv.cfg")) for venv in (".venv", "venv")):
         return
     files = list(_requirement_files(tree, folder))
@@ -99,7 +102,20 @@ def _python(tree: Tree, folder: str, kind: str) -> Iterator[Setup]:
     named = [word for path in files for word in ("-r", path[len(folder) :].lstrip("/"))]
     runner = ["pytest"] if kind == "pytest" else []
     commands = (["python3", "-m", "venv", f"{INTO}/venv"], [*install, *named, *words, *runner])
-    yield Setup("Python's packages", folder, files, commands, words=words, python=python)
+    about = [path for name in _BUILT_BY if tree.has(path := below(folder, name))]
+    source = below(folder, "src") if (tree.root / folder / "src").is_dir() else folder
+    yield Setup(
+        "Python's packages",
+        folder,
+        [*files, *about],
+        commands,
+        # There is no history that a version could be read from.
+        env={"SETUPTOOLS_SCM_PRETEND_VERSION": "0.1", "PBR_VERSION": "0.1"},
+        run_env={"PYTHONPATH": str(tree.root / source)},
+        words=words,
+        python=python,
+        tried=[[*install, "--no-deps", "."]] if about else [],
+    )
 
 
 def _requirement_files(tree: Tree, folder: str) -> Iterator[str]:
