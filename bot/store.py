@@ -402,7 +402,7 @@ class Store:
 
     def postpone_publishing(self, key: RunKey, now: float) -> None:
         """Note that a run was sent to be published again, so that it is not sent at every pass."""
-        self.redis.zadd(_UNPUBLISHED, {str(key): now}, xx=True)
+        self.redis.zadd(_UNPUBLISHED, {str(key): now})
 
     def pull(self, repository: str, number: int) -> PullMemory:
         raw = cast("bytes | None", self.redis.get(_pull(repository, number)))

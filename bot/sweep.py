@@ -90,3 +90,6 @@ class Sweep:
             if stored is not None:
                 self._store.enqueue(JobSpec.publish(key, stored.run.installation))
                 self._tally.count(RECOVERIES, "publication")
+            else:
+                # It is past its retention.
+                self._store.published(key, "")
