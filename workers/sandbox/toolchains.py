@@ -27,16 +27,25 @@ class Toolchains:
         home = Path.home()
         on_path = [Path(folder) for folder in path.split(os.pathsep) if folder.startswith("/")]
         # A program of a virtual environment needs the rest of it.
-        environments = [folder.parent for folder in on_path if (folder.parent / "pyvenv.cfg").is_file()]
+        environments = [folder.parent for folder in on_path if _is_file(folder.parent / "pyvenv.cfg")]
         wanted = [*on_path, *environments, Path(sys.prefix), Path(sys.base_prefix)]
         env = {}
         for variable, name in _MANAGERS.items():
             folder = Path(os.environ.get(variable) or home / name)
             brought = any(home / other in on_path for other, brought in _BROUGHT_ALONG.items() if brought == name)
-            if folder.is_dir() and (brought or any(entry.is_relative_to(folder) for entry in on_path)):
+            if _is_folder(folder) and (brought or any(entry.is_relative_to(folder) for entry in on_path)):
                 wanted.append(folder)
                 env[variable] = str(folder)
-        return cls([folder for folder in dict.fromkeys(wanted) if folder.is_dir() and not _is_system(folder)], env)
+        return cls([folder for folder in dict.fromkeys(wanted) if _is_folder(folder) and not _is_system(folder)], env)
+
+
+# pathlib's own raise where the way there may not be gone.
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _is_system(folder: Path) -> bool:
