@@ -12,7 +12,7 @@ import click
 
 from bench.measure import Figure, Scale, machine, table
 
-BENCHES = ("admission", "pipeline", "stored", "idle", "checkout", "diff", "findings", "agents")
+BENCHES = ("admission", "pipeline", "stored", "idle", "checkout", "diff", "findings", "agents", "sandbox")
 
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -35,6 +35,7 @@ def main(names: Sequence[str], *, quick: bool, write: Path | None) -> None:
     diff        parsing a diff of 500,000 lines
     findings    a run with 100,000 findings
     agents      lint and security on 20 changed files of a large repository
+    sandbox     the start of a command in the sandbox
     """
     if write and (names or quick):
         raise click.UsageError("--write is for whole runs: the page's figures come from one")
