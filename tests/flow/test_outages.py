@@ -52,7 +52,7 @@ def start(serve: Serve, *arguments: str, redis: str, **extra: str) -> subprocess
 
 
 def test_jobs_and_deliveries_survive_a_killed_and_a_hanging_redis(serve: Serve, redis: Server, tmp_path: Path) -> None:
-    serve.start(ASSAY_REDIS_URL=redis.url)
+    serve.start(ASSAY_REDIS_URL=redis.url, ASSAY_SANDBOX="none")
     serve.until("readiness", lambda: serve.status("readyz") == 200)
     assert get(serve, "healthz") == (200, {"status": "ok", "redis": "ok"})
 

@@ -39,7 +39,7 @@ def test_repository_without_a_file_gets_the_built_in_agents(assay: Assay, github
     assay.settle()
     run = assay.run(sha, "octo/plain")
     assert run.plan.source == "built-in defaults"
-    outcomes = {agent.plan.name: agent.outcome for agent in run.agents}
+    outcomes = {agent.plan.name: agent.outcome for agent in run.shown}
     assert outcomes == {
         "test": Outcome.CLEAN,
         "lint": Outcome.CLEAN,
@@ -52,7 +52,7 @@ def test_organisation_s_file_is_below_the_repository_s(assay: Assay, github: Sta
     github.add_repository("octo/.github", {CONFIG: "agents: {lint: {fail_on: never}, security: {enabled: false}}\n"})
     sha = pushed(github, "agents: {test: {enabled: false}, review: {enabled: false}}\n", **{"demo.py": DIRTY})
     assay.settle()
-    assert [agent.plan.name for agent in assay.run(sha).agents] == ["lint"]
+    assert [agent.plan.name for agent in assay.run(sha).shown] == ["lint"]
     assert assay.verdict(sha) is Conclusion.SUCCESS
     assert "over organisation octo" in assay.run(sha).plan.source
 
@@ -62,7 +62,7 @@ def test_organisation_s_file_serves_a_repository_without_one(assay: Assay, githu
     github.add_repository("octo/plain", {"demo.py": CLEAN})
     sha = github.push("octo/plain", "main", {"demo.py": DIRTY})
     assay.settle()
-    assert [agent.plan.name for agent in assay.run(sha, "octo/plain").agents] == ["lint"]
+    assert [agent.plan.name for agent in assay.run(sha, "octo/plain").shown] == ["lint"]
     assert assay.run(sha, "octo/plain").plan.source == "organisation octo"
 
 
@@ -134,7 +134,7 @@ def test_file_that_is_far_too_large_is_a_failed_check(assay: Assay, github: Stan
 def test_empty_file_is_the_built_in_configuration(assay: Assay, github: StandInGitHub, text: str) -> None:
     sha = pushed(github, text)
     assay.settle("intake")
-    assert [agent.plan.name for agent in assay.run(sha).agents] == ["test", "lint", "security", "review"]
+    assert [agent.plan.name for agent in assay.run(sha).shown] == ["test", "lint", "security", "review"]
 
 
 # -- its words

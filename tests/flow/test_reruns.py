@@ -27,6 +27,12 @@ agents:
 """
 
 
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these commands count lies outside of their sandbox."""
+    monkeypatch.setenv("ASSAY_SANDBOX", "none")
+
+
 @pytest.fixture
 def two(assay: Assay, github: StandInGitHub, tmp_path: Path) -> str:
     """A commit on which `lint` is clean and `flaky` failed once."""

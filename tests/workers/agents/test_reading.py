@@ -117,9 +117,9 @@ def test_a_small_file_after_one_that_did_not_fit_is_still_read(monkeypatch: pyte
 
 def test_five_thousand_files_are_planned_in_seconds() -> None:
     change = change_of({}, {f"src/f{number}.py": "x = 1\n" * 40 for number in range(5_000)})
-    started = time.monotonic()
+    started = time.process_time()
     planned = plan_reading(change, (), redact)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert len(planned.files) + len(planned.left) == 5_000
 
 
