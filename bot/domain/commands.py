@@ -2,7 +2,7 @@
 
     /assay rerun [AGENT...] [--failed]   run agents again: all, those named, or those that did not pass
     /assay review                        have the reviewer read the change again
-    /assay approve                       let a stranger's commit be executed
+    /assay approve SHA                   let that commit of a stranger's be executed
     /assay help                          what there is
 
 A comment gives one order at most: the first line that begins with `/assay`, outside of quotations and code. Words after
@@ -29,9 +29,11 @@ class Rerun(Frozen):
 
 
 class Approve(Frozen):
-    """Execute this very commit, though a stranger wrote it."""
+    """Execute this very commit, though a stranger wrote it. `sha` is the whole one, for a short one can be made to fit;
+    without it the order would mean whatever was pushed between the reading and the word."""
 
     kind: Literal["approve"] = "approve"
+    sha: str
 
 
 class Help(Frozen):
@@ -70,13 +72,14 @@ HELP = (
     "| order | what it does |\n| --- | --- |\n"
     "| `/assay rerun` | runs every agent again; name some (`/assay rerun lint test`), or say `--failed` |\n"
     "| `/assay review` | has the reviewer read the change again |\n"
-    "| `/assay approve` | lets this commit of a stranger's be executed |\n"
+    "| `/assay approve SHA` | lets that commit of a stranger's be executed; the check `assay` has the whole line |\n"
     "| `/assay ignore [--always] [why]` | in the thread of a finding: it is not raised again |\n"
     "| `/assay help` | this |"
 )
 _SIGN = "/assay"
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,38}")
+_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _MOST_WORDS = 20
 _MOST_LINES = 500
 
@@ -103,11 +106,19 @@ def _command(words: list[str]) -> Command:
         return Misspelt(words=f"there is no such order{f'; did you mean `{_SIGN} {near[0]}`?' if near else ''}")
     if verb == "rerun":
         return _rerun(rest)
+    if verb == "approve":
+        return _approve(rest)
     if rest:
         return Misspelt(words=f"`{_SIGN} {verb}` stands alone")
     if verb == "review":
         return Rerun(agents=("review",))
-    return Approve() if verb == "approve" else Help()
+    return Help()
+
+
+def _approve(words: list[str]) -> Command:
+    if len(words) == 1 and _SHA.fullmatch(words[0]):
+        return Approve(sha=words[0])
+    return Misspelt(words=f"`{_SIGN} approve` takes the whole SHA of the commit that was read, as the check shows it")
 
 
 def _rerun(words: list[str]) -> Command:

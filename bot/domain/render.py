@@ -220,6 +220,7 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),
+        f"Whoever has read it can also comment {code(f'/assay approve {run.key.sha}')}." if run.awaits_approval else "",
         agents_table(run),
         total,
         section("Looked at", coverage(run)),

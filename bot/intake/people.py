@@ -56,7 +56,8 @@ class People:
             case Misspelt():
                 return _NO, f"I did not understand that: {command.words}.\n\n{HELP}"
             case Approve():
-                why_not = self._approve(case, key)
+                moved = f"the head is {key.sha} now, which is another commit" if command.sha != key.sha else ""
+                why_not = moved or self._approve(case, key)
                 return (_NO, f"Not approved: {why_not}.") if why_not else (_DONE, "")
             case Rerun():
                 why_not = self._rerun(case, key, command)

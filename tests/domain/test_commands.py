@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from bot.domain.commands import Approve, Command, Help, Misspelt, Rerun, parse_command
 
+SHA = "a1" * 20
+
 
 @pytest.mark.parametrize(
     ("text", "command"),
@@ -17,10 +19,10 @@ from bot.domain.commands import Approve, Command, Help, Misspelt, Rerun, parse_c
         ("/assay rerun --failed", Rerun(failed_only=True)),
         ("thank you\r\n\r\n /assay   RERUN lint --failed \r\nplease", Rerun(agents=("lint",), failed_only=True)),
         ("/assay review", Rerun(agents=("review",))),
-        ("/assay approve", Approve()),
+        (f"/assay approve {SHA}", Approve(sha=SHA)),
         ("/assay", Help()),
         ("/assay help", Help()),
-        ("/assay approve\n/assay rerun", Approve()),
+        (f"/assay approve {SHA}\n/assay rerun", Approve(sha=SHA)),
     ],
 )
 def test_orders(text: str, command: Command) -> None:
@@ -53,7 +55,9 @@ def test_what_only_speaks_of_orders_is_none(text: str) -> None:
     [
         ("/assay aprove", "did you mean `/assay approve`?"),
         ("/assay merge", "there is no such order"),
-        ("/assay approve anyway", "`/assay approve` stands alone"),
+        ("/assay approve", "takes the whole SHA"),
+        (f"/assay approve {SHA[:12]}", "takes the whole SHA"),
+        (f"/assay approve {SHA} {SHA}", "takes the whole SHA"),
         ("/assay rerun --force", "knows one option"),
         ("/assay rerun ../../etc", "agents are named"),
         ("/assay rerun lint=--config", "agents are named"),
@@ -68,7 +72,23 @@ def test_what_is_not_understood_is_told_and_does_nothing(text: str, words: str) 
 
 
 _WORDS = st.lists(
-    st.sampled_from(["/assay", "rerun", "approve", "review", "--failed", "lint", "```", ">", "\n", "@octocat", "<img>"])
+    st.sampled_from(
+        [
+            "/assay",
+            "rerun",
+            "approve",
+            SHA,
+            f"/assay approve {SHA}",
+            "review",
+            "--failed",
+            "lint",
+            "```",
+            ">",
+            "\n",
+            "@octocat",
+            "<img>",
+        ]
+    )
     | st.text(max_size=5),
     max_size=12,
 ).map(" ".join)
@@ -85,5 +105,9 @@ def test_no_text_makes_it_raise_or_repeat_what_acts(text: str) -> None:
 
 @given(_WORDS)
 def test_an_approval_is_never_read_out_of_anything_but_its_own_line(text: str) -> None:
-    if isinstance(parse_command(text), Approve):
-        assert any(line.split() == ["/assay", "approve"] for line in text.split("\n")) or "APPROVE" in text.upper()
+    command = parse_command(text)
+    if isinstance(command, Approve):
+        lines = [line.split() for line in text.split("\n")]
+        assert any(
+            line[:1] == ["/assay"] and line[1].lower() == "approve" and line[2:] == [command.sha] for line in lines
+        )

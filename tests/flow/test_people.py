@@ -69,11 +69,12 @@ def test_a_strangers_commit_is_executed_once_it_is_approved(
     number, sha = opened(github, assay, fork)
     assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
     assert outcome(assay, sha, "lint") is Outcome.CLEAN
+    assert f"/assay approve {sha}" in str(assay.check(sha, "assay").output.get("summary"))
     assert [action["label"] for action in assay.check(sha, "assay").actions] == ["Approve", "Re-run all"]
     if by == "button":
         press(assay, github, sha, "alice")
     else:
-        comment = github.comment(REPOSITORY, number, "Looks fine.\n\n/assay approve", author="alice")
+        comment = github.comment(REPOSITORY, number, f"Looks fine.\n\n/assay approve {sha}", author="alice")
         assay.settle()
         assert reactions(github, comment) == ["rocket"]
     assert outcome(assay, sha, "shell") is Outcome.CLEAN
@@ -90,7 +91,7 @@ def test_nobody_approves_their_own_commit(assay: Assay, github: StandInGitHub, f
     number, sha = opened(github, assay, fork)
     # Given a right after the fact, it is still their own.
     github.world.repositories[REPOSITORY].collaborators["mallory"] = "write"
-    comment = github.comment(REPOSITORY, number, "/assay approve", author="mallory")
+    comment = github.comment(REPOSITORY, number, f"/assay approve {sha}", author="mallory")
     assay.settle()
     assert reactions(github, comment) == ["confused"]
     assert "nobody approves what they wrote themselves" in words(github, number)[0]
@@ -103,7 +104,7 @@ def test_who_may_not_write_gives_no_orders_and_gets_no_answer(
     assay: Assay, github: StandInGitHub, fork: str, who: str
 ) -> None:
     number, sha = opened(github, assay, fork)
-    comment = github.comment(REPOSITORY, number, "/assay approve", author=who)
+    comment = github.comment(REPOSITORY, number, f"/assay approve {sha}", author=who)
     assay.settle()
     press(assay, github, sha, who)
     assert reactions(github, comment) == []
@@ -117,7 +118,7 @@ def test_what_a_payload_says_of_its_author_counts_for_nothing(
 ) -> None:
     number, sha = opened(github, assay, fork)
     monkeypatch.setattr("bot.demo.pull_shapes.association", lambda *_: "OWNER", raising=False)
-    github.comment(REPOSITORY, number, "/assay approve", author="rita")
+    github.comment(REPOSITORY, number, f"/assay approve {sha}", author="rita")
     assay.settle()
     assert assay.run(sha).approval is None
 
@@ -131,6 +132,20 @@ def test_an_approval_holds_for_one_commit(assay: Assay, github: StandInGitHub, f
     assert outcome(assay, second, "shell") is Outcome.NOT_RUN
     assert assay.verdict(second) is Conclusion.ACTION_REQUIRED
     assert number
+
+
+def test_a_push_between_the_reading_and_the_word_is_not_approved(
+    assay: Assay, github: StandInGitHub, fork: str
+) -> None:
+    number, read = opened(github, assay, fork)
+    pushed = github.push(fork, "feature", {"demo.py": CLEAN + "\n\nX = 2\n"}, author="mallory")
+    for order in (f"/assay approve {read}", "/assay approve"):
+        comment = github.comment(REPOSITORY, number, order, author="alice")
+        assay.settle()
+        assert reactions(github, comment) == ["confused"]
+    assert pushed in words(github, number)[0]
+    assert outcome(assay, pushed, "shell") is Outcome.NOT_RUN
+    assert assay.run(pushed).approval is None
 
 
 def test_two_who_approve_at_once_approve_once(assay: Assay, github: StandInGitHub, fork: str) -> None:
@@ -168,7 +183,7 @@ def test_agents_run_again_at_a_word(assay: Assay, github: StandInGitHub, fork: s
     [
         ("/assay aprove", "did you mean `/assay approve`?"),
         ("/assay rerun typos", "there is no agent `typos`; there are `lint`, `shell`"),
-        ("/assay help", "| `/assay approve` |"),
+        ("/assay help", "| `/assay approve SHA` |"),
     ],
 )
 def test_what_cannot_be_done_is_answered_once(

@@ -26,7 +26,7 @@ def untrusted() -> AgentResult:
     return AgentResult(
         outcome=Outcome.NOT_RUN,
         reason="what a stranger wrote is executed only after somebody with write access has approved it",
-        remedy="Read the change, then press Approve on the check `assay`, or comment `/assay approve`.",
+        remedy="Read the change, then press Approve on the check `assay`, or comment the line that stands there.",
     )
 
 
