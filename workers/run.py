@@ -295,8 +295,8 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         return Said(result=earlier)
     if broke := _broke(plan, kit.model):
         return Said(result=broke)
-    # What was approved is a stranger's all the same: it is executed where it is kept apart, and nowhere else.
-    approved = run.may_execute and not agent.barred and kit.sandbox.isolates
+    # What was approved is a stranger's all the same: it is executed, where it is kept apart, and has no say beyond that.
+    approved = plan.executes and run.may_execute and not agent.barred and kit.sandbox.isolates
     work = _prepare(bench, run, plan, mirror, stack, trusted=run.trusted or approved)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.

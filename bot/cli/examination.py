@@ -34,7 +34,7 @@ from workers.sandbox.process import ProcessSandbox
 
 # What the App must be allowed, and be told of (README, "Install the App").
 PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}
-OPTIONAL_PERMISSIONS = {"merge_queues": "read"}
+OPTIONAL_PERMISSIONS = {"issues": "read", "merge_queues": "read"}
 EVENTS = ("pull_request", "push")
 # `check_run` and `check_suite` are sent to every App that may write checks, whether it subscribes or not.
 OPTIONAL_EVENTS = ("issue_comment", "merge_group", "pull_request_review_comment", "pull_request_review_thread")
