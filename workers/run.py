@@ -295,7 +295,7 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         return Said(result=earlier)
     if broke := _broke(plan, kit.model):
         return Said(result=broke)
-    # What was approved is a stranger's all the same: it is executed, where it is kept apart, and has no say beyond that.
+    # What was approved is a stranger's all the same: it is executed where it is kept apart, and has no further say.
     approved = plan.executes and run.may_execute and not agent.barred and kit.sandbox.isolates
     work = _prepare(bench, run, plan, mirror, stack, trusted=run.trusted or approved)
     if not _unknown(plan):

@@ -118,6 +118,7 @@ def test_text_that_is_no_key(doctor: Doctor) -> None:
             "✗ Permissions checks: read\n→ on the App's page, under Permissions, set Checks to write",
         ),
         ({"pull_requests": ""}, 1, "✗ Permissions pull_requests: none\n→"),
+        ({"issues": ""}, 0, "! Permissions issues: none\n→"),
         ({"merge_queues": ""}, 0, "! Permissions merge_queues: none\n→"),
         ({"checks": "admin"}, 0, "✓ Permissions all that Assay needs"),
     ],
@@ -128,6 +129,7 @@ def test_permissions(doctor: Doctor, permissions: dict[str, str], code: int, tol
         "contents": "read",
         "metadata": "read",
         "pull_requests": "write",
+        "issues": "read",
         "merge_queues": "read",
     }
     given = {name: level for name, level in (whole | permissions).items() if level}
