@@ -135,7 +135,7 @@ def test_malicious_packages(tmp_path: Path) -> None:
         ),
         ({"version": "2.0.0"}, {"version": "1.0.0"}, "downgrade", Severity.LOW),
         (None, {"version": "1.0.0", "deprecated": "broken"}, "deprecated", Severity.LOW),
-        (None, {"version": "1.0.0", "resolved": "http://registry.npmjs.org/a.tgz"}, "source", Severity.MEDIUM),
+        (None, {"version": "1.0.0", "resolved": "http://npm.registry.example/a.tgz"}, "source", Severity.MEDIUM),
         (None, {"version": "1.0.0", "resolved": "git+ssh://git@github.com/o/a.git#0"}, "source", Severity.LOW),
         (
             {"version": "1.0.0", "integrity": "sha512-a"},
@@ -154,7 +154,7 @@ def test_what_else_is_told(
 
 
 def test_a_source_that_no_package_came_from_before(tmp_path: Path) -> None:
-    usual = {"version": "1.0.0", "resolved": "https://registry.npmjs.org/a/-/a.tgz"}
+    usual = {"version": "1.0.0", "resolved": "https://npm.registry.example/a/-/a.tgz"}
     odd = {"version": "1.0.0", "resolved": "https://evil.example/b.tgz"}
     result = run(tmp_path, lock(a=usual, b=odd), lock(a=usual), vulnerabilities=False)
     assert "comes from evil.example" in rules(result)["source"].message

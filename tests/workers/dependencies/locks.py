@@ -19,20 +19,20 @@ NPM = """\
     },
     "node_modules/@types/node": {
       "version": "20.0.0",
-      "resolved": "https://registry.npmjs.org/@types/node/-/node-20.0.0.tgz",
+      "resolved": "https://npm.registry.example/@types/node/-/node-20.0.0.tgz",
       "integrity": "sha512-cD2uPTDnQQ==",
       "license": "MIT"
     },
     "node_modules/esbuild": {
       "version": "0.20.0",
-      "resolved": "https://registry.npmjs.org/esbuild/-/esbuild-0.20.0.tgz",
+      "resolved": "https://npm.registry.example/esbuild/-/esbuild-0.20.0.tgz",
       "integrity": "sha512-6iwE3Y2RVY==",
       "hasInstallScript": true,
       "license": "MIT"
     },
     "node_modules/esbuild/node_modules/lodash": {
       "version": "4.17.20",
-      "resolved": "https://registry.npmjs.org/lodash/-/lodash-4.17.20.tgz",
+      "resolved": "https://npm.registry.example/lodash/-/lodash-4.17.20.tgz",
       "integrity": "sha512-PlhdFcillO==",
       "deprecated": "use another",
       "license": "MIT"
@@ -55,7 +55,7 @@ NPM_1 = """\
   "dependencies": {
     "mkdirp": {
       "version": "0.5.1",
-      "resolved": "https://registry.npmjs.org/mkdirp/-/mkdirp-0.5.1.tgz",
+      "resolved": "https://npm.registry.example/mkdirp/-/mkdirp-0.5.1.tgz",
       "integrity": "sha1-MAV0OOrGz3+MR2fzhkjWaX11yQM=",
       "requires": {
         "minimist": "0.0.8"
@@ -63,7 +63,7 @@ NPM_1 = """\
       "dependencies": {
         "minimist": {
           "version": "0.0.8",
-          "resolved": "https://registry.npmjs.org/minimist/-/minimist-0.0.8.tgz"
+          "resolved": "https://npm.registry.example/minimist/-/minimist-0.0.8.tgz"
         }
       }
     },
@@ -81,14 +81,14 @@ YARN_1 = """\
 
 "@babel/core@^7.0.0", "@babel/core@^7.1.0":
   version "7.24.0"
-  resolved "https://registry.yarnpkg.com/@babel/core/-/core-7.24.0.tgz#56cb"
+  resolved "https://yarn.registry.example/@babel/core/-/core-7.24.0.tgz#56cb"
   integrity sha512-fQfkg0Gjkza3nf0c7==
   dependencies:
     debug "^4.1.0"
 
 alias@npm:lodash@^4.17.0:
   version "4.17.20"
-  resolved "https://registry.yarnpkg.com/lodash/-/lodash-4.17.20.tgz#b442"
+  resolved "https://yarn.registry.example/lodash/-/lodash-4.17.20.tgz#b442"
 """
 
 YARN_4 = """\
@@ -201,7 +201,7 @@ revision = 3
 [[package]]
 name = "idna"
 version = "3.10"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://pip.registry.example/simple" }
 sdist = { url = "https://files.example/idna", hash = "sha256:12f65c", upload-time = "2024-09-15T18:07:39.745Z" }
 wheels = [
     { url = "https://files.example/idna.whl", hash = "sha256:946d19", upload-time = "2024-09-15T18:07:37.964Z" },
@@ -275,7 +275,7 @@ GIT
     fork (1.0)
 
 GEM
-  remote: https://rubygems.org/
+  remote: https://gems.registry.example/
   specs:
     nokogiri (1.16.0-x86_64-linux)
       racc (~> 1.4)

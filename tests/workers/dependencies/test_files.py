@@ -65,15 +65,15 @@ def test_packages_stand_on_the_line_of_their_version(path: str, text: str, versi
 def test_npm_tells_most() -> None:
     found = read("package-lock.json", locks.NPM)
     esbuild, lodash = found["esbuild"], found["lodash"]
-    assert (esbuild.licence, esbuild.source, esbuild.scripts) == ("MIT", "registry.npmjs.org", True)
+    assert (esbuild.licence, esbuild.source, esbuild.scripts) == ("MIT", "npm.registry.example", True)
     assert (lodash.deprecated, lodash.scripts) == ("use another", False)
     assert lodash.integrity.startswith("sha512-")
 
 
 def test_where_a_package_comes_from() -> None:
     assert read("poetry.lock", locks.POETRY)["fork"].source == "git"
-    assert read("package-lock.json", locks.NPM_1)["mkdirp"].source == "registry.npmjs.org"
-    assert read("uv.lock", locks.UV)["idna"].source == "pypi.org"
+    assert read("package-lock.json", locks.NPM_1)["mkdirp"].source == "npm.registry.example"
+    assert read("uv.lock", locks.UV)["idna"].source == "pip.registry.example"
     assert read("composer.lock", locks.COMPOSER)["monolog/monolog"].licence == "MIT"
 
 
