@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # Of these events GitHub tells an App at every check that it writes. Only these actions of theirs ask for anything.
 ASKING = {"check_run": ("rerequested", "requested_action"), "check_suite": ("requested", "rerequested")}
+# A payload of 25 MB has a value every 20 bytes or more. One of nothing but values takes a dozen times its size to read.
+_MOST_PARTS = 3_000_000
 
 
 class Tenant(NamedTuple):
@@ -42,8 +44,10 @@ class _Envelope(_Part):
 
 
 def read_tenant(body: bytes) -> Tenant:
-    """Raises ValueError for what is not a JSON object. One with an odd installation or repository is nobody's: what is
-    wrong with it is told where it is read."""
+    """Raises ValueError for what is not a JSON object, or holds more than GitHub would ever send. One with an odd
+    installation or repository is nobody's: what is wrong with it is told where it is read."""
+    if len(body) > _MOST_PARTS and _parts(body) > _MOST_PARTS:
+        raise ValueError("the payload has more parts than any of GitHub's")
     try:
         found = _Envelope.model_validate_json(body)
     except ValidationError as error:
@@ -56,6 +60,11 @@ def read_tenant(body: bytes) -> Tenant:
         found.repository.full_name if found.repository else "",
         found.action or "",
     )
+
+
+def _parts(body: bytes) -> int:
+    """About how much memory it takes to go through a text, by its commas and brackets; those in strings count too."""
+    return body.count(b",") + 4 * body.count(b"{") + 2 * body.count(b"[")
 
 
 def nothing_asked(event: str, action: str) -> str:

@@ -60,7 +60,7 @@ def test_a_forks_code_is_not_executed(tmp_path: Path) -> None:
     stage = Stage(tmp_path, {"test_a.py": PASSING}, trusted=False, sandbox=sandbox, settings={"setup": "true"})
     result = stage.run(AGENT)
     assert result.outcome is Outcome.NOT_RUN
-    assert result.reason == "code from a fork is not executed yet"
+    assert result.reason == "what a stranger wrote is executed only after somebody with write access has approved it"
     assert result.remedy
     assert sandbox.commands == []
 
