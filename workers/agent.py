@@ -127,6 +127,14 @@ class Tool:
     is the command that prints its version. `executes_code` tells whether it may execute the repository's code. An
     `optional` one is used where it is installed; elsewhere nobody misses it. `reads` are files of Assay's own that it
     is shown.
+
+    One with a `taste` is used only where the repository configures it, or names it. Where `projects` are given, it
+    looks at projects, not at files: at those that the files lie in, told by files of these names (like `configs`), and
+    it is started in their folders. `options(read)` are words of its command line that hang on what a project's files
+    say. What one says of a file hangs on that file and its configuration `alone`, or on others, too. `setup` names the
+    kind of suite whose packages it needs. A `local` one is taken from the repository's own packages, where it may be
+    executed. `known_as` are names of packages that bring it, for those that a repository pins. A file that only such
+    tools read as do not `cover` it was not looked at.
     """
 
     name: str
@@ -143,6 +151,14 @@ class Tool:
     optional: bool = False
     reads: Sequence[Path] = ()
     interpreters: Mapping[str, bool] = field(default_factory=dict)
+    taste: bool = False
+    projects: Mapping[str, str] = field(default_factory=dict)
+    options: Callable[[Reader], Sequence[str]] = lambda _read: ()
+    alone: bool = True
+    setup: str = ""
+    local: bool = False
+    known_as: Sequence[str] = ()
+    covers: bool = True
 
 
 @dataclass(frozen=True)
@@ -301,13 +317,14 @@ class Work:
     """One commit to look at. What has to be fetched for it is fetched when it is asked for.
 
     `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
-    has them to itself. `base()` gives the files of the commit it is compared with, shared, None for a first commit.
+    has them to itself; `own(tree)` is a copy of such a tree to write to, there for as long as the agent.
+    `base()` gives the files of the commit it is compared with, shared, None for a first commit.
     `diff` is between the two, `patch()` is its text, `history()` the commits between; `trees()` names their git trees,
     the base's first, empty where it is not known.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
-    (a fork): then nothing of the repository is executed and its tools' configuration is not honoured. `title` and
-    `description` are a stranger's words. `timeout` is what the agent has, in seconds.
+    (a fork): then nothing of the repository is executed, unless somebody `approved` it, and its tools' configuration is
+    not honoured. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
     `others` is what the run's other agents have said so far, by name, and `about` names the one that a verifier is to
     judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
     """
@@ -322,12 +339,14 @@ class Work:
     timeout: float
     trees: Callable[[], tuple[str, str]] = lambda: ("", "")
     trusted: bool = True
+    approved: bool = False
     title: str = ""
     description: str = ""
     others: Mapping[str, AgentResult] = field(default_factory=dict)
     about: str = ""
     refutations: Sequence[str] = ()
     history: Callable[[], History] = History
+    own: Callable[[Path], Path] = lambda tree: tree
 
     @cached_property
     def root(self) -> Path:

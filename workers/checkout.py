@@ -58,7 +58,11 @@ class Checkouts:
     def copy(self, mirror: Mirror, commit: str, folder: Path) -> None:
         """Make a folder with the commit's files, to do with as one likes. Raises as `shared` does."""
         with self.shared(mirror, commit) as files:
-            self._cache.with_room(partial(_copy, files, folder))
+            self.copy_tree(files, folder)
+
+    def copy_tree(self, files: Path, folder: Path) -> None:
+        """Make a folder with the files of a shared one, to do with as one likes. Raises ToolFailed, NoSpace."""
+        self._cache.with_room(partial(_copy, files, folder))
 
     @contextmanager
     def ahead(self, name: str, commit: str) -> Iterator[None]:

@@ -64,12 +64,13 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
     "command": lambda: CommandAgent(formats=FORMATS),
 }
 
-_TOOLS_OF = {"lint": LINTERS, "security": SCANNERS, "review": ()}
+# Tools that may write do so in copies of their own (`Work.own`).
+_READING = ("lint", "security", "review")
 
 
 def only_reads(kind: str) -> bool:
     """Whether an agent of this kind leaves the files it is given as they are."""
-    return kind in _TOOLS_OF and not any(tool.executes_code for tool in _TOOLS_OF[kind])
+    return kind in _READING
 
 
 GROUP = "assay.agents"

@@ -297,7 +297,7 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         return Said(result=broke)
     # What was approved is a stranger's all the same: it is executed where it is kept apart, and has no further say.
     approved = plan.executes and run.may_execute and not agent.barred and kit.sandbox.isolates
-    work = _prepare(bench, run, plan, mirror, stack, trusted=run.trusted or approved)
+    work = _prepare(bench, run, plan, mirror, stack, approved=approved)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
         assert work.root
@@ -336,7 +336,7 @@ def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str
 
 
 def _prepare(
-    bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack, *, trusted: bool
+    bench: Bench, run: Run, plan: AgentPlan, mirror: Callable[[], Mirror], stack: ExitStack, *, approved: bool
 ) -> Work:
     """The work, on files that are there until the stack is closed."""
     sha, base_sha = run.key.sha, run.base_sha
@@ -351,6 +351,11 @@ def _prepare(
         bench.checkouts.copy(mirror(), sha, root)
         return root
 
+    def own(tree: Path) -> Path:
+        root = stack.enter_context(bench.cache.scratch()) / "own"
+        bench.checkouts.copy_tree(tree, root)
+        return root
+
     pull = next((pull for pull in run.pulls if pull.live), None)
     return Work(
         repository=run.key.repository,
@@ -361,9 +366,12 @@ def _prepare(
         patch=lambda: mirror().patch(base_sha, sha),
         history=lambda: mirror().history(base_sha, sha),
         trees=lambda: mirror().trees(base_sha, sha),
+        own=own,
         settings=plan.settings,
         timeout=plan.timeout,
-        trusted=trusted,
+        # A linter that only reads takes no word from a stranger, whatever was approved.
+        trusted=run.trusted or (approved and not only_reads(plan.kind)),
+        approved=approved,
         title=pull.title if pull else "",
         description=pull.body if pull else "",
         others={other.plan.name: other.result for other in run.agents if other.result and other.plan.name != plan.name},

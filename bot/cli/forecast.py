@@ -13,6 +13,7 @@ from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.verdict import count
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
+from workers.agents.configs import find_config
 from workers.agents.dependencies.files import parser_for
 from workers.agents.security import DEPENDENCIES
 from workers.agents.shell import Shell
@@ -130,7 +131,8 @@ def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     if isinstance(tools, str):
         return (tools,), False
     tools = scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
-    selection = scan.select(tools, scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0))
+    target = scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0, executes=True)
+    selection = scan.select(tools, target, scan.named(wanted))
     lines = [_tool(tool, files, desk) for tool, files in selection.work]
     idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]
     if idle:
@@ -149,7 +151,7 @@ def _lock_files(agent: AgentPlan, desk: Desk) -> list[str]:
 
 
 def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:
-    own = scan.find_config(tool, files, desk.root)
+    own = find_config(tool, files, desk.root)
     return f"{tool.name} on {count(len(files), 'file')}" + (f", by {own}" if own else "")
 
 

@@ -176,7 +176,7 @@ class Run(Frozen):
     @property
     def awaits_approval(self) -> bool:
         """Whether an agent did not run that would after an approval."""
-        waits = any(agent.barred and agent.outcome is Outcome.NOT_RUN for agent in self.agents)
+        waits = any(agent.barred and agent.result is not None and _would_do_more(agent.result) for agent in self.agents)
         return waits and not self.may_execute and self.wanted
 
     @property
@@ -188,6 +188,11 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
+
+
+def _would_do_more(result: AgentResult) -> bool:
+    """Whether an agent that might execute nothing left something undone because of that."""
+    return result.outcome is Outcome.NOT_RUN or result.waits
 
 
 class Stored(Frozen):

@@ -28,6 +28,7 @@ class Stage:
     base: Files | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = True
+    approved: bool = False
     timeout: float = 60
     diff: Diff | None = None
     sandbox: Sandbox = SANDBOX
@@ -60,6 +61,7 @@ class Stage:
             settings=self.settings,
             timeout=self.timeout,
             trusted=self.trusted,
+            approved=self.approved,
             history=lambda: self.history,
             trees=lambda: self.trees,
         )

@@ -4,19 +4,16 @@ Findings are compared by what they are about (the rule, and the text of their li
 their place. So one that the base has is not new after its line moved, its file got another name, or its code went to
 another file: what the base had in a changed file and the head has there no more may turn up in any other.
 
-The base's findings of a file are kept by the file's content, the tool, its version and its configuration, as hashes:
-they are found out once, for whatever is compared with that base.
+What a tool says of the base's files is kept like what it says of any (`kept.py`): it is found out once, for whatever is
+compared with that base.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 from bot.domain.diff import FileDiff
@@ -24,8 +21,6 @@ from bot.domain.findings import Finding, content, with_fingerprints
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan, tree
 
-# How long what a base has is kept after it was found out; seconds.
-_KEPT = 14 * 86_400
 # Files that may have lost code which are searched for it.
 _MOST_SEARCHED = 2_000
 
@@ -119,27 +114,10 @@ class _Comparison:
         """What the tool finds in the base's version of files, by what they are called now. Files that it could not
         read there are missing."""
         files = {path: old for path, old in asked.items() if tree.kind(base, old) == "text"}
-        config = scan.find_config(one.tool, files.values(), base) if self._target.trusted else None
-        about = (
-            one.tool.name,
-            _parser(one.tool.parse.__module__),
-            one.version,
-            config,
-            *(tree.reader(base)(config) if config else ()),
-        )
-        names = {path: _note(about, old, (base / old).read_bytes()) for path, old in files.items()}
-        kept = dict(zip(names, self._kit.memory.recall(list(names.values())), strict=True))
-        known = {path: Counter(json.loads(text)) for path, text in kept.items() if text is not None}
-        rest = {path: old for path, old in files.items() if path not in known}
-        if rest:
-            new = self._scan_base(one.tool, rest, base)
-            self._kit.memory.note({names[path]: json.dumps(keys) for path, keys in new.items()}, _KEPT)
-            known |= {path: Counter(keys) for path, keys in new.items()}
-        return known
-
-    def _scan_base(self, tool: Tool, files: Mapping[str, str], base: Path) -> dict[str, dict[Key, int]]:
-        target = replace(self._target, root=base)
-        selection = scan.Selection(((tool, tuple(sorted(set(files.values())))),))
+        if not files:
+            return {}
+        target = replace(self._target, root=base, tree_name=self._work.trees()[0])
+        selection = scan.Selection(((one.tool, tuple(sorted(set(files.values())))),))
         [done] = scan.run_all(selection, target, self._kit, note=" at the base")
         if done.failure:
             return {}
@@ -150,7 +128,7 @@ class _Comparison:
             )
             found.setdefault(finding.path, Counter())[_key(finding, line)] += 1
         unread = {gap.what for gap in done.unread}
-        return {path: dict(found.get(old, {})) for path, old in files.items() if old not in unread}
+        return {path: found.get(old, Counter()) for path, old in files.items() if old not in unread}
 
     # -- what a finding is about
 
@@ -164,18 +142,6 @@ class _Comparison:
 def _key(finding: Finding, line: str) -> Key:
     about = finding.identity or content(line, finding.message)
     return hashlib.sha256(f"{finding.rule}\0{about}".encode(errors="surrogatepass")).hexdigest()[:24]
-
-
-@cache
-def _parser(module: str) -> str:
-    """Changes when the tool's output is read in another way."""
-    file = sys.modules[module].__file__
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
-
-
-def _note(about: Iterable[object], path: str, text: bytes) -> str:
-    digest = hashlib.sha256("\0".join(map(str, (*about, path))).encode("utf-8", "surrogateescape") + b"\0" + text)
-    return f"base:{digest.hexdigest()}"
 
 
 def _touched(finding: Finding, work: Work) -> bool:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.baseline import mark_old
+from workers.agents.rooms import Rooms
 
 
 class LintAgent:
-    """Runs those of its tools that the setting `tools` names and that read a file of the work."""
+    """Runs those of its tools that the setting `tools` names and that read a file of the work.
+
+    Those that only read look at anybody's commit. Those that may execute what they find (a configuration that is a
+    program, a build script, macros) look at commits whose author is trusted, or that somebody approved; each in a copy
+    of the tree, where nothing but that copy is to be had.
+    """
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = tools
@@ -21,19 +29,51 @@ class LintAgent:
     def run(self, work: Work, kit: Kit) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be linted.")
-        tools = scan.choose(self._tools, work.settings.get("tools"))
+        wanted = work.settings.get("tools")
+        tools = scan.choose(self._tools, wanted)
         if isinstance(tools, str):
             return scan.misnamed("lint", tools)
-        target = scan.Target(work.root, work.files, work.trusted, time.monotonic() + work.timeout)
-        # A linter that may execute the repository's code is none for a stranger's commit.
-        selection = scan.select([tool for tool in tools if work.trusted or not tool.executes_code], target)
-        unread = tuple(NotCovered(what=path, why="no linter reads it") for path in selection.nobodys)
-        if not selection.work and not selection.missed:
-            reason = f"no linter reads {_kinds(work.files)}"
-            remedy = "Any linter can be added as a command: see `agents.<name>.run` in .github/assay.yml."
-            return AgentResult(outcome=Outcome.SKIPPED, reason=reason, remedy=remedy, not_covered=unread)
-        joined = scan.result(mark_old(scan.run_all(selection, target, kit), target, work, kit), selection)
-        return joined.model_copy(update={"not_covered": (*joined.not_covered, *unread)})
+        with ExitStack() as stack:
+            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True))
+            target = scan.Target(
+                work.root,
+                work.files,
+                work.trusted,
+                time.monotonic() + work.timeout,
+                changed=tuple(work.diff.files),
+                executes=work.trusted or work.approved,
+                rooms=Rooms(work, kit, stack, Path(home)),
+                tree_name=work.trees()[1],
+            )
+            selection = scan.select(scan.present(tools, wanted, kit.sandbox), target, scan.named(wanted))
+            return self._result(tools, selection, target, work, kit)
+
+    def _result(
+        self, tools: Sequence[Tool], selection: scan.Selection, target: scan.Target, work: Work, kit: Kit
+    ) -> AgentResult:
+        unread = tuple(NotCovered(what=path, why=_why_unread(path, tools, kit)) for path in selection.nobodys)
+        scans = mark_old(scan.run_all(selection, target, kit), target, work, kit)
+        joined = scan.result(scans, selection)
+        joined = joined.model_copy(update={"not_covered": (*joined.not_covered, *unread)})
+        if joined.outcome is not Outcome.CLEAN or joined.covered:
+            return joined
+        return joined.model_copy(
+            update={
+                "outcome": Outcome.SKIPPED,
+                "reason": f"no linter reads {_kinds(work.files)}",
+                "remedy": "Any linter can be added as a command: see `agents.<name>.run` in .github/assay.yml.",
+            }
+        )
+
+
+def _why_unread(path: str, tools: Sequence[Tool], kit: Kit) -> str:
+    """Names those that would read a file if they were installed."""
+    missing = [
+        tool.name
+        for tool in tools
+        if tool.optional and not tool.taste and tool.applies(path) and kit.sandbox.which(tool.version[0]) is None
+    ]
+    return f"no linter reads it; {' and '.join(missing)} would, where installed" if missing else "no linter reads it"
 
 
 def _kinds(files: Sequence[str]) -> str:

@@ -2,63 +2,74 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
 from bot.errors import ToolFailed
-from workers.agent import Command, Completed, Kit, Output, Sandbox, Tool
+from workers.agent import Kit, Sandbox, Tool
 from workers.agents import tree
+from workers.agents.calls import Calls, version_of
+from workers.agents.configs import find_config, is_configured, project_of, touches
+from workers.agents.kept import Kept
+from workers.agents.pins import other_version
+from workers.agents.rooms import Room, Rooms
+from workers.agents.shell import APPROVE
 
-# One call's share: bytes of names stay well below the kernel's bound (ARG_MAX), and a number of files gives output
-# that can be held.
-_NAMES, _FILES = 100_000, 250
 _AT_ONCE = 2
-# Calls that break before a tool is given up; enough to find one bad file among `_FILES`, and a second.
-_PATIENCE = 16
-_VERSION_PATIENCE = 20.0
+_WORDS = 1000
+_WAITS = "it may execute what a stranger wrote, which waits for an approval"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A tree and what to look at in it. `trusted`: its own configuration of tools is honoured. `deadline` is on the
-    monotonic clock."""
+    """A tree and what to look at in it. `trusted`: its own configuration of tools is honoured, otherwise only as far as
+    the `changed` paths leave it alone. `deadline` is on the monotonic clock. `executes`: tools may execute what they
+    find, each tree in one of the `rooms`. `tree_name` is git's, empty where it is not known."""
 
     root: Path
     files: Sequence[str]
     trusted: bool
     deadline: float
+    changed: Collection[str] = ()
+    executes: bool = False
+    rooms: Rooms | None = None
+    tree_name: str = ""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one tool did. `failure` is its own words when it could not do all of it; then `findings` are not whole."""
+    """What one tool did. `failure` is its own words when it could not do all of it; then `findings` are not whole.
+    `pinned` is the version that the repository asks for, where that is another one."""
 
     tool: Tool
     files: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     unread: tuple[NotCovered, ...] = ()
     version: str = ""
+    pinned: str = ""
     failure: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The tools that have something to read, with their files, and the files that cannot be read as text."""
+    """The tools that have something to read, with their files, and the files that cannot be read as text; those that no
+    tool reads, or only such as do not cover them; and the tools that were `held` back though they had something."""
 
     work: tuple[tuple[Tool, tuple[str, ...]], ...]
     unreadable: tuple[NotCovered, ...] = ()
     nobodys: tuple[str, ...] = ()
+    held: tuple[NotCovered, ...] = ()
 
     @property
     def missed(self) -> tuple[NotCovered, ...]:
         """What ought to have been read. Nobody expects that of a binary file, and a link has no text of its own."""
-        return tuple(one for one in self.unreadable if one.why not in ("binary", "a link", "a folder"))
+        return tuple(one for one in self.unreadable if one.why not in ("binary", "a link", "a folder")) + self.held
 
 
 def choose(tools: Sequence[Tool], wanted: object) -> tuple[Tool, ...] | str:
@@ -73,9 +84,19 @@ def choose(tools: Sequence[Tool], wanted: object) -> tuple[Tool, ...] | str:
 
 
 def present(tools: Sequence[Tool], wanted: object, sandbox: Sandbox) -> list[Tool]:
-    """Without those that are optional, not named by the repository, and not installed."""
-    named = wanted if isinstance(wanted, list | tuple) else ()
-    return [one for one in tools if not one.optional or one.name in named or sandbox.which(one.version[0])]
+    """Without those that are optional, not named by the repository, and not installed. Whoever configures a tool misses
+    it."""
+    names = named(wanted)
+    return [
+        one
+        for one in tools
+        if not one.optional or one.taste or one.name in names or sandbox.which(one.version[0]) is not None
+    ]
+
+
+def named(wanted: object) -> Collection[str]:
+    """The tools that the setting `tools` names."""
+    return [str(one) for one in wanted] if isinstance(wanted, list | tuple) else ()
 
 
 def misnamed(agent: str, words: str) -> AgentResult:
@@ -83,20 +104,55 @@ def misnamed(agent: str, words: str) -> AgentResult:
     return AgentResult(outcome=Outcome.ERROR, reason=words, remedy=remedy)
 
 
-def select(tools: Sequence[Tool], target: Target) -> Selection:
-    """Share the files out. A file that some tool would read, but that is no text, is `unreadable`."""
-    claimed = {path: _readers(tools, path, tree.interpreter(target.root, path)) for path in target.files}
+def select(tools: Sequence[Tool], target: Target, named: Collection[str] = ()) -> Selection:
+    """Share the files out. A file that some tool would read, but that is no text, is `unreadable`. Of the tools, those
+    that are `named` are meant, whatever the repository configures."""
+    claimed = _claims(tools, target, named)
     kinds = {path: tree.kind(target.root, path) for path, claims in claimed.items() if claims}
     readable = {path for path, kind in kinds.items() if kind == "text"}
+    work = [
+        (tool, files)
+        for tool in tools
+        if (files := tuple(path for path in target.files if path in readable and tool in claimed[path]))
+    ]
+    held = [NotCovered(what=tool.name, why=why) for tool, files in work if (why := _why_held(tool, files, target))]
+    names = {one.what for one in held}
+    kept = [(tool, files) for tool, files in work if tool.name not in names]
+    covered = {path for tool, files in work if tool.covers for path in files} | (kinds.keys() - readable)
     return Selection(
-        work=tuple(
-            (tool, files)
-            for tool in tools
-            if (files := tuple(path for path in target.files if path in readable and tool in claimed[path]))
-        ),
+        work=tuple(kept),
         unreadable=tuple(NotCovered(what=path, why=kind) for path, kind in kinds.items() if kind != "text"),
-        nobodys=tuple(path for path, claims in claimed.items() if not claims),
+        nobodys=tuple(path for path in target.files if path not in covered),
+        held=tuple(held),
     )
+
+
+def _why_held(tool: Tool, files: Sequence[str], target: Target) -> str:
+    """Why a tool may not be started on a stranger's commit, empty where it may."""
+    if tool.executes_code and not target.executes:
+        return _WAITS
+    changed = tool.taste and find_config(tool, files, target.root) and config_of(tool, files, target) is None
+    return "a stranger's commit changes its configuration, which is not honoured" if changed else ""
+
+
+def _claims(tools: Sequence[Tool], target: Target, named: Collection[str]) -> dict[str, list[Tool]]:
+    """Which tools read which file."""
+
+    # Files of a folder share what is configured there.
+    @cache
+    def in_scope(tool_name: str, folder: str) -> bool:
+        tool, path = by_name[tool_name], str(PurePosixPath(folder) / "file")
+        if tool.projects and project_of(tool, path, target.root) is None:
+            return False
+        return not tool.taste or tool_name in named or is_configured(tool, path, target.root)
+
+    by_name = {tool.name: tool for tool in tools}
+    claimed = {}
+    for path in target.files:
+        readers = _readers(tools, path, tree.interpreter(target.root, path))
+        folder = path.rpartition("/")[0]
+        claimed[path] = [tool for tool in readers if in_scope(tool.name, folder)]
+    return claimed
 
 
 def _readers(tools: Sequence[Tool], path: str, interpreter: str) -> list[Tool]:
@@ -121,122 +177,57 @@ def run_all(selection: Selection, target: Target, kit: Kit, note: str = "") -> t
 
 
 def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
-    calls = _Calls(tool, find_config(tool, files, target.root) if target.trusted else None, target, kit)
-    for chunk in _chunks(files):
-        calls.read(chunk)
-    failure = calls.failure or (calls.broken[0].why if len(calls.broken) == len(files) else "")
-    broken = () if failure else calls.broken
+    config = config_of(tool, files, target)
+    try:
+        room = _room(tool, files, target)
+    except (ToolFailed, OSError) as error:
+        return Scan(tool, files, failure=kit.redact(str(error))[:_WORDS])
+    version = version_of(tool, room, project_of(tool, files[0], room.root) or "", kit)
+    kept = Kept(tool, version, target.root, target.tree_name, config is not None, kit.memory)
+    known = kept.recall(files)
+    rest = [path for path in files if path not in known]
+    said = Calls(tool, config, room, target.deadline, kit).read(rest)
+    failure = said.failure or (said.broken[0].why if rest and len(said.broken) == len(rest) else "")
+    broken = () if failure else said.broken
+    findings = [tree.tidy(finding, room.root, kit.redact) for finding in said.findings]
+    unread = tuple(_tidy(one, room.root, kit) for one in (*said.unread, *broken))
+    if not failure and not said.left_out:
+        gaps = {gap.what for gap in unread} | {one.path for one in findings if _shows(one, kit)}
+        kept.note((path for path in rest if path not in gaps), findings)
     return Scan(
         tool=tool,
         files=files,
-        findings=tuple(tree.tidy(finding, target.root, kit.redact) for finding in calls.findings),
-        unread=tuple(_tidy(one, target.root, kit) for one in (*calls.unread, *broken)),
-        version=_version(tool.version, kit.sandbox),
-        failure=kit.redact(failure)[:1000],
-        left_out=calls.left_out,
+        findings=(*(one for every in known.values() for one in every), *findings),
+        unread=unread,
+        version=version,
+        pinned=other_version(tool, version, target.root),
+        failure=kit.redact(failure)[:_WORDS],
+        left_out=said.left_out,
     )
 
 
-class _Calls:
-    """The calls of one tool. One that drowns in its own output, or breaks, is made again with halves of the files until
-    it is known which file did it: the others are read all the same."""
+def _shows(finding: Finding, kit: Kit) -> bool:
+    """Whether what stands for its lines holds what is not to be kept."""
+    return finding.replacement is not None and kit.redact(finding.replacement) != finding.replacement
 
-    def __init__(self, tool: Tool, config: str | None, target: Target, kit: Kit) -> None:
-        self._tool, self._config, self._target, self._kit = tool, config, target, kit
-        self._patience = _PATIENCE
-        self.findings: list[Finding] = []
-        self.unread: list[NotCovered] = []
-        self.broken: list[NotCovered] = []
-        self.failure = ""
-        self.left_out: Counter[str] = Counter()
 
-    def read(self, files: Sequence[str]) -> None:
-        if self.failure:
-            return
-        named = [f"./{path}" for path in files]
-        try:
-            completed = self._call(named)
-        except ToolFailed as error:
-            self.failure = str(error)
-            return
-        try:
-            reading = self._tool.parse(Output(completed, named, self._config, tree.reader(self._target.root)))
-        except ToolFailed as error:
-            self._broke(files, str(error), completed)
-            return
-        self.findings += reading.findings
-        self.unread += reading.unread
-        self.left_out.update(reading.left_out)
+def _room(tool: Tool, files: Sequence[str], target: Target) -> Room:
+    if target.rooms is None or not (tool.executes_code or (tool.local and target.executes)):
+        return Room(target.root)
+    folders = dict.fromkeys(project_of(tool, path, target.root) or "" for path in files)
+    return target.rooms.room(target.root, tool, list(folders))
 
-    def _call(self, files: Sequence[str]) -> Completed:
-        tool, left = self._tool, self._target.deadline - time.monotonic()
-        if left <= 0:
-            raise ToolFailed(f"{tool.name} was not started: the agent's time is used up.")
-        argv = tool.argv(files, self._config)
-        command = Command(
-            argv, self._target.root, left, stdin=tool.stdin, executes_code=tool.executes_code, reads=tool.reads
-        )
-        return self._kit.sandbox.run(command)
 
-    def _broke(self, files: Sequence[str], words: str, completed: Completed) -> None:
-        self._patience -= 1
-        if completed.timed_out or self._patience < 0:
-            self.failure = words
-        elif len(files) == 1:
-            self.broken.append(NotCovered(what=files[0], why=words))
-        else:
-            middle = len(files) // 2
-            self.read(files[:middle])
-            self.read(files[middle:])
+def config_of(tool: Tool, files: Sequence[str], target: Target) -> str | None:
+    """The repository's configuration of a tool where it counts: of a stranger's commit, only what that leaves alone."""
+    config = find_config(tool, files, target.root)
+    if config is None or target.trusted or (tool.executes_code and target.executes):
+        return config
+    return None if touches(tool, target.changed, config, target.root) else config
 
 
 def _tidy(one: NotCovered, root: Path, kit: Kit) -> NotCovered:
     return NotCovered(what=tree.relative(root, one.what) or one.what[:200], why=kit.redact(one.why)[:300])
-
-
-def _chunks(files: Sequence[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    size = 0
-    for path in files:
-        length = len(path.encode("utf-8", "surrogateescape")) + 3
-        if chunk and (size + length > _NAMES or len(chunk) >= _FILES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(path)
-        size += length
-    if chunk:
-        yield chunk
-
-
-def find_config(tool: Tool, files: Iterable[str], root: Path) -> str | None:
-    """The repository's own configuration of a tool: in the root, else, for a tool that `searches`, in a folder on the
-    way to one of the files.
-
-    With none, a tool is run on its defaults and told so: left to itself it would look above the tree, too.
-    """
-    folders = {folder for path in files for folder in Path(path).parents} if tool.searches else set()
-    for folder in sorted(folders | {Path()}, key=lambda folder: (len(folder.parts), folder)):
-        for name, text in tool.configs.items():
-            file = tree.within(root, str(folder / name))
-            if file and (not text or text in "\n".join(tree.reader(root)(str(folder / name)))):
-                return str(folder / name)
-    return None
-
-
-# Asked once a process, by the program's path: some tools need as long for it as for their work.
-_VERSIONS: dict[tuple[str | None, ...], str] = {}
-
-
-def _version(argv: Sequence[str], sandbox: Sandbox) -> str:
-    key = (sandbox.which(argv[0]), *argv)
-    if key not in _VERSIONS:
-        try:
-            done = sandbox.run(Command(argv, Path("/"), _VERSION_PATIENCE))
-        except ToolFailed:
-            return ""
-        words = done.stdout.replace("version:", " ").split()
-        _VERSIONS[key] = next((word for word in words if word[0].isdigit() and "." in word), "")[:40]
-    return _VERSIONS[key]
 
 
 def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
@@ -245,22 +236,38 @@ def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
     findings = tuple(finding for scan in scans for finding in scan.findings)
     unread = tuple(one for scan in scans for one in scan.unread)
     missed = selection.missed + unread
-    covered = {path for scan in scans if not scan.failure for path in scan.files} - {one.what for one in unread}
+    read = {path for scan in scans if not scan.failure and scan.tool.covers for path in scan.files}
+    covered = read - {one.what for one in unread}
     return AgentResult(
         outcome=_outcome(scans, findings, missed),
         summary=_summary(scans, findings),
         findings=findings,
         reason=" ".join(_reasons(failed, missed)),
-        remedy="See the log of the tool that failed; run it by hand to see more." if failed else "",
+        remedy=_remedy(failed, selection),
         covered=tuple(sorted(covered)),
         not_covered=(
             *selection.unreadable,
+            *selection.held,
             *unread,
             *(NotCovered(what=scan.tool.name, why=scan.failure) for scan in failed),
         ),
-        tools={scan.tool.name: scan.version for scan in scans},
+        tools={scan.tool.name: _version(scan) for scan in scans},
         log="\n".join(scan.failure for scan in failed),
+        waits=_waits(selection),
     )
+
+
+def _version(scan: Scan) -> str:
+    return f"{scan.version} (the repository names {scan.pinned})" if scan.pinned else scan.version
+
+
+def _remedy(failed: Sequence[Scan], selection: Selection) -> str:
+    log = "See the log of the tool that failed; run it by hand to see more." if failed else ""
+    return " ".join(filter(None, (log, APPROVE if _waits(selection) else "")))
+
+
+def _waits(selection: Selection) -> bool:
+    return any(one.why == _WAITS for one in selection.held)
 
 
 def _outcome(scans: Sequence[Scan], findings: Sequence[Finding], missed: Sequence[NotCovered]) -> Outcome:

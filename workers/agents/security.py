@@ -45,8 +45,9 @@ class SecurityAgent:
     def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
-        target = scan.Target(work.root, work.files, work.trusted, ends)
-        selection = scan.select([tool for tool in tools if work.trusted or not tool.executes_code], target)
+        changed, tree = tuple(work.diff.files), work.trees()[1]
+        target = scan.Target(work.root, work.files, work.trusted, ends, changed=changed, tree_name=tree)
+        selection = scan.select(tools, target)
         if not selection.work and not selection.missed:
             reason = "no scanner reads what changed: binary or generated files only"
             return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)

@@ -19,6 +19,7 @@ _MOST_REPORTS = 500
 
 _TAIL = 6000  # characters of output kept for people
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+APPROVE = "Read the change, then press Approve on the check `assay`, or comment the line that stands there."
 
 
 def untrusted() -> AgentResult:
@@ -26,7 +27,7 @@ def untrusted() -> AgentResult:
     return AgentResult(
         outcome=Outcome.NOT_RUN,
         reason="what a stranger wrote is executed only after somebody with write access has approved it",
-        remedy="Read the change, then press Approve on the check `assay`, or comment the line that stands there.",
+        remedy=APPROVE,
     )
 
 

@@ -113,11 +113,11 @@ def test_what_depends_on_another_base_or_parser_is_found_out_anew(tmp_path: Path
         assert [f.new for f in compare(Stage(tmp_path / str(number), {"a": "x\nBAD 1\n"}, base=base), memory)] == [
             number != 1
         ]
-    assert len(memory.texts) == 3
+    assert len([key for key in memory.texts if key.startswith("said:")]) == 3 + 1  # the bases, and the one head
 
 
 def test_where_the_base_cannot_be_scanned_all_is_new(tmp_path: Path) -> None:
-    """And nothing is remembered."""
+    """And nothing is remembered of it."""
 
     class Broken(Watching):
         def run(self, command):  # type: ignore[no-untyped-def] # as above
@@ -134,7 +134,7 @@ def test_where_the_base_cannot_be_scanned_all_is_new(tmp_path: Path) -> None:
     target = scan.Target(work.root, work.files, trusted=True, deadline=time.monotonic() + 60)
     scans = scan.run_all(scan.select([replace(GREP, parse=parse)], target), target, kit)
     assert [f.new for one in mark_old(scans, target, work, kit) for f in one.findings] == [True]
-    assert memory.texts == {}
+    assert len([key for key in memory.texts if key.startswith("said:")]) == 1
 
 
 LINES = st.lists(st.sampled_from(["BAD 1", "BAD 2", "  BAD 1", "x", "y", ""]), max_size=6)

@@ -12,7 +12,7 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading
 from workers.agents.lint import LintAgent
 from workers.registry import LINTERS
-from workers.tools import ruff
+from workers.tools import ruff, yamllint
 
 from ..stage import Stage, Watching, all_new
 
@@ -233,8 +233,24 @@ def test_excluded_files_stay_excluded(tmp_path: Path) -> None:
 def test_a_linter_that_executes_code_is_none_for_strangers(tmp_path: Path) -> None:
     tool = replace(ruff.TOOL, executes_code=True)
     stage = Stage(tmp_path, {"app.py": "import os\n"}, trusted=False, sandbox=(sandbox := Watching()))
-    assert stage.run(LintAgent(tools=[tool])).outcome is Outcome.SKIPPED
+    result = stage.run(LintAgent(tools=[tool, yamllint.TOOL]))
+    assert result.outcome is Outcome.PARTIAL
+    assert "ruff (it may execute what a stranger wrote, which waits for an approval)" in result.reason
+    assert "Approve" in result.remedy
     assert sandbox.commands == []
+
+
+def test_an_approval_lets_it_be_executed_with_its_configuration(tmp_path: Path) -> None:
+    """What executes is approved with all that it is; what only reads still takes no word from a stranger."""
+    files = {
+        "app.py": "import os\n",
+        "ruff.toml": 'lint.ignore = ["F401"]\n',
+        "a.yml": "a: 1\na: 2\n",
+        ".yamllint": "rules: {}",
+    }
+    stage = Stage(tmp_path, files, trusted=False, approved=True)
+    result = stage.run(LintAgent(tools=[replace(ruff.TOOL, executes_code=True), yamllint.TOOL]))
+    assert [f.rule for f in result.findings] == ["key-duplicates"]
 
 
 def test_many_files_are_shared_out_over_calls(tmp_path: Path) -> None:

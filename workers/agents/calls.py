@@ -1,0 +1,167 @@
+"""Calling a tool: on shares of the files, or once a project; and once more with halves of them where it breaks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.domain.findings import Finding, NotCovered
+from bot.errors import ToolFailed
+from workers.agent import Command, Completed, Kit, Output, Sandbox, Tool
+from workers.agents import tree
+from workers.agents.configs import project_of
+from workers.agents.rooms import Room
+
+# One call's share: bytes of names stay well below the kernel's bound (ARG_MAX), and a number of files gives output
+# that can be held.
+_NAMES, _FILES = 100_000, 250
+# Calls that break before a tool is given up; enough to find one bad file among `_FILES`, and a second.
+_PATIENCE = 16
+_VERSION_PATIENCE = 20.0
+_REMEMBERED = 30 * 86_400
+
+
+@dataclass
+class Said:
+    """What came of all calls. `broken` are files that a call with them alone broke on, `failure` what ended it all."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unread: list[NotCovered] = field(default_factory=list)
+    broken: list[NotCovered] = field(default_factory=list)
+    failure: str = ""
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class Calls:
+    """The calls of one tool. One that drowns in its own output, or breaks, is made again with halves of the files until
+    it is known which file did it: the others are read all the same."""
+
+    def __init__(self, tool: Tool, config: str | None, room: Room, deadline: float, kit: Kit) -> None:
+        self._tool, self._config, self._room, self._deadline, self._kit = tool, config, room, deadline, kit
+        self._patience = _PATIENCE
+        self.said = Said()
+
+    def read(self, files: Sequence[str]) -> Said:
+        for folder, own in self._folders(files).items():
+            for chunk in _chunks(own):
+                self._read(folder, chunk)
+        return self.said
+
+    def _folders(self, files: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The folders to start it in, with the files that are its business there."""
+        if not self._tool.projects:
+            return {"": files}
+        folders = defaultdict(list)
+        for path in files:
+            folders[project_of(self._tool, path, self._room.root) or ""].append(path)
+        return folders
+
+    def _read(self, folder: str, files: Sequence[str]) -> None:
+        if self.said.failure:
+            return
+        start = f"{folder}/" if folder else ""
+        named = [f"./{path.removeprefix(start)}" for path in files]
+        read = tree.reader(self._room.root / folder)
+        try:
+            completed = self._call(folder, named)
+        except ToolFailed as error:
+            self.said.failure = str(error)
+            return
+        try:
+            reading = self._tool.parse(Output(completed, named, self._config, read))
+        except ToolFailed as error:
+            self._broke(folder, files, str(error), completed)
+            return
+        self.said.findings += (_moved(one, start) for one in reading.findings)
+        self.said.unread += (_gap_moved(one, start) for one in reading.unread)
+        self.said.left_out.update(reading.left_out)
+
+    def _call(self, folder: str, files: Sequence[str]) -> Completed:
+        tool, room, left = self._tool, self._room, self._deadline - time.monotonic()
+        if left <= 0:
+            raise ToolFailed(f"{tool.name} was not started: the agent's time is used up.")
+        own = room.program(tool, folder)
+        words = tool.argv(files, self._config)
+        command = Command(
+            [own or words[0], *tool.options(tree.reader(room.root / folder)), *words[1:]],
+            room.root / folder,
+            left,
+            env=room.env(folder),
+            stdin=tool.stdin,
+            executes_code=tool.executes_code or own is not None,
+            home=room.home,
+            tree=room.root,
+            reads=(*tool.reads, *room.ready.folders),
+        )
+        return self._kit.sandbox.run(command)
+
+    def _broke(self, folder: str, files: Sequence[str], words: str, completed: Completed) -> None:
+        self._patience -= 1
+        if completed.timed_out or self._patience < 0:
+            self.said.failure = words
+        elif len(files) == 1 or self._tool.projects:
+            self.said.broken += (NotCovered(what=path, why=words) for path in files)
+        else:
+            middle = len(files) // 2
+            self._read(folder, files[:middle])
+            self._read(folder, files[middle:])
+
+
+def _moved(finding: Finding, start: str) -> Finding:
+    if not start or not finding.path or finding.path.startswith("/"):
+        return finding
+    return finding.model_copy(update={"path": start + finding.path})
+
+
+def _gap_moved(gap: NotCovered, start: str) -> NotCovered:
+    return gap if gap.what.startswith("/") else gap.model_copy(update={"what": start + gap.what})
+
+
+def _chunks(files: Sequence[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for path in files:
+        length = len(path.encode("utf-8", "surrogateescape")) + 3
+        if chunk and (size + length > _NAMES or len(chunk) >= _FILES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(path)
+        size += length
+    if chunk:
+        yield chunk
+
+
+# Asked once a process, by the program's path: some tools need as long for it as for their work.
+_VERSIONS: dict[tuple[str, ...], str] = {}
+
+
+def version_of(tool: Tool, room: Room, folder: str, kit: Kit) -> str:
+    """The version of what is called in a folder; empty where it does not say. Remembered for as long as the program's
+    file stays what it is."""
+    own = room.program(tool, folder)
+    program = own or kit.sandbox.which(tool.version[0])
+    if program is None:
+        return ""
+    if own:
+        return _ask([own, *tool.version[1:]], room.root, kit.sandbox, executes=True)
+    state = Path(program).stat()
+    key = (program, *tool.version[1:], str(state.st_mtime_ns), str(state.st_size))
+    if key not in _VERSIONS:
+        name = f"version:{chr(0).join(key)}"
+        [known] = kit.memory.recall([name])
+        _VERSIONS[key] = known or _ask(tool.version, Path("/"), kit.sandbox, executes=False)
+        if not known and _VERSIONS[key]:
+            kit.memory.note({name: _VERSIONS[key]}, _REMEMBERED)
+    return _VERSIONS[key]
+
+
+def _ask(argv: Sequence[str], folder: Path, sandbox: Sandbox, *, executes: bool) -> str:
+    try:
+        done = sandbox.run(Command(argv, folder, _VERSION_PATIENCE, executes_code=executes))
+    except ToolFailed:
+        return ""
+    words = (word.lstrip("vg").removeprefix("o") for word in done.stdout.replace("version:", " ").split())
+    return next((word for word in words if word[:1].isdigit() and "." in word), "")[:40]

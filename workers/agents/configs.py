@@ -1,0 +1,51 @@
+"""Where a repository configures a tool, and whether that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from workers.agent import Tool
+from workers.agents import tree
+
+
+def find_config(tool: Tool, files: Iterable[str], root: Path) -> str | None:
+    """The repository's own configuration of a tool: in the root, else, for a tool that `searches`, in a folder on the
+    way to one of the files.
+
+    With none, a tool is run on its defaults and told so: left to itself it would look above the tree, too.
+    """
+    folders = {folder for path in files for folder in Path(path).parents} if tool.searches else set()
+    for folder in sorted(folders | {Path()}, key=lambda folder: (len(folder.parts), folder)):
+        if name := marker(tool.configs, str(folder), root):
+            return str(folder / name)
+    return None
+
+
+def marker(names: Mapping[str, str], folder: str, root: Path) -> str:
+    """Which of these files, each with the text that it must contain, lies in a folder; empty where none does."""
+    for name, text in names.items():
+        path = str(PurePosixPath(folder) / name)
+        if tree.within(root, path) and (not text or text in "\n".join(tree.reader(root)(path))):
+            return name
+    return ""
+
+
+def project_of(tool: Tool, path: str, root: Path) -> str | None:
+    """The folder of the project that a file is of, None where it is of none."""
+    for folder in PurePosixPath(path).parents:
+        if marker(tool.projects, str(folder), root):
+            return "" if str(folder) == "." else str(folder)
+    return None
+
+
+def is_configured(tool: Tool, path: str, root: Path) -> bool:
+    """Whether the repository configures a tool for a file."""
+    return find_config(tool, [path], root) is not None
+
+
+def touches(tool: Tool, changed: Collection[str], config: str, root: Path) -> bool:
+    """Whether a change has a say in a tool's configuration: of that name, or in a file that it names."""
+    names = {name.rpartition("/")[2] for name in changed}
+    text = "\n".join(tree.reader(root)(config))
+    return not names.isdisjoint(tool.configs) or any(name in text for name in names)
