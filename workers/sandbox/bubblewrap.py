@@ -37,6 +37,7 @@ from workers.sandbox.cgroups import Groups, find_groups
 from workers.sandbox.child import Heard, listen, stdin_of
 from workers.sandbox.identity import INSIDE, OUTSIDE, owner, user_namespace
 from workers.sandbox.limits import Limits
+from workers.sandbox.own_etc import etc_folder
 from workers.sandbox.programs import environment, find_program, search_path
 from workers.sandbox.proxy import way_out
 from workers.sandbox.registries import Registries
@@ -130,6 +131,7 @@ class BubblewrapSandbox:
             reads=(*self._toolchains.folders, *command.reads, *([] if command.executes_code else shown)),
             writes=(*home, *command.writes, *(shown if command.executes_code else [])),
             home=command.home,
+            etc=etc_folder(),
             tmp=self._limits.memory // 4,
         )
 
@@ -160,6 +162,10 @@ class BubblewrapSandbox:
             outer += ["--seccomp", str(given[-1])]
         user, become = self._identity()
         limits = self._limits.options(command.timeout)
+        if owner() is not None and self._walls.identity:
+            # It binds from when root is given up. Commands side by side share the count of their user; where there is a
+            # group for each, it is only a backstop.
+            limits.append(f"--nproc={self._limits.processes * (4 if _groups() else 1)}")
         full = [
             *("/bin/sh", "-c", _ENTER, "enter", *map(str, entrances), "--"),
             *("prlimit", *limits, "bwrap", *user, *outer, "--", *become, *argv),
@@ -187,21 +193,17 @@ class BubblewrapSandbox:
 
     def _identity(self) -> tuple[Sequence[str], Sequence[str]]:
         """bubblewrap's options for the user namespace, and what gives up the rights that bubblewrap needed in it."""
-        # Commands side by side share the count of their user; where there is a group for each, it is only a backstop.
-        processes = f"--nproc={self._limits.processes * (4 if _groups() else 1)}"
         if owner() is None:
-            # Outside it would count all that the user runs.
-            return ("--unshare-user", "--uid", str(INSIDE), "--gid", str(INSIDE), "--cap-drop", "ALL"), (
-                "prlimit",
-                processes,
-            )
+            # Set inside, for outside it would count all that the user runs.
+            count = ("prlimit", f"--nproc={self._limits.processes}")
+            return ("--unshare-user", "--uid", str(INSIDE), "--gid", str(INSIDE), "--cap-drop", "ALL"), count
         rights = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_OVERRIDE")
         user = ("--userns", str(user_namespace()), "--cap-drop", "ALL")
         added = [word for right in rights for word in ("--cap-add", right)]
         if not self._walls.identity:
             return (*user, *added), ()
         become = ("setpriv", f"--reuid={INSIDE}", f"--regid={INSIDE}", "--clear-groups", "--bounding-set=-all")
-        return (*user, *added), ("prlimit", processes, *become, "--inh-caps=-all")
+        return (*user, *added), (*become, "--inh-caps=-all")
 
     def _disk(self, writable: Sequence[Path]) -> Disk:
         return Disk(writable, self._limits.disk, self._limits.files)

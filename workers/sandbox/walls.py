@@ -25,7 +25,7 @@ ETC = (
     *("java", "java-8-openjdk", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "maven", "gradle", "ant.d"),
 )
 # The accounts and the names that are known inside.
-_OWN_ETC = Path(__file__).with_name("etc")
+OWN_ETC = Path(__file__).with_name("etc")
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ WHOLE = Walls()
 
 @dataclass(frozen=True)
 class Room:
-    """What a command sees and may write to, by the paths outside. `home` None: an empty one. `tmp` is the size of each
-    of its own folders, in bytes."""
+    """What a command sees and may write to, by the paths outside. `home` None: an empty one. `etc` is what it gets for
+    /etc; `tmp` is the size of each of its own folders, in bytes."""
 
     cwd: Path
     reads: Sequence[Path]
     writes: Sequence[Path]
     home: Path | None
+    etc: Path
     tmp: int
 
 
@@ -80,7 +81,7 @@ def options(walls: Walls, room: Room, env: Mapping[str, str], links: Iterable[tu
             yield option
     if walls.hostname:
         yield from ("--hostname", "sandbox")
-    yield from _system(walls, dict(links))
+    yield from _system(walls, room.etc, dict(links))
     yield from ("--proc", "/proc", "--dev", "/dev")
     for folder in _EMPTY if walls.system else ():
         yield from (*(("--size", str(room.tmp)) if walls.sizes else ()), "--perms", "1777", "--tmpfs", folder)
@@ -97,7 +98,7 @@ def options(walls: Walls, room: Room, env: Mapping[str, str], links: Iterable[tu
         yield from ("--setenv", name, value)
 
 
-def _system(walls: Walls, links: Mapping[str, str]) -> Iterator[str]:
+def _system(walls: Walls, etc: Path, links: Mapping[str, str]) -> Iterator[str]:
     if not walls.system:
         yield from ("--bind", "/", "/")
         return
@@ -106,13 +107,10 @@ def _system(walls: Walls, links: Mapping[str, str]) -> Iterator[str]:
             yield from ("--symlink", links[folder], folder)
         else:
             yield from ("--ro-bind-try", folder, folder)
+    yield from ("--ro-bind", str(etc), "/etc")
     # What bubblewrap makes on the way to something, it makes for itself alone.
-    for folder in ("/etc", "/var", "/home"):
+    for folder in ("/var", "/home"):
         yield from ("--perms", "0755", "--dir", folder)
-    for name in ETC:
-        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-    for file in ("passwd", "group", "hosts", "nsswitch.conf"):
-        yield from ("--ro-bind", str(_OWN_ETC / file), f"/etc/{file}")
 
 
 def _outermost_first(paths: Iterable[Path]) -> list[Path]:

@@ -23,6 +23,7 @@ import pytest
 
 from bot.errors import ToolFailed
 from workers.agent import Command, Completed
+from workers.sandbox import own_etc
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.choice import choose
 from workers.sandbox.limits import Limits
@@ -458,3 +459,13 @@ def test_what_programs_look_for_in_etc_is_there(machine: Machine) -> None:
     script = "import pwd, os; print(pwd.getpwuid(os.getuid()).pw_name, sorted(os.listdir('/etc/ssl'))[:1])"
     done = machine.run(script)
     assert done.stdout.startswith("assay ['"), done.stderr
+
+
+def test_private_keys_beside_certificates_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "private" / "key.pem").write_text(CANARY)
+    (tmp_path / "open.pem").write_text("for all")
+    (tmp_path / "closed.pem").write_text(CANARY)
+    (tmp_path / "closed.pem").chmod(0o640)
+    own_etc._copy(tmp_path, tmp_path / "made")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["open.pem"]
