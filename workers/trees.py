@@ -17,6 +17,12 @@ _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames
 PATCH_LIMIT = 20_000_000
 # What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes.
 MOST_FILES, LARGEST_TREE = 1_000_000, 20 * 2**30
+# Paths that are named to git one by one.
+_FEW = 200
+
+
+class _Many(Exception):
+    """More than is worth naming."""
 
 
 class Trees:
@@ -77,13 +83,13 @@ class Trees:
         attributes = ("--", ":(top,glob)**/.gitattributes")
         if self._git.run("diff-tree", "-r", "--name-only", "--no-renames", old, new, *attributes):
             return False
-        self._weigh(new)
+        self._weigh_change(old, new)
         self._on(folder, index, lock, "read-tree", "--reset", "-u", old, new)
         return True
 
-    def _weigh(self, tree: str) -> None:
+    def _weigh(self, tree: str, *paths: str) -> None:
         size = 0
-        with self._git.lines("ls-tree", "-r", "-l", "--full-tree", tree) as entries:
+        with self._git.lines("ls-tree", "-r", "-l", "--full-tree", tree, "--", *paths) as entries:
             for number, entry in enumerate(entries, start=1):
                 # mode, type, name, size
                 own = entry.partition("\t")[0].split()[3]
@@ -91,6 +97,23 @@ class Trees:
                 if number > MOST_FILES or size > LARGEST_TREE:
                     limits = f"{MOST_FILES:,} files or {LARGEST_TREE // 2**30} GB"
                     raise Theirs(f"the commit holds more than {limits}, and is not checked out")
+
+    def _weigh_change(self, old: str, new: str) -> None:
+        """Where little changed, only that is weighed: the rest is on the disk already."""
+        try:
+            self._weigh(new, *self._few_changed(old, new))
+        except _Many:
+            self._weigh(new)
+
+    def _few_changed(self, old: str, new: str) -> list[str]:
+        """Raises _Many for more than a few, which there may be without end, and for names that git has to quote."""
+        few = list[str]()
+        with self._git.lines("diff-tree", "-r", "--name-only", "--no-renames", old, new) as paths:
+            for path in paths:
+                few.append(path)
+                if len(few) > _FEW or path.startswith('"'):
+                    raise _Many
+        return few
 
     def _on(self, folder: Path, index: Path, lock: int | None, *command: str) -> None:
         env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}

@@ -129,6 +129,8 @@ def _before(spot: int, breaks: Sequence[tuple[int, int]]) -> int:
 
 
 _BLOB = re.compile(r"[A-Za-z0-9+/_-]{24,}+={0,2}")
+# Base64 of anything as long has letters of both cases and digits.
+_MIXED = re.compile(r"(?=[^a-z]*+[a-z])(?=[^A-Z]*+[A-Z])(?=[^0-9]*+[0-9])")
 # Of a blob that is longer only the beginning is decoded. Characters, a multiple of four.
 _LONGEST_BLOB = 100_000
 
@@ -136,6 +138,9 @@ _LONGEST_BLOB = 100_000
 def _encoded(text: str) -> Iterator[Found]:
     """Credentials of a known shape in base64 (RFC 4648, either alphabet)."""
     for match in _BLOB.finditer(text):
+        if not _MIXED.match(match[0]):
+            # A path or a name, and cheaper to tell than to decode.
+            continue
         blob = match[0].rstrip("=")[:_LONGEST_BLOB].replace("-", "+").replace("_", "/")
         # A last character on its own carries nothing.
         blob = blob[: len(blob) - (len(blob) % 4 == 1)]

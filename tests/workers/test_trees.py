@@ -73,6 +73,17 @@ def test_trees_within_trees_without_end_are_not_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_is_not_turned_into_trees_without_end(
+    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.trees.MOST_FILES", 10_000)
+    small, index = tree_of(local, ("100644", "a", b"x")), tmp_path / "index"
+    trees(local).write(small, tmp_path / "out", index)
+    with (tmp_path / "lock").open("w") as lock, pytest.raises(Theirs, match="more than 10,000 files"):
+        trees(local).turn(small, bomb(local, 5), tmp_path / "out", index, lock.fileno())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
 def test_comparing_with_trees_within_trees_ends_with_gits_memory(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.git._MEMORY", 50 * 2**20)
     with pytest.raises(ToolFailed, match="memory"):
