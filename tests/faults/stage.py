@@ -15,7 +15,7 @@ from bot.demo.limits import Limits
 from bot.errors import AssayError
 from tests.faults.evidence import Witness
 from tests.faults.figures import Figures
-from tests.faults.history import prevented, violations
+from tests.faults.history import History, prevented, violations
 from tests.faults.journal import begun_again, recoveries
 from tests.faults.load import Load
 from tests.faults.outages import SmallDisk
@@ -23,6 +23,8 @@ from tests.faults.system import System
 from tests.servers import Server
 
 _ANY = 10**9
+# How often it is looked whether something is left over for good.
+_LOOKS = 3
 # What Redis is told to do with every write, as an operator is told to set it.
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -85,19 +87,28 @@ class Stage:
         while not self.witness.settled() and time.monotonic() < give_up:
             time.sleep(0.1)
 
+    def _at_rest(self) -> History:
+        """The history when nobody has anything to do. The lookout finds something to do by itself, now and then, also
+        while the history is gathered: what is left over has to be so more than once."""
+        for _ in range(_LOOKS):
+            self.settle()
+            history = self.witness.history(self.load)
+            if not history.leftovers and "waiting" not in history.ledger.values():
+                break
+        return history
+
     def conclude(self) -> Figures:
         """How it went, when what was not acknowledged has been sent again and everything has come to its end. What was
         given up is judged as it stands, and then done again, as an operator would."""
         self.load.redeliver()
-        self.settle()
+        history = self._at_rest()
         given_up, found = tuple(self.witness.dead), list[str]()
         if given_up:
             # A commit that was given up has no run; the ledger says so, for its delivery.
-            found = violations(replace(self.witness.history(self.load), expected={}))
+            found = violations(replace(history, expected={}))
             for letter in given_up:
                 self.witness.dead.retry(letter)
-            self.settle()
-        history = self.witness.history(self.load)
+            history = self._at_rest()
         return Figures(
             name=self.name,
             runs=len(history.runs),
