@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bot.domain.findings import Finding, Severity
@@ -18,6 +19,8 @@ _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severit
 
 # apt, apk, pip, npm, gem, yum, dnf, zypper.
 _UNPINNED = ("DL3008", "DL3013", "DL3016", "DL3018", "DL3028", "DL3033", "DL3037", "DL3041")
+
+_EMPTY = Path(__file__).parent.parent / "rules" / "hadolint.yml"
 
 # `Dockerfile.dev` is one; these endings say that it is about one, or becomes one.
 _ABOUT = re.compile(
@@ -34,8 +37,8 @@ def applies(path: str) -> bool:
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:
-    # There is no switch against a configuration file, only another file: an empty one, on standard input.
-    return ["hadolint", "--no-color", "--format=json", f"--config={config or '/dev/stdin'}", "--", *files]
+    # There is no switch against a configuration file, only another file.
+    return ["hadolint", "--no-color", "--format=json", f"--config={config or _EMPTY}", "--", *files]
 
 
 def parse(output: Output) -> Reading:
@@ -68,5 +71,5 @@ TOOL = Tool(
     languages="Dockerfile",
     licence="GPL-3.0",
     configs={".hadolint.yaml": "", ".hadolint.yml": ""},
-    stdin="ignored: []\n",
+    reads=(_EMPTY,),
 )

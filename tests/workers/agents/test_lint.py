@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading
 from workers.agents.lint import LintAgent
 from workers.registry import LINTERS
+from workers.sandbox.bubblewrap import BubblewrapSandbox
+from workers.sandbox.choice import choose
 from workers.tools import ruff, yamllint
 
 from ..stage import Stage, Watching, all_new
@@ -283,3 +286,13 @@ def test_code_that_moved_brings_nothing_new(tmp_path: Path) -> None:
         ("b.py", 3): False,
         ("b.py", 4): True,
     }
+
+
+@pytest.mark.skipif(bool(choose("auto", os.environ["PATH"]).why_not), reason="no sandbox here")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_every_linter_works_inside_the_sandbox(tmp_path: Path, trusted: bool) -> None:
+    files = {"a.py": "import os\n", "a.sh": "echo $1\n", "a.yml": "a: [\n", "Dockerfile": "FROM debian\n"}
+    stage = Stage(tmp_path, files, base={}, trusted=trusted, sandbox=BubblewrapSandbox(os.environ["PATH"]))
+    result = stage.run(LintAgent(tools=LINTERS))
+    assert result.outcome is Outcome.FINDINGS, result.reason
+    assert {finding.tool for finding in result.findings} == {"ruff", "shellcheck", "yamllint", "hadolint"}
