@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -107,17 +107,21 @@ class BubblewrapSandbox:
             _hand_over(folder)
         if shown := self._tree(command):
             _make_readable(shown)
+        refused: Collection[str] = ()
         with ExitStack() as stack:
             if command.network:
                 registries = self._registries()
-                out = stack.enter_context(way_out(registries)).socket
-                room = replace(room, reads=(*room.reads, *registries.certificates, out.parent, _FORWARD))
-                argv = [sys.executable, "-I", "-S", str(_FORWARD), str(_PORT), str(out), *argv]
+                out = stack.enter_context(way_out(registries))
+                refused = out.refused
+                room = replace(room, reads=(*room.reads, *registries.certificates, out.socket.parent, _FORWARD))
+                argv = [sys.executable, "-I", "-S", str(_FORWARD), str(_PORT), str(out.socket), *argv]
                 env = {**env, **registries.env, **_proxied()}
             stdin = stack.enter_context(stdin_of(command.stdin))
             given = [stack.enter_context(_file(options(self._walls, room, env, _links())))]
             entrances = self._entrances(stack)
-            return self._wrapped(argv, command, room, stdin, given, entrances, stack)
+            done = self._wrapped(argv, command, room, stdin, given, entrances, stack)
+        # Package managers tell of a proxy's no, and not of its reason.
+        return replace(done, stderr=done.stderr + _refusals(refused)) if refused else done
 
     def _tree(self, command: Command) -> Path | None:
         tree = command.tree or command.cwd
@@ -288,6 +292,11 @@ def _data(content: bytes) -> Iterator[int]:
         file.write(content)
         file.seek(0)
         yield file.fileno()
+
+
+def _refusals(hosts: Collection[str]) -> str:
+    named = ", ".join(sorted(hosts)[:10])
+    return f"\nAssay's proxy refused: {named}. What is a package registry, the operator names in ASSAY_REGISTRIES.\n"
 
 
 def _proxied() -> Mapping[str, str]:

@@ -133,7 +133,9 @@ def test_a_set_up_reaches_the_registry_and_nothing_else(port: int, tmp_path: Pat
     urls = [f"http://{where}" for where in (f"registry.test:{port}/package", f"registry.test:{port}/away")]
     urls += [f"http://127.0.0.1:{port}/package", f"https://other.test:{port}/"]
     named = Registries(named=frozenset({f"registry.test:{port}"}), env={"PIP_INDEX_URL": "http://registry.test/"})
-    lines = run(FETCH.format(urls=urls), tmp_path, named).stdout.splitlines()
+    done = run(FETCH.format(urls=urls), tmp_path, named)
+    lines = done.stdout.splitlines()
+    assert "Assay's proxy refused: elsewhere.test, other.test. What is a package registry" in done.stderr
     assert lines[0].startswith("package for registry.test")
     assert "403" in lines[1]  # the redirect meets the list again
     assert "refused" in lines[2]  # the loopback is the sandbox's own
