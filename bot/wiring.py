@@ -16,6 +16,7 @@ from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.commands import Reply
 from bot.domain.run import RunKey
+from bot.domain.service import Service
 from bot.errors import Gone, Misconfigured, Refused
 from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
@@ -44,7 +45,7 @@ from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.telemetry import tracing
-from bot.telemetry.metrics import RECOVERIES, Tally
+from bot.telemetry.metrics import RECOVERIES, REFUSED, Tally
 from bot.telemetry.observation import Observer
 from config.reading import CONFIG_FILE
 from config.settings import Settings, load
@@ -116,6 +117,15 @@ def make_budget(chosen: Settings, redis: Redis) -> WriteBudget:
     return WriteBudget(redis, [limit for limit in limits if limit.count], time.time)
 
 
+def make_service(chosen: Settings) -> Service:
+    """Whom the operator lets be served."""
+    return Service(
+        installations=chosen.serve_installations,
+        repositories=chosen.serve_repositories,
+        events=chosen.serve_events,
+    )
+
+
 def start_tracing(chosen: Settings) -> None:
     """Have this process and its forks send traces, where the settings say whereto. Raises Misconfigured where
     OpenTelemetry is not installed."""
@@ -179,17 +189,20 @@ class _Source:
             return None
 
 
-class _Overview:
-    """All that the App is installed on, read only."""
+class Overview:
+    """All that the App is installed on and may serve, read only."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, service: Service) -> None:
         self._app = app
+        self._service = service
 
     def installations(self) -> Iterator[InstallationSeen]:
-        return installations(self._app)
+        return (one for one in installations(self._app) if self._service.serves(one.id))
 
     def repositories(self, installation: int, page: int) -> tuple[tuple[InstalledRepository, ...], bool]:
-        return repositories(self._app.installation_api(installation, OVERVIEW), page)
+        found, more = repositories(self._app.installation_api(installation, OVERVIEW), page)
+        names = self._service.model_copy(update={"events": ()})
+        return tuple(one for one in found if not names.why_not(installation, one.full_name, "")), more
 
     def contents(self, installation: int, repository: str) -> Contents:
         return Contents(self._app.installation_api(installation, OVERVIEW), repository)
@@ -236,7 +249,9 @@ def make_lookout(chosen: Settings, tally: Tally | None = None) -> Lookout:
 
     hook = _CountedHook(app, tally)
     redelivery = Redelivery(store.redis, hook, deliveries.has, has_room, chosen.catch_up, _FIRST_LOOK)
-    reconciliation = Reconciliation(store, deliveries, _Overview(app), has_room, chosen.catch_up * _RARER, _FIRST_LOOK)
+    reconciliation = Reconciliation(
+        store, deliveries, Overview(app, make_service(chosen)), has_room, chosen.catch_up * _RARER, _FIRST_LOOK
+    )
     return Lookout(store, {"redelivery": redelivery, "reconciliation": reconciliation}, time.time)
 
 
@@ -245,7 +260,8 @@ class Control:
 
     def __init__(self, chosen: Settings) -> None:
         self.store = make_store(chosen)
-        self.observer = Observer(self.store.redis)
+        tally = Tally()
+        self.observer = Observer(self.store.redis, tally)
         budget = make_budget(chosen, self.store.redis)
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
@@ -259,6 +275,8 @@ class Control:
             time.time,
             ledger,
             partial(allow, self.store.redis),
+            make_service(chosen),
+            partial(tally.count, REFUSED),
         )
 
         def desk(installation: int, repository: str) -> Desk:

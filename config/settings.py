@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.fields import DAY, AppId, Interval, PrivateKey, RedisUrl, Retention, Size, Url
@@ -48,6 +48,27 @@ def _hosts(value: object) -> object:
         if not _HOST.fullmatch(host):
             raise ValueError("must be hosts, as HOST or HOST:PORT, with commas between; no scheme and no path")
     return hosts
+
+
+def _words(value: object) -> object:
+    return tuple(filter(None, (word.strip() for word in value.split(",")))) if isinstance(value, str) else value
+
+
+def _lower_globs(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(glob.lower() for glob in value)
+
+
+# The webhooks that may ask for work; those about installations are always served.
+Served = Literal[
+    "push",
+    "pull_request",
+    "merge_group",
+    "check_run",
+    "check_suite",
+    "issue_comment",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+]
 
 
 class Settings(BaseModel):
@@ -119,6 +140,27 @@ class Settings(BaseModel):
         default=(),
         description="Package registries that `setup` may reach beside those that pip, npm and Go are configured with: "
         "hosts, as `HOST` or `HOST:PORT`, with commas between. These may have private addresses.",
+    )
+    serve_installations: Annotated[
+        tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], BeforeValidator(_words, json_schema_input_type=str)
+    ] = Field(
+        default=(),
+        description="The installations that are served, by their numbers, with commas between. Left out: all.",
+    )
+    serve_repositories: Annotated[
+        tuple[Annotated[str, Field(max_length=256, pattern="/")], ...],
+        BeforeValidator(_words, json_schema_input_type=str),
+        AfterValidator(_lower_globs),
+    ] = Field(
+        default=(),
+        description="The repositories that are served: globs over `OWNER/NAME`, with commas between, such as "
+        "`acme/*,octo/site`. Left out: all. What is not served is refused, with the reason in the log.",
+    )
+    serve_events: Annotated[tuple[Served, ...], BeforeValidator(_words, json_schema_input_type=str)] = Field(
+        default=(),
+        description="The webhooks that are served, by GitHub's names, with commas between: `push`, `pull_request`, "
+        "`merge_group`, `check_run`, `check_suite` (buttons), `issue_comment`, `pull_request_review_comment`, "
+        "`pull_request_review_thread`. Left out: all.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Worker processes for each agent queue.")
     repository_limit: Annotated[int, Field(ge=0, le=1000)] = Field(

@@ -15,6 +15,7 @@ from bot.deliveries import Deliveries, Delivery
 from bot.domain.commands import Reply
 from bot.domain.events import RerunRequested
 from bot.domain.run import RunKey
+from bot.domain.service import Service
 from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
@@ -31,6 +32,7 @@ from bot.github.received import (
     Ping,
     PullReceived,
     PushReceived,
+    Received,
     SuiteRequested,
     ThreadTouched,
 )
@@ -65,7 +67,8 @@ class Runs(heads.Runs, Protocol):
 class Intake:
     """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
     `ledger` remembers what people say of findings, `allow(repository, login)` counts one more order of a person, and
-    says whether that is still within the limit."""
+    says whether that is still within the limit; `service` is whom the operator lets be served, `refused(event)` counts
+    who is not."""
 
     def __init__(
         self,
@@ -77,7 +80,11 @@ class Intake:
         clock: Callable[[], float],
         ledger: Ledger,
         allow: Callable[[str, str], bool],
+        service: Service,
+        refused: Callable[[str], None],
     ) -> None:
+        self._service = service
+        self._refused = refused
         self._deliveries = deliveries
         self._runs = runs
         self._source = source
@@ -131,6 +138,11 @@ class Intake:
 
     def _read(self, delivery: Delivery) -> str:
         received = payloads.parse(delivery.event, delivery.body, self._app_id, self._bot_login())
+        if isinstance(received, FromRepository) and (why := self._not_served(delivery.event, received)):
+            return f"ignored: {why}"
+        return self._take(delivery, received)
+
+    def _take(self, delivery: Delivery, received: Received | Ignored) -> str:
         match received:
             case Ignored():
                 return f"ignored: {received.reason}"
@@ -153,6 +165,13 @@ class Intake:
             case _:
                 assert_never(received)
 
+    def _not_served(self, event: str, received: FromRepository) -> str:
+        """Here and not where webhooks come in: what is sent again, and what nobody sent, comes by here too."""
+        why = self._service.why_not(received.installation, received.repository, event)
+        if why:
+            self._refused(event)
+        return why
+
     def _case(self, delivery: Delivery, received: FromRepository) -> Case:
         now = self._clock()
         return Case(
@@ -167,6 +186,8 @@ class Intake:
 
     def _on_installation(self, changed: InstallationChanged) -> str:
         """GitHub may take now what it refused before."""
+        if not self._service.serves(changed.installation):
+            return f"ignored: ASSAY_SERVE_INSTALLATIONS does not name installation {changed.installation}"
         again = self._runs.publish_refused(changed.installation) if changed.action in _MENDED else 0
         told = f"accepted: installation {changed.installation} {changed.action}"
         return f"{told}; runs published again: {again}" if again else told

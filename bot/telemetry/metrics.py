@@ -91,13 +91,40 @@ RECOVERIES = Counter(
     "Things that the sweep found unfinished and set going again or ended.",
     {"what": ("job", "deadline", "publication", "delivery", "run")},
 )
+REFUSED = Counter(
+    "assay_refused_deliveries_total",
+    "Webhooks of installations, repositories or events that the operator does not let be served.",
+    {
+        "event": (
+            "push",
+            "pull_request",
+            "merge_group",
+            "check_run",
+            "check_suite",
+            "issue_comment",
+            "pull_request_review_comment",
+            "pull_request_review_thread",
+        )
+    },
+)
 COST = Counter("assay_model_cost_dollars_total", "What models cost, where their price is known.", {"agent": QUEUES})
 TOKENS = Counter(
     "assay_model_tokens_total",
     "Tokens that models read and wrote.",
     {"agent": QUEUES, "direction": ("input", "output")},
 )
-FAMILIES: tuple[Family, ...] = (ADMISSIONS, JOBS, JOB_SECONDS, JOB_WAIT, RETRIES, PARKED, RECOVERIES, COST, TOKENS)
+FAMILIES: tuple[Family, ...] = (
+    ADMISSIONS,
+    JOBS,
+    JOB_SECONDS,
+    JOB_WAIT,
+    RETRIES,
+    PARKED,
+    RECOVERIES,
+    REFUSED,
+    COST,
+    TOKENS,
+)
 
 
 @dataclass(frozen=True)
