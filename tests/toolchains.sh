@@ -7,6 +7,8 @@ missing=()
 need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
 
 need go golang-go
+need cppcheck cppcheck
+need clang-format clang-format
 need cc gcc libc6-dev
 need cmake cmake
 need make make

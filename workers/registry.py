@@ -21,14 +21,18 @@ from workers.agents.verify import VerifyAgent
 from workers.tools import (
     bandit,
     checkstyle,
+    clippy,
     coverage,
     detect_secrets,
+    gofmt,
     gosec,
+    govet,
     hadolint,
     iac,
     junit,
     rdjson,
     ruff,
+    rustfmt,
     sarif,
     semgrep,
     shellcheck,
@@ -40,7 +44,16 @@ from workers.tools import (
 
 log = logging.getLogger(__name__)
 
-LINTERS = (ruff.TOOL, shellcheck.TOOL, yamllint.TOOL, hadolint.TOOL)
+LINTERS = (
+    ruff.TOOL,
+    shellcheck.TOOL,
+    yamllint.TOOL,
+    hadolint.TOOL,
+    gofmt.TOOL,
+    govet.TOOL,
+    rustfmt.TOOL,
+    clippy.TOOL,
+)
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from workers.agent import Output, Reading, Tool
-from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, ours, span, string
 
 _SCALE = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH)
 _STEP = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
@@ -31,18 +31,12 @@ def parse(output: Output) -> Reading:
     wanted = {file.removeprefix("./") for file in output.files}
     errors = report.get("Golang errors")
     unread = [
-        NotCovered(what=_path(path, wanted), why=f"gosec: {string(one.get('error'))[:200]}")
+        NotCovered(what=ours(path, wanted), why=f"gosec: {string(one.get('error'))[:200]}")
         for path, every in (errors.items() if isinstance(errors, dict) else ())
         for one in mappings(every)
     ]
     findings = [_finding(issue, wanted) for issue in mappings(report.get("Issues")) if not issue.get("nosec")]
     return Reading(findings=[one for one in findings if one.path in wanted], unread=unread)
-
-
-def _path(path: str, wanted: set[str]) -> str:
-    """It prints whole paths; the longest name of ours that one ends in."""
-    fitting = [one for one in wanted if path == one or path.endswith(f"/{one}")]
-    return max(fitting, key=len, default=path)
 
 
 def _finding(issue: Mapping[str, Any], wanted: set[str]) -> Finding:
@@ -55,7 +49,7 @@ def _finding(issue: Mapping[str, Any], wanted: set[str]) -> Finding:
         severity=_SCALE[max(step, 0)],
         message=string(issue.get("details")),
         advice=string(issue.get("autofix"))[:500],
-        path=_path(string(issue.get("file")), wanted),
+        path=ours(string(issue.get("file")), wanted),
         url="https://github.com/securego/gosec#available-rules",
         cwe=number(weakness.get("id")) or number(weakness.get("ID")),
         **span(first, last or None, issue.get("column")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.errors import ToolFailed
@@ -63,6 +63,13 @@ def number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 1 <= value <= _MOST_LINES else None
+
+
+def ours(path: str, files: Iterable[str]) -> str:
+    """Of the files that a tool was given, the one that it names by a longer path: the longest that this ends in; the
+    path itself where it is none of them."""
+    wanted = (file.removeprefix("./") for file in files)
+    return max((one for one in wanted if path == one or path.endswith(f"/{one}")), key=len, default=path)
 
 
 def span(

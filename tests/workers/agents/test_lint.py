@@ -296,3 +296,41 @@ def test_every_linter_works_inside_the_sandbox(tmp_path: Path, trusted: bool) ->
     result = stage.run(LintAgent(tools=LINTERS))
     assert result.outcome is Outcome.FINDINGS, result.reason
     assert {finding.tool for finding in result.findings} == {"ruff", "shellcheck", "yamllint", "hadolint"}
+
+
+COMPILED = {
+    "go/go.mod": "module shop\n\ngo 1.19\n",
+    "go/a.go": 'package shop\n\nimport "fmt"\n\nfunc   F() { fmt.Printf("%d", "x") }\n',
+    "crates/Cargo.toml": '[workspace]\nmembers = ["shop"]\n',
+    "crates/shop/Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n',
+    "crates/shop/src/lib.rs": "pub fn   f(x: bool) -> u32 {\n    if x == true {\n        return 1;\n    }\n    2\n}\n",
+}
+
+
+@pytest.mark.skipif(bool(choose("auto", os.environ["PATH"]).why_not), reason="no sandbox here")
+@pytest.mark.parametrize(
+    ("tool", "rule", "path", "line"),
+    [
+        ("gofmt", "format", "go/a.go", 5),
+        ("govet", "printf", "go/a.go", 5),
+        ("rustfmt", "format", "crates/shop/src/lib.rs", 1),
+        ("clippy", "clippy::bool_comparison", "crates/shop/src/lib.rs", 2),
+    ],
+)
+def test_linters_of_compiled_languages_work_inside_the_sandbox(
+    tmp_path: Path, tool: str, rule: str, path: str, line: int
+) -> None:
+    sandbox = BubblewrapSandbox(os.environ["PATH"])
+    [chosen] = [one for one in LINTERS if one.name == tool]
+    if sandbox.which(chosen.version[0]) is None:
+        pytest.skip(f"{chosen.version[0]} is not installed")
+    stage = Stage(tmp_path, COMPILED, sandbox=sandbox, settings={"tools": [tool]})
+    result = stage.run(LintAgent(tools=LINTERS))
+    assert (tool, rule, path, line) in {(f.tool, f.rule, f.path, f.start_line) for f in result.findings}, result
+    assert result.tools[tool][0].isdigit()
+
+
+def test_what_compiles_a_strangers_code_waits_for_an_approval(tmp_path: Path) -> None:
+    result = Stage(tmp_path, COMPILED, trusted=False, sandbox=(sandbox := Watching())).run(AGENT)
+    assert result.waits or sandbox.which("cargo-clippy") is sandbox.which("go") is None
+    assert not {"cargo", "go", "rustfmt"} & {Path(one.argv[0]).name for one in sandbox.commands if one.cwd != Path("/")}

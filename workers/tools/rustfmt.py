@@ -1,0 +1,92 @@
+"""rustfmt: how Rust is written. https://rust-lang.github.io/rustfmt/
+
+`cargo fmt` would look at every file; this is given the changed ones, and the edition that their package names. It
+counts as executing the repository's code: where rustup installed it, a `rust-toolchain.toml` may name another program.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.domain.findings import Finding, Severity
+from bot.errors import ToolFailed
+from workers.agent import Output, Reader, Reading, Tool
+from workers.tools import reformat
+from workers.tools.output import check_exit, mapping, ours, span, words
+
+_DIFF = re.compile(r"^Diff in (?P<path>.+?)(?:(?::| at line )(?P<line>\d{1,9})):?$")
+_BROKEN = re.compile(
+    r"^error(?:\[\w+\])?: (?P<message>.+)\n +--> (?P<path>.+?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE
+)
+_EDITIONS = ("2015", "2018", "2021", "2024")
+
+
+def manifest(read: Reader) -> Mapping[str, Any]:
+    """The `Cargo.toml` of a folder; empty where it is none that can be read."""
+    try:
+        return tomllib.loads("\n".join(read("Cargo.toml")))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def options(read: Reader) -> list[str]:
+    """A package that leaves its edition to its workspace is most often of this one."""
+    package = mapping(manifest(read).get("package"))
+    edition = package.get("edition", "2015")
+    return [f"--edition={edition if edition in _EDITIONS else '2021'}"]
+
+
+def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks for it by itself
+    return ["rustfmt", "--check", "--color=never", "--", *files]
+
+
+def parse(output: Output) -> Reading:
+    """Diffs on standard output, of the files and of the modules they name; what is no Rust on standard error."""
+    check_exit("rustfmt", output.completed, (0, 1))
+    wanted = {file.removeprefix("./") for file in output.files}
+    broken = (_syntax(match, output) for match in _BROKEN.finditer(output.completed.stderr))
+    found = [one for one in dict.fromkeys((*broken, *_diffs(output))) if one.path in wanted]
+    if output.completed.exit_code and not found and not output.completed.stdout.startswith("Diff in "):
+        raise ToolFailed(f"rustfmt failed: {words(output.completed)}")
+    return Reading(findings=found)
+
+
+def _syntax(match: re.Match[str], output: Output) -> Finding:
+    return Finding(
+        tool="rustfmt",
+        rule="syntax",
+        severity=Severity.HIGH,
+        message=match["message"],
+        path=ours(match["path"], output.files),
+        **span(match["line"], start_column=match["column"]),
+    )
+
+
+def _diffs(output: Output) -> Iterator[Finding]:
+    path, first, hunk = "", 0, list[str]()
+    for line in (*output.completed.stdout.splitlines(), "Diff in the end:1:"):
+        if match := _DIFF.match(line):
+            yield from reformat.findings("rustfmt", path, first, hunk, output.read)
+            path, first, hunk = ours(match["path"], output.files), int(match["line"]), []
+        elif path:
+            hunk.append(line)
+
+
+TOOL = Tool(
+    name="rustfmt",
+    applies=lambda path: path.endswith(".rs"),
+    argv=argv,
+    parse=parse,
+    version=("rustfmt", "--version"),
+    languages="Rust",
+    licence="Apache-2.0 or MIT",
+    configs={"rustfmt.toml": "", ".rustfmt.toml": ""},
+    searches=True,
+    executes_code=True,
+    optional=True,
+    projects={"Cargo.toml": ""},
+    options=options,
+)
