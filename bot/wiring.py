@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository, installations, repositories
 from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
+from bot.github.teams import Teams
 from bot.intake.allowance import allow
 from bot.intake.intake import Intake
 from bot.ledger import Ledger
@@ -50,6 +52,8 @@ from bot.telemetry.observation import Observer
 from config.reading import CONFIG_FILE
 from config.settings import Settings, load
 
+log = logging.getLogger(__name__)
+
 # The least that each job can do with.
 READ = {"contents": "read", "pull_requests": "read"}
 CLONE = {"contents": "read"}
@@ -57,6 +61,7 @@ WRITE = {"checks": "write", "pull_requests": "write"}
 CHECK = {"checks": "write"}
 RESOLVE = {"contents": "write", "pull_requests": "write"}
 CONFIG = {"contents": "read"}
+TEAMS = {"members": "read"}
 OVERVIEW = {"checks": "read", "contents": "read", "pull_requests": "read"}
 
 _ORGANISATION_TTL = 60
@@ -179,6 +184,17 @@ class _Source:
             known = time.monotonic() + _ORGANISATION_TTL, self._read_shared(installation, owner)
             self._shared[installation, owner] = known
         return known[1]
+
+    def in_team(self, installation: int, repository: str, team: str, login: str) -> bool:
+        if self._app.info.permissions.get("members") not in ("read", "write"):
+            log.warning("%s trusts the team %s, but the App may not see its members", repository, team)
+            return False
+        teams = Teams(self._app.api(installation, repository, TEAMS), repository.partition("/")[0])
+        try:
+            return teams.has(team, login)
+        except Refused as refusal:
+            log.warning("%s trusts the team %s, which cannot be asked: %s", repository, team, refusal)
+            return False
 
     def _read_shared(self, installation: int, owner: str) -> str | None:
         repository = f"{owner}/.github"

@@ -16,6 +16,7 @@ from config.repository import (
     ExtensionConfig,
     Ignore,
     LintConfig,
+    Orders,
     PullRequestTrigger,
     ReviewConfig,
     ReviewRule,
@@ -24,6 +25,7 @@ from config.repository import (
     SecurityConfig,
     TestConfig,
     Triggers,
+    Trusted,
     Verify,
 )
 from config.schema import json_schema
@@ -42,6 +44,8 @@ _TABLES: dict[str, type[Section]] = {
     "agents.review.verify": Verify,
     "agents.review.fail_on": Risk,
     "ignore[]": Ignore,
+    "trusted": Trusted,
+    "commands": Orders,
     "agents.NAME with run": CommandConfig,
     "agents.NAME with uses": ExtensionConfig,
 }

@@ -386,6 +386,46 @@ class Ignore(Section):
     reason: Annotated[str, Field(max_length=500)] = Field(default="", description="Why, for those who come later.")
 
 
+Login = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,100}$")]
+Slug = Annotated[str, Field(pattern="^[a-z0-9_-]{1,100}$")]
+Bot = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}\[bot\]$")]
+
+
+class Trusted(Section):
+    """Whose pull requests from forks are executed unasked, beside those of people who may write. It counts in the
+    configuration of the base branch only."""
+
+    people: Annotated[
+        tuple[Login, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Login | list[Login]),
+        Field(max_length=_MAX_ENTRIES),
+    ] = Field(default=(), description="Logins of people.")
+    teams: Annotated[
+        tuple[Slug, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Slug | list[Slug]),
+        Field(max_length=_MAX_ENTRIES),
+    ] = Field(
+        default=(),
+        description="Teams of the organisation that owns the repository, by the names in their addresses. Takes the "
+        "App's permission `members: read`; without it they count for nothing.",
+    )
+    bots: Annotated[
+        tuple[Bot, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Bot | list[Bot]),
+        Field(max_length=_MAX_ENTRIES),
+    ] = Field(default=(), description="Logins of Apps, such as `renovate[bot]`.")
+
+
+class Orders(Section):
+    """Orders in comments, and the button Approve."""
+
+    who: Literal["write", "maintain", "admin", "nobody"] = Field(
+        default="write",
+        description="The permission that it takes, by the configuration of the base branch. Where that cannot be read, "
+        "`admin`.",
+    )
+
+
 class RepositoryConfig(Section):
     """The whole file."""
 
@@ -399,14 +439,15 @@ class RepositoryConfig(Section):
         max_length=500,
         description="Findings that are not held against any change: `fingerprint`, `reason`.",
     )
+    trusted: Trusted = Field(default=Trusted(), description="Who is trusted beside people who may write.")
+    commands: Orders = Field(default=Orders(), description="Who may give orders in comments, and approve.")
     approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")
-    commands: dict[str, str] = Field(default={}, description="Not acted on yet.")
     notify: tuple[dict[str, str], ...] = Field(default=(), description="Not acted on yet.")
     workflows: dict[str, dict[str, Any]] = Field(default={}, description="Not acted on yet.")
 
     def not_acted_on(self) -> tuple[str, ...]:
         """The keys of this file that this version of Assay understands but does not act on."""
-        ahead = [key for key in ("approvals", "commands", "notify", "workflows") if getattr(self, key)]
+        ahead = [key for key in ("approvals", "notify", "workflows") if getattr(self, key)]
         if self.triggers.schedule:
             ahead.append("triggers.schedule")
         return tuple(ahead)

@@ -39,6 +39,7 @@ PERMISSIONS: Mapping[str, str] = {
     "checks": "write",
     "contents": "read",
     "issues": "write",
+    "members": "read",
     "merge_queues": "read",
     "pull_requests": "write",
     "statuses": "write",

@@ -263,6 +263,8 @@ class World:
     resolved: dict[int, User] = field(default_factory=dict)
     # Of review comments: what people put under them, as GraphQL calls it (`THUMBS_DOWN`), and who.
     reactions: dict[int, list[tuple[str, User]]] = field(default_factory=dict)
+    # Members of an organisation's teams, by `organisation/slug`: logins, each with whether they took the invitation.
+    teams: dict[str, dict[str, bool]] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     announce: Callable[[str, dict[str, Any]], None] = lambda _event, _payload: None
 

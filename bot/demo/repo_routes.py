@@ -192,6 +192,15 @@ def get_collaborator_permission(call: Call) -> Reply:
     return Reply({"permission": _ROLES[role], "role_name": role, "user": person})
 
 
+def get_team_membership(call: Call) -> Reply:
+    slug = f"{call.arguments['org']}/{call.arguments['team']}"
+    active = call.world.teams.get(slug, {}).get(call.arguments["login"])
+    if active is None:
+        raise not_found()
+    url = f"{call.world.api}{call.path}"
+    return Reply({"url": url, "role": "member", "state": "active" if active else "pending"})
+
+
 _REPO = "/repos/{owner}/{repo}"
 REPO_ROUTES: list[Route] = [
     read(_REPO, get_repository, "metadata"),
@@ -203,4 +212,5 @@ REPO_ROUTES: list[Route] = [
     read(f"{_REPO}/branches/{{branch:path}}", get_branch, "contents"),
     read(f"{_REPO}/git/ref/{{ref:path}}", get_ref, "contents"),
     read(f"{_REPO}/collaborators/{{login}}/permission", get_collaborator_permission, "metadata"),
+    read("/orgs/{org}/teams/{team}/memberships/{login}", get_team_membership, "members"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import AwareDatetime
 
@@ -133,6 +134,11 @@ class _File(Seen):
 
 class _Permission(Seen):
     permission: str
+    role_name: str = ""
+
+
+# Those that count here, each with the rights of the ones before it. Who may only read or triage is `none`.
+Role = Literal["none", "write", "maintain", "admin"]
 
 
 class Contents:
@@ -216,13 +222,21 @@ class Contents:
             return ()
         return tuple(pull.number for pull in pulls if pull.state == "open" and pull.head.sha == sha)
 
-    def may_write(self, login: str) -> bool:
-        """Whether somebody may write to the repository, by what GitHub says now."""
+    def role(self, login: str) -> Role:
+        """What somebody may do in the repository, by what GitHub says now."""
         try:
             data = self._api.request("GET", to_path(self._repository, "collaborators", login, "permission"))
         except Gone:
-            return False
-        return read(_Permission, data).permission in ("admin", "write")
+            return "none"
+        found = read(_Permission, data)
+        match found.permission:
+            case "admin":
+                return "admin"
+            case "write":
+                # A role of an organisation's own has a name of its own: it counts for no more than writing.
+                return "maintain" if found.role_name == "maintain" else "write"
+            case _:
+                return "none"
 
     def review_comment(self, number: int) -> tuple[str, str]:
         """Who wrote a review comment, and its text. Raises Gone where it was deleted."""

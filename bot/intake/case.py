@@ -26,6 +26,9 @@ class Source(Protocol):
     def organisation_config(self, installation: int, owner: str) -> str | None:
         """The text of the organisation's own configuration file, None where there is none."""
 
+    def in_team(self, installation: int, repository: str, team: str, login: str) -> bool:
+        """Whether somebody is in a team of the repository's owner, as far as Assay may know."""
+
 
 @dataclass(frozen=True)
 class Case:

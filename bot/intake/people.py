@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import assert_never, get_args
 
 from bot.domain.commands import HELP, Approve, Help, Misspelt, Reply, Rerun
 from bot.domain.events import ApprovalGranted, RerunRequested
 from bot.domain.run import Run, RunKey
+from bot.github.contents import Role
 from bot.github.received import ApprovalAsked, CommandGiven
 from bot.intake import heads
 from bot.intake.case import Case
+from config.repository import Trusted
 
 _DONE, _SEEN, _NO = "rocket", "eyes", "confused"
 
@@ -42,7 +44,8 @@ class People:
             return f"ignored: {given.sender} has given too many orders within the hour"
         pull = case.contents.pull(given.number)
         key = case.about(pull.head_sha)
-        reaction, words = self._obey(case, key, given)
+        why_not = not_theirs(case, given.sender, pull.base_ref)
+        reaction, words = (_NO, f"Not done: {why_not}.") if why_not else self._obey(case, key, given)
         reply = Reply(number=given.number, comment=given.comment, reaction=reaction, words=words)
         self._reply(given.repository, given.installation, reply)
         return f"accepted: {key}" if reaction != _NO else f"ignored: {words}"
@@ -95,8 +98,10 @@ class People:
             return f"{key.sha[:7]} needs no approval" if run.trusted else f"{key.sha[:7]} is approved already"
         if any(pull.author.lower() == who.lower() for pull in run.pulls):
             return "nobody approves what they wrote themselves"
-        if not may_write(case, who):
-            return f"{who} may not write to this repository"
+        # Each pull request's base branch has a say.
+        bases = {pull.base_ref for pull in run.pulls if pull.live} or {case.received.default_branch}
+        if why_not := next(filter(None, (not_theirs(case, who, base) for base in sorted(bases))), ""):
+            return why_not
         self._runs.update(key, ApprovalGranted(at=case.at, delivery=case.guid, actor=who))
         return ""
 
@@ -108,4 +113,32 @@ class People:
 def may_write(case: Case, login: str) -> bool:
     """Whether GitHub says that this person may write to the repository. Raises what asking raises: nobody is believed
     because GitHub was away."""
-    return bool(login) and case.contents.may_write(login)
+    return bool(login) and case.contents.role(login) != "none"
+
+
+def not_theirs(case: Case, login: str, base: str) -> str:
+    """Why a person may not give orders about what is to be merged into `base`, by that branch's configuration and what
+    GitHub says of the person; empty where they may."""
+    role = case.contents.role(login) if login else "none"
+    if role == "none":
+        return f"{login} may not write to this repository"
+    reading = case.configuration(base)
+    who = "admin" if reading.problems else reading.config.commands.who
+    if who == "nobody":
+        return f"`commands.who` at {base} lets nobody give orders"
+    return "" if _ROLES.index(role) >= _ROLES.index(who) else f"orders take the permission `{who}` here"
+
+
+_ROLES = get_args(Role)
+
+
+def is_trusted(case: Case, login: str, trusted: Trusted) -> bool:
+    """Whether what this author proposes from a fork is executed unasked: somebody who may write, or whom the base
+    branch's configuration names. `login` is what GitHub's API says, not a payload."""
+    if not login:
+        return False
+    named = {name.lower() for name in (*trusted.people, *trusted.bots)}
+    if login.lower() in named or may_write(case, login):
+        return True
+    received = case.received
+    return any(case.source.in_team(received.installation, received.repository, team, login) for team in trusted.teams)

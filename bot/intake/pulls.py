@@ -10,7 +10,7 @@ from bot.github.contents import PullSeen
 from bot.github.received import PullReceived
 from bot.intake import heads
 from bot.intake.case import Case
-from bot.intake.people import may_write
+from bot.intake.people import is_trusted
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
 
 
@@ -45,13 +45,14 @@ class Pulls:
 
     def on_seen(self, case: Case, pull: PullSeen) -> str:
         key, trigger = case.about(pull.head_sha), _to_trigger(pull)
-        if pull.fork and pull.state == "open" and may_write(case, pull.author):
-            trigger = trigger.model_copy(update={"trusted": True})
         if pull.state != "open":
             heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request was closed")
             return f"accepted: {key} (pull request #{pull.number} is closed)"
         # A stranger's branch must not choose how it is checked.
         reading = case.configuration(pull.base_ref if pull.fork else pull.head_sha)
+        if pull.fork:
+            # A configuration that cannot be read names nobody.
+            trigger = trigger.model_copy(update={"trusted": is_trusted(case, pull.author, reading.config.trusted)})
         planned = plan_for(reading, trigger, case.received.default_branch)
         if isinstance(planned, str):
             heads.supersede(self._runs, case, key, trigger)

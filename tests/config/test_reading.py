@@ -70,7 +70,7 @@ def test_the_example_of_the_design_reads_without_problems() -> None:
     assert docs.run == "mkdocs build --strict"
     assert reading.config.triggers.push == ("main", "release/**")
     assert reading.config.not_acted_on() == (
-        "approvals", "commands", "notify", "workflows", "triggers.schedule",
+        "approvals", "notify", "workflows", "triggers.schedule",
     )  # fmt: skip
 
 
@@ -123,7 +123,10 @@ def test_an_unreadable_layer_is_the_only_thing_blamed() -> None:
             "x: {}",
             (1, 1),
             "x",
-            "unknown key 'x'; use one of version, triggers, agents, ignore, approvals, commands, notify, workflows",
+            (
+                "unknown key 'x'; use one of version, triggers, agents, ignore, trusted, commands, approvals, notify, "
+                "workflows"
+            ),
         ),
         ("agents:\n  lint:\n    fail-on: high", (3, 5), "agents.lint.fail-on", "did you mean 'fail_on'?"),
         ("lint: {}", (1, 1), "lint", "the agent 'lint' belongs under `agents:`"),

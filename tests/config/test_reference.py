@@ -25,7 +25,6 @@ def test_the_page_names_what_is_not_acted_on() -> None:
         {
             "triggers": {"schedule": [{"cron": "0 3 * * 1"}]},
             "approvals": {"a": "b"},
-            "commands": {"a": "b"},
             "notify": [{"a": "b"}],
             "workflows": {"a": {}},
         }
