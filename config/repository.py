@@ -206,9 +206,12 @@ class ReviewRule(Section):
 
 
 class Budget(Section):
-    """What the model may cost, in US dollars."""
+    """What the model may cost, in US dollars or tokens."""
 
     run: Dollars | None = Field(default=None, description="The most a run may cost. Left out: no limit.")
+    tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None, description="The most tokens of a run, in and out together. Left out: no limit."
+    )
     pull: Dollars | None = Field(
         default=None, description="The most a pull request may cost, all its pushes together. Left out: no limit."
     )
@@ -252,7 +255,7 @@ class ReviewConfig(AgentConfig):
     max_comments: Annotated[StrictInt, Field(ge=0, le=50)] = Field(
         default=5, description="Inline comments that a run posts at most, 0 to 50."
     )
-    budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars.")
+    budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars or tokens.")
     model: str | None = Field(default=None, description="The model. Left out: the operator's `ASSAY_LLM_MODEL`.")
     max_rounds: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
         default=5,

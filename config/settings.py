@@ -197,6 +197,12 @@ class Settings(BaseModel):
         description="US dollars that the models of one installation may cost in a calendar month (UTC). Unset: no "
         "limit.",
     )
+    llm_prices: Path | None = Field(
+        default=None,
+        description='A TOML file of prices that go before Assay\'s own: a line a model, `"NAME" = {input = 1.0, cached '
+        "= 0.1, output = 4.0}`, in US dollars for a million tokens. A limit in dollars allows no request to a model "
+        "whose price is not known.",
+    )
     llm_log: bool = Field(
         default=True,
         description="Keep what models were asked and what they answered with each run, redacted, for `assay show` and "
@@ -330,7 +336,7 @@ def _unknown(name: str, known: list[str]) -> str:
 def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
     values.setdefault("data_dir", f"{home}/assay")
-    for name in ("data_dir", "work_dir", "github_private_key_file", "osv_database"):
+    for name in ("data_dir", "work_dir", "github_private_key_file", "osv_database", "llm_prices"):
         if name in values:
             try:
                 values[name] = Path(values[name]).expanduser().absolute()

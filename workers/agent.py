@@ -191,6 +191,9 @@ class Model(Protocol):
     def named(self, model: str) -> Model:
         """Another model of the same provider."""
 
+    def estimate(self, system: str, user: str) -> Cost:
+        """What one question will about cost; without dollars where the model's price is not known."""
+
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """One question, one typed answer, and what it cost.
 

@@ -13,6 +13,7 @@ from bot.domain.redact import Redactor
 from config.settings import Settings, load
 from workers.agent import Advisories, Agent, Kit, Model, Registry, Sandbox
 from workers.file_memory import FileMemory
+from workers.llm.prices import load_prices
 from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
@@ -34,7 +35,11 @@ def make_model(chosen: Settings) -> Model | None:
     from workers.llm.client import OpenAIModel
 
     return OpenAIModel(
-        chosen.openai_api_key.get_secret_value(), chosen.openai_base_url, chosen.llm_model, chosen.llm_timeout
+        chosen.openai_api_key.get_secret_value(),
+        chosen.openai_base_url,
+        chosen.llm_model,
+        chosen.llm_timeout,
+        load_prices(chosen.llm_prices),
     )
 
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from bot.domain.accounts import LEVELS, Account
 from bot.domain.findings import Cost
-from bot.errors import Refused
+from bot.errors import AssayError, Refused, Unavailable
 from workers.agent import Model
+from workers.agents.purse import unknown_price
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +24,19 @@ class Spending(Protocol):
     """Where accounts are kept."""
 
     def spent(self, wanted: Sequence[Account]) -> list[float]: ...
+    def hold(self, wanted: Sequence[Account], usd: float) -> None: ...
     def charge(self, wanted: Sequence[Account], usd: float) -> list[tuple[Account, int]]: ...
 
 
 # As a provider says that an account is used up: whoever asks on would hear it again.
 _USED_UP = 429
+_ANSWERED = 200
 
 
 @dataclass(frozen=True)
 class MeteredModel:
-    """Two questions under way at once may go over a limit by what they cost."""
+    """What a question will about cost is charged before it is sent, so that questions that are under way at once do not
+    go over a limit together, and set right once it is known."""
 
     inner: Model
     spending: Spending
@@ -45,14 +49,36 @@ class MeteredModel:
     def named(self, model: str) -> MeteredModel:
         return MeteredModel(self.inner.named(model), self.spending, self.accounts)
 
+    def estimate(self, system: str, user: str) -> Cost:
+        return self.inner.estimate(system, user)
+
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
-        over = self.used_up()
-        if over is not None:
-            raise Refused(f"{over.words} are used up: {over.remedy}", _USED_UP)
-        said, cost = self.inner.ask(system, user, answer, timeout=timeout)
-        for account, level in self.spending.charge(self.accounts, cost.usd or 0.0):
+        held = self._hold(self.estimate(system, user))
+        try:
+            said, cost = self.inner.ask(system, user, answer, timeout=timeout)
+        except AssayError as error:
+            # An answer that was no use was paid for all the same.
+            if isinstance(error, Unavailable) or (isinstance(error, Refused) and error.status != _ANSWERED):
+                self.spending.hold(self.accounts, -held)
+            raise
+        # A provider that states no price after all is taken to cost what was estimated.
+        for account, level in self.spending.charge(self.accounts, (held if cost.usd is None else cost.usd) - held):
             log.warning("model cost: %d%% of %s are spent (%s)", level, account.words, account.key)
         return said, cost
+
+    def _hold(self, estimated: Cost) -> float:
+        """Charge what is estimated. Raises Refused, and charges nothing, where an account has not so much left."""
+        if not self.accounts:
+            return 0.0
+        if estimated.usd is None:
+            raise Refused(unknown_price(self.accounts[0].words, estimated.model), _USED_UP)
+        self.spending.hold(self.accounts, estimated.usd)
+        for account, spent in self._standing():
+            if spent > account.limit:
+                self.spending.hold(self.accounts, -estimated.usd)
+                words = f"{account.words} are used up: the next request is estimated at ${estimated.usd:.4f}"
+                raise Refused(f"{words}; {account.remedy}", _USED_UP)
+        return estimated.usd
 
     def used_up(self) -> Account | None:
         """The account with nothing left, if there is one."""

@@ -39,6 +39,9 @@ class RecordedModel:
     def named(self, model: str) -> RecordedModel:
         return RecordedModel(self.inner.named(model), self.agent, self.attempt, self.note, self.redact, self.clock)
 
+    def estimate(self, system: str, user: str) -> Cost:
+        return self.inner.estimate(system, user)
+
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         at, begun = self.clock(), time.monotonic()
 
@@ -79,6 +82,9 @@ class ReplayedModel:
 
     def named(self, model: str) -> ReplayedModel:  # noqa: ARG002 (as `Model` has it)
         return self
+
+    def estimate(self, system: str, user: str) -> Cost:  # noqa: ARG002
+        return Cost(model=self.name, usd=0.0)
 
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:  # noqa: ARG002
         known = self._kept.get((system, user, answer.__name__))

@@ -103,6 +103,9 @@ def assay(
     redis.config_set("appendfsync", "no")
     github.add_repository(REPOSITORY, {CONFIG: REVIEWED, "demo.py": CLEAN})
     model = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "ASSAY_LLM_MODEL": MODEL}
+    prices = tmp_path / "prices.toml"
+    prices.write_text(f"{MODEL} = {{input = 0.01, output = 0.01}}")
+    model["ASSAY_LLM_PRICES"] = str(prices)
     with running(github, redis, redis_server.url, tmp_path, monkeypatch, **model) as application:
         yield application
     redis.config_set("appendfsync", "always")

@@ -45,6 +45,9 @@ class Named:
     def named(self, model: str) -> Model:
         raise NotImplementedError
 
+    def estimate(self, system: str, user: str) -> Cost:
+        raise NotImplementedError
+
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         raise NotImplementedError
 

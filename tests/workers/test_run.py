@@ -17,7 +17,7 @@ import pytest
 import workers.watch
 from bot.demo.github import StandInGitHub
 from bot.domain.events import AgentFinished, AgentProgressed, CommitReceived, RerunRequested, TriggerEnded
-from bot.domain.findings import AgentResult, Outcome, Severity
+from bot.domain.findings import AgentResult, Cost, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.redact import Redactor
 from bot.domain.run import Run, RunKey
@@ -412,6 +412,9 @@ def test_attempt_that_asks_a_silent_model_is_interrupted_within_two_seconds(shop
 
         def named(self, _model: str) -> Model:
             return self
+
+        def estimate(self, _system: str, _user: str) -> Cost:
+            return Cost(model=self.name)
 
         def ask(self, *_: object, **__: object) -> NoReturn:
             asked.set()

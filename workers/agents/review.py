@@ -19,6 +19,7 @@ from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import Kit, Model, Work
 from workers.agents.claims import Review, to_findings
+from workers.agents.purse import Budget, joined, words
 from workers.agents.reading import Change, Plan, Request, Rule, plan_reading
 
 AT_ONCE = 2
@@ -27,12 +28,6 @@ ASKING = 0.9
 _SUMMARY = 600
 # A refusal with one of these is about the account, not about what was asked: the next request would meet it too.
 _ACCOUNT = (401, 403, 404, 429)
-
-
-class Budget(Frozen):
-    model_config = ConfigDict(extra="ignore")
-
-    run: float | None = None
 
 
 class Settings(Frozen):
@@ -73,31 +68,42 @@ class ReviewAgent:
             return AgentResult(
                 outcome=Outcome.NOT_RUN, reason="no model is configured", remedy="set OPENAI_API_KEY and restart"
             )
-        if settings.budget.run == 0:
-            return AgentResult(
-                outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget.run"
-            )
+        if 0 in (settings.budget.run, settings.budget.tokens):
+            return AgentResult(outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget")
         told = tuple(work.refutations)
         change = Change(work.repository, work.title, work.description, work.diff, work.patch(), work.files, told)
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         model = kit.model.named(settings.model) if settings.model else kit.model
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
-        return conclude(work, settings, plan, _hear(plan, ask, settings.budget.run, kit.progress))
+
+        def price(request: Request) -> Cost:
+            return model.estimate(self._instructions, request.text)
+
+        return conclude(work, plan, _hear(plan, ask, price, settings.budget, kit))
 
 
 def _hear(
-    plan: Plan, ask: Callable[[Request], Heard], budget: float | None, progress: Callable[[str], None]
+    plan: Plan, ask: Callable[[Request], Heard], price: Callable[[Request], Cost], budget: Budget, kit: Kit
 ) -> list[Heard]:
     heard: list[Heard] = []
+    estimated = joined([price(request) for request in plan.requests])
+    if estimated is None:
+        return heard
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         for start in range(0, len(plan.requests), AT_ONCE):
-            wave = plan.requests[start : start + AT_ONCE]
-            if why := _why_stop(heard, budget):
-                heard += [Heard(request, why=why) for request in wave]
+            wave: list[Request] = []
+            for request in plan.requests[start : start + AT_ONCE]:
+                if why := _why_stop(heard, budget, [price(one) for one in wave], price(request)):
+                    heard.append(Heard(request, why=why))
+                else:
+                    wave.append(request)
+            if not wave:
                 continue
             begun = {path for request in plan.requests[: start + AT_ONCE] for path in request.paths.values()}
-            progress(f"reading {len(begun)} of {len(plan.files)} files")
+            spent = joined(_costs(heard))
+            so_far = f", {words(spent)} so far" if spent else ""
+            kit.progress(f"reading {len(begun)} of {len(plan.files)} files; estimated {words(estimated)}{so_far}")
             heard += pool.map(ask, wave)
     finally:
         # When it is called off, nobody waits for answers that are still to come.
@@ -110,20 +116,24 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
         review, cost = model.ask(instructions, request.text, Review, timeout=deadline - time.monotonic())
     except Refused as error:
         return Heard(request, why=str(error), final=error.status in _ACCOUNT)
-    except (Unavailable, Theirs) as error:
-        return Heard(request, why=str(error), final=isinstance(error, Unavailable))
+    except Unavailable as error:
+        return Heard(request, why=str(error), final=True)
+    except Theirs as error:
+        # An answer that is no use was paid for all the same.
+        return Heard(request, cost=model.estimate(instructions, request.text), why=str(error))
     return Heard(request, review, cost)
 
 
-def _why_stop(heard: Sequence[Heard], budget: float | None) -> str:
+def _why_stop(heard: Sequence[Heard], budget: Budget, under_way: Sequence[Cost], next_one: Cost) -> str:
     final = next((one.why for one in heard if one.final), "")
-    cost = _total(heard)
-    if not final and budget is not None and cost and cost.usd is not None and cost.usd >= budget:
-        return f"the run's budget of ${budget:.2f} is used up"
-    return final
+    return final or budget.why_not([*_costs(heard), *under_way], next_one)
 
 
-def conclude(work: Work, settings: Settings, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
+def _costs(heard: Sequence[Heard]) -> list[Cost]:
+    return [one.cost for one in heard if one.cost]
+
+
+def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
     """Join what was heard into the agent's result. Pure."""
     findings: list[Finding] = []
     dropped = 0
@@ -144,8 +154,8 @@ def conclude(work: Work, settings: Settings, plan: Plan, heard: Sequence[Heard])
         remedy=remedy,
         covered=covered,
         not_covered=missed + plan.passed_over,
-        cost=_total(heard),
-        log="\n".join((*map(_log, heard), *_unmetered(settings, heard))),
+        cost=joined(_costs(heard)),
+        log="\n".join(map(_log, heard)),
     )
 
 
@@ -169,31 +179,12 @@ def _summary(heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[No
     return " ".join(filter(None, (said, read if heard else "", were)))
 
 
-def _total(heard: Sequence[Heard]) -> Cost | None:
-    costs = [one.cost for one in heard if one.cost]
-    if not costs:
-        return None
-    prices = [cost.usd for cost in costs]
-    return Cost(
-        model=costs[0].model,
-        input_tokens=sum(cost.input_tokens for cost in costs),
-        output_tokens=sum(cost.output_tokens for cost in costs),
-        usd=None if None in prices else sum(price or 0 for price in prices),
-    )
-
-
 def _log(one: Heard) -> str:
     asked = f"{_count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
     if one.review is None or one.cost is None:
         return f"{asked}: no answer: {one.why}"
     tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"
     return f"{asked}: {_count(len(one.review.findings), 'claim')}, {tokens}"
-
-
-def _unmetered(settings: Settings, heard: Sequence[Heard]) -> tuple[str, ...]:
-    cost = _total(heard)
-    blind = settings.budget.run is not None and cost is not None and cost.usd is None
-    return ("budget.run was not enforced: the provider states no price",) if blind else ()
 
 
 def _count(number: int, noun: str) -> str:

@@ -22,6 +22,7 @@ from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import Kit, Model, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
+from workers.agents.purse import Budget, joined
 from workers.agents.trial import Test, Trial, try_out
 
 # The share of the agent's time that asking may take.
@@ -50,12 +51,6 @@ class Rulings(BaseModel):
     rulings: list[Ruling]
 
 
-class _Budget(Frozen):
-    model_config = ConfigDict(extra="ignore")
-
-    run: float | None = None
-
-
 class Settings(Frozen):
     """See `config.repository.Verify`; the others are the reviewer's."""
 
@@ -64,7 +59,7 @@ class Settings(Frozen):
     model: str | None = None
     review_model: str | None = None
     run_tests: bool = True
-    budget: _Budget = _Budget()
+    budget: Budget = Budget()
 
 
 @dataclass
@@ -95,13 +90,18 @@ class VerifyAgent:
         chosen = settings.model or settings.review_model
         model = kit.model.named(chosen) if chosen else kit.model
         may_run = settings.run_tests and work.trusted
-        heard, spent = _Heard(), (first.cost.usd or 0.0) if first.cost else 0.0
-        asking = _Asking(self._instructions, model, work, kit, time.monotonic() + work.timeout * _ASKING, may_run)
+        heard, spent = _Heard(), (first.cost,) if first.cost else ()
+        asking = _Asking(
+            self._instructions,
+            model,
+            work,
+            kit,
+            time.monotonic() + work.timeout * _ASKING,
+            may_run,
+            settings.budget,
+            spent,
+        )
         for dossier in dossiers(claims, work.root, work.diff, kit.redact, tests=may_run):
-            if settings.budget.run is not None and spent + _usd(heard.costs) >= settings.budget.run:
-                heard.failures.append(f"the run's budget of ${settings.budget.run:.2f} is used up")
-                heard.unheard += len(dossier.claims)
-                continue
             kit.progress(f"verifying {len(claims)} claims")
             asking.about(dossier, heard)
         return _conclude(claims, heard)
@@ -115,6 +115,8 @@ class _Asking:
     kit: Kit
     deadline: float
     may_run: bool
+    budget: Budget
+    spent: Sequence[Cost]
 
     def about(self, dossier: Dossier, heard: _Heard) -> None:
         try:
@@ -139,9 +141,17 @@ class _Asking:
         (known,) = self.kit.memory.recall([f"verify {key}"])
         answer = _parse(known) if known else None
         if answer is None:
-            answer, cost = self.model.ask(
-                self.instructions, text, Rulings, timeout=max(0.0, self.deadline - time.monotonic())
-            )
+            estimated = self.model.estimate(self.instructions, text)
+            if why := self.budget.why_not((*self.spent, *heard.costs), estimated):
+                raise Refused(why, 429)
+            try:
+                answer, cost = self.model.ask(
+                    self.instructions, text, Rulings, timeout=max(0.0, self.deadline - time.monotonic())
+                )
+            except Theirs:
+                # An answer that is no use was paid for all the same.
+                heard.costs.append(estimated)
+                raise
             heard.costs.append(cost)
             self.kit.memory.note({f"verify {key}": answer.model_dump_json()}, _KEPT)
         return _once_each(answer.rulings)
@@ -225,7 +235,7 @@ def _conclude(claims: Sequence[Finding], heard: _Heard) -> AgentResult:
         summary=f"{counts or 'none judged'}; {heard.tests} tests run",
         judgements=tuple(heard.judgements),
         not_covered=tuple(_gaps(claims, heard)),
-        cost=_sum(heard.costs),
+        cost=joined(heard.costs),
         log="\n".join((*heard.failures, *(f"{one.ruling}: {one.reason}" for one in heard.judgements))),
     )
 
@@ -235,19 +245,3 @@ def _gaps(claims: Sequence[Finding], heard: _Heard) -> Iterator[NotCovered]:
     for finding in claims:
         if finding.fingerprint not in sure:
             yield NotCovered(what=finding.where, why="unverified")
-
-
-def _usd(costs: Sequence[Cost]) -> float:
-    return sum(cost.usd or 0.0 for cost in costs)
-
-
-def _sum(costs: Sequence[Cost]) -> Cost | None:
-    if not costs:
-        return None
-    known = all(cost.usd is not None for cost in costs)
-    return Cost(
-        model=costs[0].model,
-        input_tokens=sum(cost.input_tokens for cost in costs),
-        output_tokens=sum(cost.output_tokens for cost in costs),
-        usd=_usd(costs) if known else None,
-    )

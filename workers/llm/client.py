@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from bot.domain.findings import Cost
 from bot.errors import Misconfigured, Unavailable
 from workers.llm.failures import FormRefused, explain
+from workers.llm.prices import Prices, estimate, price_of
 from workers.llm.reply import Reply, Unfit, cost_of, parse_reply, read_answer
 from workers.llm.schema import strict_schema
 
@@ -100,12 +101,15 @@ class _Lease:
 class OpenAIModel:
     """`workers.agent.Model` over HTTP. Safe to share between threads.
 
-    `timeout` is what one answer may take, in seconds. `base_url` None means the package's default.
+    `timeout` is what one answer may take, in seconds. `base_url` None means the package's default. `prices` are for the
+    providers that state none.
 
     Raises bot.errors.Misconfigured for a key or URL that can never work.
     """
 
-    def __init__(self, api_key: str, base_url: str | None, model: str, timeout: float) -> None:
+    def __init__(
+        self, api_key: str, base_url: str | None, model: str, timeout: float, prices: Prices | None = None
+    ) -> None:
         if not (api_key and api_key.isascii() and api_key.isprintable()):
             raise Misconfigured("OPENAI_API_KEY is empty or holds characters that no key has: set it anew")
         if base_url and not base_url.startswith(("http://", "https://")):
@@ -116,6 +120,7 @@ class OpenAIModel:
         self._lease = _Lease(self._client)
         self._model = model
         self._timeout = timeout
+        self._prices = prices or {}
         self._forms: dict[str, Form] = {}
 
     @property
@@ -128,6 +133,10 @@ class OpenAIModel:
         other._model = model
         return other
 
+    def estimate(self, system: str, user: str) -> Cost:
+        """See `workers.agent.Model.estimate`."""
+        return estimate(self._model, price_of(self._prices, self._model), system, user)
+
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """See `workers.agent.Model.ask`. `timeout` bounds the whole: tries, pauses and the repair."""
         deadline = time.monotonic() + timeout
@@ -136,7 +145,7 @@ class OpenAIModel:
         for last in (False,) * REPAIRS + (True,):
             try:
                 reply = self._reply(question, deadline)
-                cost = _sum(cost, cost_of(reply, self._model))
+                cost = _sum(cost, cost_of(reply, self.estimate(system, user), price_of(self._prices, self._model)))
                 return read_answer(reply, answer), cost
             except Unfit as unfit:
                 if last:

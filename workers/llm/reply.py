@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from bot.domain.findings import Cost
 from bot.errors import Refused, Theirs, Unavailable
 from workers.llm.failures import said
+from workers.llm.prices import Price
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -35,11 +36,16 @@ class Choice(BaseModel):
     finish_reason: str | None = None
 
 
+class Details(BaseModel):
+    cached_tokens: int | None = None
+
+
 class Usage(BaseModel):
     """Tokens; `cost` in US dollars is OpenRouter's, and the only price a provider states."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: Details | None = None
     cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
@@ -89,14 +95,16 @@ def read_answer(reply: Reply, answer: type[Answer]) -> Answer:
         raise Unfit(f"the model's answer does not fit: {_faults(error)}", content) from None
 
 
-def cost_of(reply: Reply, model: str) -> Cost:
+def cost_of(reply: Reply, estimated: Cost, price: Price | None) -> Cost:
+    """What a reply cost: by the provider's word, else by its tokens and their price. Where it does not count tokens, as
+    much as was `estimated`."""
     usage = reply.usage or Usage()
-    return Cost(
-        model=model,
-        input_tokens=max(0, usage.prompt_tokens or 0),
-        output_tokens=max(0, usage.completion_tokens or 0),
-        usd=usage.cost,
-    )
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
+        return estimated if usage.cost is None else estimated.model_copy(update={"usd": usage.cost})
+    read, written = max(0, usage.prompt_tokens), max(0, usage.completion_tokens)
+    cached = max(0, (usage.prompt_tokens_details or Details()).cached_tokens or 0)
+    usd = usage.cost if usage.cost is not None or price is None else price.of(read, cached, written)
+    return Cost(model=estimated.model, input_tokens=read, output_tokens=written, usd=usd)
 
 
 def _only_json(content: str) -> str:

@@ -22,6 +22,7 @@ from workers.agents import reading
 from workers.agents.review import ReviewAgent
 from workers.llm import client
 from workers.llm.client import OpenAIModel
+from workers.llm.prices import Price
 
 OFF_BY_ONE = Planted(
     pattern=r"range\(1, len\((\w+)\)\)",
@@ -212,7 +213,9 @@ def test_many_requests_are_one_review() -> None:
     assert len(server.requests) == 5
     assert result.covered == tuple(files(5))
     assert {finding.path for finding in result.findings} == {"f0.py", "f2.py"}
-    assert progress == ["reading 2 of 5 files", "reading 4 of 5 files", "reading 5 of 5 files"]
+    assert [words.partition(";")[0] for words in progress] == [f"reading {read} of 5 files" for read in (2, 4, 5)]
+    assert all("estimated" in words for words in progress)
+    assert "so far" in progress[1]
     assert result.cost
     assert result.cost.input_tokens > 5 * 200
 
@@ -260,28 +263,48 @@ def test_a_fault_of_one_request_does_not_end_the_others(fault: Answer) -> None:
     assert [one.what for one in result.not_covered] == ["f1.py"]
 
 
-@pytest.mark.usefixtures("small_requests")
-def test_a_spent_budget_stops_the_asking() -> None:
-    class Priced(OpenAIModel):
-        """A provider that states its price, thirty cents an answer."""
-
-        def ask(self, *args: Any, **keywords: Any) -> Any:
-            answer, cost = super().ask(*args, **keywords)
-            return answer, cost.model_copy(update={"usd": 0.3})
-
+def limited(budget: Mapping[str, float], price: Price | None, count: int = 6) -> tuple[AgentResult, ScriptedModel]:
     with ScriptedModel(QUIET) as server:
-        priced = Priced(KEY, server.base_url, MODEL, 10)
-        result = run(work_on({}, files(6), {"budget": {"run": 0.5}}), priced)
-    assert len(server.requests) == 2
+        model = OpenAIModel(KEY, server.base_url, MODEL, 10, {MODEL: price} if price else {})
+        return run(work_on({}, files(count), {"budget": budget}), model), server
+
+
+# Some hundred tokens an answer, of which an estimate takes 4,000: half a cent in, four cents out.
+COSTS = Price(input=1.0, output=10.0)
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_a_request_that_would_go_over_the_budget_is_not_sent() -> None:
+    result, server = limited({"run": 0.09}, COSTS)
+    assert 2 <= len(server.requests) < 6
     assert result.outcome is Outcome.PARTIAL
     assert result.cost
-    assert result.cost.usd == 0.6
-    assert "budget of $0.50 is used up" in result.reason
+    assert result.cost.usd is not None
+    assert 0 < result.cost.usd <= 0.09
+    assert "budget of $0.09 is used up" in result.reason
+    assert "estimated at $0.04" in result.reason
 
 
-def test_a_budget_that_cannot_be_enforced_is_said_in_the_log() -> None:
-    result, _ = review(work_on(BEFORE, AFTER, {"budget": {"run": 0.5}}), QUIET)
-    assert "not enforced" in result.log
+@pytest.mark.usefixtures("small_requests")
+def test_two_requests_at_once_do_not_go_over_the_budget_together() -> None:
+    assert len(limited({"run": 0.06}, COSTS, 2)[1].requests) == 1
+    assert not limited({"run": 0.03}, COSTS)[1].requests
+
+
+def test_a_budget_in_dollars_asks_nothing_where_no_price_is_known() -> None:
+    result, server = limited({"run": 5}, None)
+    assert not server.requests
+    assert result.outcome is Outcome.ERROR
+    assert f"nobody stated the price of {MODEL}" in result.reason
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_a_budget_in_tokens_needs_no_price() -> None:
+    result, server = limited({"tokens": 15_000}, None)
+    assert 2 <= len(server.requests) < 6
+    assert "budget of 15,000 tokens is used up" in result.reason
+    assert result.cost
+    assert result.cost.usd is None
 
 
 # -- nothing was heard

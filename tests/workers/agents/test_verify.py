@@ -22,6 +22,7 @@ from workers.agents.verify import VerifyAgent
 from workers.file_memory import FileMemory
 from workers.llm import client
 from workers.llm.client import OpenAIModel
+from workers.llm.prices import Price
 
 BEFORE = "def total(values):\n    return sum(values)\n"
 LINE = "    for index in range(1, len(values)):"
@@ -85,7 +86,8 @@ def verify(
     stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE}, settings or {}, trusted=trusted, sandbox=sandbox)
     first = AgentResult(outcome=Outcome.FINDINGS, findings=claims or (claim(),), cost=cost)
     with ScriptedModel(script, **server) as scripted:
-        model = OpenAIModel(KEY, scripted.base_url, MODEL, 10)
+        prices = {MODEL: Price(input=1.0, output=1.0)}
+        model = OpenAIModel(KEY, scripted.base_url, MODEL, 10, prices)
         memory = FileMemory(tmp_path / "memory", "octo/shop")
         kit = replace(stage.kit(), model=model, memory=memory)
         work = replace(stage.work(), others={"review": first}, about="review")

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Unavailable
+from workers.llm.prices import Price
 from workers.llm.reply import Unfit, cost_of, parse_reply, read_answer
 
 
@@ -19,16 +21,30 @@ def body(content: str | None, **fields: object) -> bytes:
     return json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], **fields}).encode()
 
 
+ESTIMATED = Cost(model="m", input_tokens=500, output_tokens=50, usd=0.7)
+PRICE = Price(input=2.0, cached=0.5, output=8.0)
+
+
 def test_a_stated_price_is_the_cost() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "cost": 0.003}
-    cost = cost_of(parse_reply(body("{}", usage=usage)), "m")
+    cost = cost_of(parse_reply(body("{}", usage=usage)), ESTIMATED, PRICE)
     assert (cost.input_tokens, cost.output_tokens, cost.usd) == (10, 2, 0.003)
 
 
+def test_without_a_stated_price_tokens_cost_what_the_table_says() -> None:
+    usage = {
+        "prompt_tokens": 1_000_000,
+        "completion_tokens": 500_000,
+        "prompt_tokens_details": {"cached_tokens": 400_000},
+    }
+    reply = parse_reply(body("{}", usage=usage))
+    assert cost_of(reply, ESTIMATED, PRICE).usd == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.5 * 8)
+    assert cost_of(reply, ESTIMATED, None).usd is None
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None, "completion_tokens": None}])
-def test_a_provider_that_does_not_count_costs_nothing_known(usage: object) -> None:
-    cost = cost_of(parse_reply(body("{}", usage=usage)), "m")
-    assert (cost.input_tokens, cost.output_tokens, cost.usd) == (0, 0, None)
+def test_a_provider_that_does_not_count_costs_what_was_estimated(usage: object) -> None:
+    assert cost_of(parse_reply(body("{}", usage=usage)), ESTIMATED, PRICE) == ESTIMATED
 
 
 def test_an_error_in_a_200_is_unavailable() -> None:
