@@ -21,8 +21,10 @@ from workers.agents.verify import VerifyAgent
 from workers.tools import (
     bandit,
     checkstyle,
+    clang_format,
     clippy,
     coverage,
+    cppcheck,
     detect_secrets,
     gofmt,
     gosec,
@@ -36,8 +38,11 @@ from workers.tools import (
     sarif,
     semgrep,
     shellcheck,
+    sqlfluff,
     testresults,
+    toml,
     trivy,
+    typos,
     yamllint,
     zizmor,
 )
@@ -53,6 +58,11 @@ LINTERS = (
     govet.TOOL,
     rustfmt.TOOL,
     clippy.TOOL,
+    cppcheck.TOOL,
+    clang_format.TOOL,
+    sqlfluff.TOOL,
+    toml.TOOL,
+    typos.TOOL,
 )
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)

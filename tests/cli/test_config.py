@@ -82,11 +82,9 @@ def test_explain_says_what_would_run_and_why(assay: Assay, repository: Repositor
     test, make = agents["test"]["why"]
     assert test.startswith("found pytest by pyproject.toml: runs ")
     assert make == "not make test: Makefile is there, but pytest was found: most often it runs just that"
-    assert agents["lint"]["why"] == [
-        "ruff on 1 file, by pyproject.toml",
-        "shellcheck on 1 file",
-        "nothing that changed is for yamllint, hadolint",
-    ]
+    *reading, others = agents["lint"]["why"]
+    assert {"ruff on 1 file, by pyproject.toml", "shellcheck on 1 file"} <= set(reading)
+    assert others.startswith("nothing that changed is for yamllint, hadolint")
     assert "detect-secrets on 2 files" in agents["security"]["why"]
     assert (agents["docs"]["runs"], agents["docs"]["why"]) == (False, ["no changed file matches its `paths`"])
     assert agents["types"]["why"] == ["sets up with: pip install mypy", "runs: mypy ."]

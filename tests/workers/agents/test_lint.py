@@ -301,6 +301,13 @@ def test_every_linter_works_inside_the_sandbox(tmp_path: Path, trusted: bool) ->
 COMPILED = {
     "go/go.mod": "module shop\n\ngo 1.19\n",
     "go/a.go": 'package shop\n\nimport "fmt"\n\nfunc   F() { fmt.Printf("%d", "x") }\n',
+    "c/a.c": "int f(void) {\n  int a[2];\n  a[2] = 1;\n  return   a[0];\n}\n",
+    "c/.clang-format": "BasedOnStyle: LLVM\n",
+    "sql/a.sql": "SELECT  a FROM t\n",
+    "sql/.sqlfluff": "[sqlfluff]\ndialect = ansi\n",
+    "bad.toml": "a =\n",
+    "notes.txt": "teh notes\n",
+    "typos.toml": "",
     "crates/Cargo.toml": '[workspace]\nmembers = ["shop"]\n',
     "crates/shop/Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n',
     "crates/shop/src/lib.rs": "pub fn   f(x: bool) -> u32 {\n    if x == true {\n        return 1;\n    }\n    2\n}\n",
@@ -315,9 +322,14 @@ COMPILED = {
         ("govet", "printf", "go/a.go", 5),
         ("rustfmt", "format", "crates/shop/src/lib.rs", 1),
         ("clippy", "clippy::bool_comparison", "crates/shop/src/lib.rs", 2),
+        ("cppcheck", "arrayIndexOutOfBounds", "c/a.c", 3),
+        ("clang-format", "format", "c/a.c", 4),
+        ("sqlfluff", "LT01", "sql/a.sql", 1),
+        ("toml", "syntax", "bad.toml", 1),
+        ("typos", "typo", "notes.txt", 1),
     ],
 )
-def test_linters_of_compiled_languages_work_inside_the_sandbox(
+def test_linters_of_other_languages_work_inside_the_sandbox(
     tmp_path: Path, tool: str, rule: str, path: str, line: int
 ) -> None:
     sandbox = BubblewrapSandbox(os.environ["PATH"])

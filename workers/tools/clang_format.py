@@ -1,0 +1,52 @@
+"""clang-format: how C and C++ are written, where the repository says how. https://clang.llvm.org/docs/ClangFormat.html"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from bot.domain.findings import Finding, Severity
+from bot.errors import ToolFailed
+from workers.agent import Output, Reading, Tool
+from workers.tools.cppcheck import is_c
+from workers.tools.output import check_exit, span, words
+
+_LINE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): warning: code should be clang-formatted")
+
+
+def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks beside each file
+    return ["clang-format", "--dry-run", "--style=file", "--fallback-style=none", "--", *files]
+
+
+def parse(output: Output) -> Reading:
+    """A warning on standard error for each place that it would change: one finding a line."""
+    check_exit("clang-format", output.completed, (0, 1))
+    if output.completed.exit_code:
+        raise ToolFailed(f"clang-format failed: {words(output.completed)}")
+    places = {(m["path"], m["line"]): m for line in output.completed.stderr.splitlines() if (m := _LINE.match(line))}
+    return Reading(findings=[_finding(match) for match in places.values()])
+
+
+def _finding(match: re.Match[str]) -> Finding:
+    return Finding(
+        tool="clang-format",
+        rule="format",
+        severity=Severity.LOW,
+        message="clang-format would write this in another way.",
+        path=match["path"],
+        **span(match["line"]),
+    )
+
+
+TOOL = Tool(
+    name="clang-format",
+    applies=is_c,
+    argv=argv,
+    parse=parse,
+    version=("clang-format", "--version"),
+    languages="C, C++",
+    licence="Apache-2.0 with LLVM exception",
+    configs={".clang-format": "", "_clang-format": ""},
+    searches=True,
+    taste=True,
+)
