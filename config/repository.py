@@ -252,6 +252,11 @@ class ReviewConfig(AgentConfig):
     rules: tuple[ReviewRule, ...] = Field(
         default=(), max_length=_MAX_ENTRIES, description="Instructions for some files: `paths` and `instructions` each."
     )
+    never_send: Globs = Field(
+        default=(),
+        description="Globs of files that no model is ever shown, beside the operator's `ASSAY_LLM_NEVER_SEND`. They "
+        "are listed as not read.",
+    )
     max_comments: Annotated[StrictInt, Field(ge=0, le=50)] = Field(
         default=5, description="Inline comments that a run posts at most, 0 to 50."
     )

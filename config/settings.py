@@ -71,6 +71,10 @@ Served = Literal[
 ]
 
 
+def _spaced(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
     """What the operator decides. Made by `load`; the fields' descriptions are the reference."""
 
@@ -202,6 +206,11 @@ class Settings(BaseModel):
         description='A TOML file of prices that go before Assay\'s own: a line a model, `"NAME" = {input = 1.0, cached '
         "= 0.1, output = 4.0}`, in US dollars for a million tokens. A limit in dollars allows no request to a model "
         "whose price is not known.",
+    )
+    llm_never_send: Annotated[tuple[str, ...], BeforeValidator(_spaced, json_schema_input_type=str)] = Field(
+        default=(),
+        description="Globs of files that no model is ever shown, in any repository, with spaces between, such as "
+        "`**/*.pem secrets/**`.",
     )
     llm_log: bool = Field(
         default=True,

@@ -284,7 +284,8 @@ class Kit:
     """What an agent may use of the outside. `model` is None where no key is set. `progress` takes a few words for
     people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
     operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages, `prepared`
-    where nothing is set up by itself: on somebody's own machine."""
+    where nothing is set up by itself: on somebody's own machine. `never_send` are globs of the files that no model is
+    shown."""
 
     sandbox: Sandbox
     model: Model | None
@@ -294,6 +295,7 @@ class Kit:
     advisories: Advisories | None = None
     registry: Registry | None = None
     prepared: Prepared | None = None
+    never_send: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

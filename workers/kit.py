@@ -69,7 +69,13 @@ def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     model, redactor = make_model(chosen), Redactor(chosen.secrets())
     advisories, registry = make_advisories(chosen), make_registry(chosen)
     return lambda progress, cancelled: Kit(
-        sandbox(cancelled), model, progress, redactor, advisories=advisories, registry=registry
+        sandbox(cancelled),
+        model,
+        progress,
+        redactor,
+        advisories=advisories,
+        registry=registry,
+        never_send=chosen.llm_never_send,
     )
 
 

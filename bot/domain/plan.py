@@ -169,7 +169,7 @@ def _verifier(review: AgentPlan, config: ReviewConfig) -> AgentPlan:
         timeout=config.timeout,
         after=(review.name,),
         settings=config.verify.model_dump(mode="json", exclude={"enabled"})
-        | {"review_model": config.model, "budget": config.budget.model_dump()},
+        | {"review_model": config.model, "budget": config.budget.model_dump(), "never_send": list(config.never_send)},
         reuse=False,
         skip=review.skip,
         verifies=review.name,

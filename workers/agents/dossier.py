@@ -6,12 +6,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bot.domain.diff import Diff
+from bot.domain.diff import Diff, FileDiff
 from bot.domain.findings import Finding
 from workers.agents import tree
 from workers.agents.hunks import visible
+from workers.agents.reading import is_kept_back
 
 # Lines before and after a claim's own that are shown, and what is shown of a file or a line at most, in characters.
 _AROUND = 60
@@ -33,31 +35,43 @@ class Dossier:
 
 
 def dossiers(
-    findings: Sequence[Finding], root: Path, diff: Diff, redact: Callable[[str], str], *, tests: bool
+    findings: Sequence[Finding],
+    root: Path,
+    diff: Diff,
+    redact: Callable[[str], str],
+    never_send: Sequence[str] = (),
+    *,
+    tests: bool,
 ) -> list[Dossier]:
-    """The questions to ask about these findings."""
-    return [_dossier(batch, code, redact, tests) for batch, code in _batches(findings, root, diff, redact)]
+    """The questions to ask about these findings. Of a file that matches `never_send` no code is shown."""
+    shown = partial(_code, root=root, diff=diff, redact=redact, never_send=never_send)
+    return [_dossier(batch, code, redact, tests) for batch, code in _batches(findings, shown)]
 
 
 def _batches(
-    findings: Sequence[Finding], root: Path, diff: Diff, redact: Callable[[str], str]
+    findings: Sequence[Finding], shown: Callable[[Sequence[Finding]], str]
 ) -> Iterator[tuple[list[Finding], str]]:
     batch: list[Finding] = []
     code = ""
     for finding in sorted(findings, key=lambda one: (one.path, one.start_line or 0)):
-        added = _code([*batch, finding], root, diff, redact)
+        added = shown([*batch, finding])
         if batch and (len(batch) == CLAIMS or len(added) > CODE):
             yield batch, code
-            batch, added = [], _code([finding], root, diff, redact)
+            batch, added = [], shown([finding])
         batch, code = [*batch, finding], added
     if batch:
         yield batch, code
 
 
-def _code(findings: Sequence[Finding], root: Path, diff: Diff, redact: Callable[[str], str]) -> str:
+def _code(
+    findings: Sequence[Finding], root: Path, diff: Diff, redact: Callable[[str], str], never_send: Sequence[str]
+) -> str:
     read = tree.reader(root)
     parts: list[str] = []
     for path in dict.fromkeys(finding.path for finding in findings if finding.path):
+        file = diff.files.get(path) or FileDiff(path=path)
+        if is_kept_back(file, never_send):
+            continue
         lines = read(path)
         wanted = {
             number

@@ -53,7 +53,7 @@ class Rule(Frozen):
 @dataclass(frozen=True)
 class Change:
     """A change to review: the facts, and a stranger's words about it. `files` are the paths to look at; `refuted` are
-    claims about it that did not hold."""
+    claims about it that did not hold. Of what matches `never_send` nothing is shown, not even its name."""
 
     repository: str
     title: str
@@ -62,6 +62,7 @@ class Change:
     patch: str
     files: tuple[str, ...]
     refuted: tuple[str, ...] = ()
+    never_send: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
     for path, file in change.diff.files.items():
         if path not in wanted or file.status == "deleted":
             continue
-        if why := _why_not(file):
+        if is_kept_back(file, change.never_send):
+            passed_over.append(NotCovered(what=path, why="never shown to a model, by never_send"))
+        elif why := _why_not(file):
             passed_over.append(NotCovered(what=path, why=why))
         elif hunks.get(path):
             try:
@@ -139,6 +142,11 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
     about = _about(change, redact)
     requests = tuple(_request(batch, about, rules, redact) for batch in batches.filled if batch)
     return Plan(requests, tuple(passed_over), tuple(left), frozenset(altered))
+
+
+def is_kept_back(file: FileDiff, globs: Sequence[str]) -> bool:
+    """Whether the file, or the one that it was made of, is never shown to a model."""
+    return any(matches_any(globs, path) for path in (file.path, file.old_path) if path)
 
 
 def _why_not(file: FileDiff) -> str:
@@ -183,7 +191,11 @@ def _pieces(heading: str, lines: Sequence[Shown]) -> list[str]:
 
 
 def _about(change: Change, redact: Callable[[str], str]) -> str:
-    deleted = [visible(path) for path, file in change.diff.files.items() if file.status == "deleted"]
+    deleted = [
+        visible(path)
+        for path, file in change.diff.files.items()
+        if file.status == "deleted" and not is_kept_back(file, change.never_send)
+    ]
     lines = [f"Repository: {visible(change.repository)}"]
     if change.title:
         lines.append(f"Title: {visible(redact(change.title))[:_TITLE]}")

@@ -38,6 +38,7 @@ class Settings(Frozen):
     instructions: str = ""
     rules: tuple[Rule, ...] = ()
     model: str | None = None
+    never_send: tuple[str, ...] = ()
     budget: Budget = Budget()
 
     def all_rules(self) -> tuple[Rule, ...]:
@@ -71,7 +72,10 @@ class ReviewAgent:
         if 0 in (settings.budget.run, settings.budget.tokens):
             return AgentResult(outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget")
         told = tuple(work.refutations)
-        change = Change(work.repository, work.title, work.description, work.diff, work.patch(), work.files, told)
+        kept_back = (*settings.never_send, *kit.never_send)
+        change = Change(
+            work.repository, work.title, work.description, work.diff, work.patch(), work.files, told, kept_back
+        )
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         model = kit.model.named(settings.model) if settings.model else kit.model
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)

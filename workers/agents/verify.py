@@ -9,14 +9,17 @@ once more, with what came of it, and no third time.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.domain.findings import AgentResult, Cost, Finding, Judgement, NotCovered, Outcome, Severity
+from bot.domain.glob import matches_any
 from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
@@ -59,6 +62,7 @@ class Settings(Frozen):
     model: str | None = None
     review_model: str | None = None
     run_tests: bool = True
+    never_send: tuple[str, ...] = ()
     budget: Budget = Budget()
 
 
@@ -89,7 +93,9 @@ class VerifyAgent:
             return AgentResult(outcome=Outcome.NOT_RUN, reason="no model is configured", remedy="set OPENAI_API_KEY")
         chosen = settings.model or settings.review_model
         model = kit.model.named(chosen) if chosen else kit.model
-        may_run = settings.run_tests and work.trusted
+        kept_back = (*settings.never_send, *kit.never_send)
+        # What a test prints is shown to the model.
+        may_run = settings.run_tests and work.trusted and not _holds_any(work.root, kept_back)
         heard, spent = _Heard(), (first.cost,) if first.cost else ()
         asking = _Asking(
             self._instructions,
@@ -101,7 +107,7 @@ class VerifyAgent:
             settings.budget,
             spent,
         )
-        for dossier in dossiers(claims, work.root, work.diff, kit.redact, tests=may_run):
+        for dossier in dossiers(claims, work.root, work.diff, kit.redact, kept_back, tests=may_run):
             kit.progress(f"verifying {len(claims)} claims")
             asking.about(dossier, heard)
         return _conclude(claims, heard)
@@ -164,6 +170,17 @@ class _Asking:
                 tried[number] = try_out(ruling.test, self.work, self.kit, self.deadline)
                 heard.tests += 1
         return tried
+
+
+def _holds_any(root: Path, globs: Sequence[str]) -> bool:
+    """Whether the tree holds a file that is never shown to a model."""
+    if not globs:
+        return False
+    return any(
+        matches_any(globs, os.path.relpath(f"{folder}/{name}", root))
+        for folder, _, names in os.walk(root)
+        for name in names
+    )
 
 
 def _parse(text: str) -> Rulings | None:

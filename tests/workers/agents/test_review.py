@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import pytest
 from bot.demo.model import KEY, MODEL, Script, ScriptedModel
 from bot.demo.model_wire import RATE_LIMIT, TOO_LONG, Answer, Broken, ChatRequest, Problem, Reply
 from bot.demo.reviewer import Planted, added_lines, demo_reviewer
+from bot.domain.diff import parse_diff
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.redact import redact
 from config.prompt_files import load_prompt
@@ -343,6 +345,39 @@ def test_a_slow_provider_cannot_hold_the_agent_beyond_its_time() -> None:
     result, _ = review(work_on(BEFORE, AFTER, timeout=1), [Broken("drip", seconds=20)])
     assert result.outcome is Outcome.ERROR
     assert "in time" in result.reason
+
+
+# -- what is never sent
+
+CANARY = "canary-7f3a"
+
+
+@pytest.mark.parametrize("whose", ["the repository's", "the operator's"])
+def test_nothing_of_a_file_that_is_never_sent_is_in_any_request(whose: str) -> None:
+    own = whose == "the repository's"
+    hidden = {f"secrets/{CANARY}.py": f"key = '{CANARY}'\n"}
+    gone = {f"secrets/{CANARY}-gone.py": f"{CANARY} = 1\n"}
+    work = work_on({**BEFORE, **gone}, {**AFTER, **hidden}, {"never_send": "secrets/**"} if own else {})
+    with ScriptedModel(demo_reviewer(OFF_BY_ONE, summary="It sums.")) as server:
+        model = OpenAIModel(KEY, server.base_url, MODEL, 10)
+        kit = Kit(NoSandbox(), model, lambda _: None, redact, never_send=() if own else ("secrets/**",))
+        result = ReviewAgent(load_prompt("review")).run(work, kit)
+    assert len(result.findings) == 1
+    assert [(one.what, "never_send" in one.why) for one in result.not_covered] == [(*hidden, True)]
+    assert server.requests
+    assert all(CANARY not in json.dumps(request.body) for request in server.requests)
+
+
+def test_a_file_that_was_renamed_from_one_that_is_never_sent_is_not_sent() -> None:
+    patch = (
+        "diff --git a/secrets/a.py b/b.py\nsimilarity index 50%\nrename from secrets/a.py\nrename to b.py\n"
+        f"--- a/secrets/a.py\n+++ b/b.py\n@@ -1,2 +1,2 @@\n {CANARY}\n-{CANARY}\n+x = 1\n"
+    )
+    diff = parse_diff(patch.split("\n"))
+    work = replace(work_on({}, {}, {"never_send": "secrets/**"}), compare=lambda: diff, patch=lambda: patch)
+    result, server = review(work, QUIET)
+    assert not server.requests
+    assert [one.what for one in result.not_covered] == ["b.py"]
 
 
 # -- injections

@@ -267,3 +267,13 @@ def test_judgement_of_a_verifier_that_did_not_end_counts_for_nothing() -> None:
     for outcome in (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.NOT_RUN, Outcome.CANCELLED):
         after = judged(first, AgentResult(outcome=outcome, judgements=(word,)))
         assert [finding.verification for finding in after.findings] == ["unverified"]
+
+
+def test_nothing_of_a_file_that_is_never_sent_is_shown_and_no_test_could_print_it(tmp_path: Path) -> None:
+    script = [says(ruling(test={"language": "shell", "script": "cat shop.py; exit 1"}))] * 3
+    result, after, scripted = verify(tmp_path, script, settings={"never_send": ["shop.py"]})
+    assert len(scripted.requests) == 1
+    assert all("range(1, len(values))" not in json.dumps(request.body) for request in scripted.requests)
+    assert "Tests cannot be run" in scripted.requests[0].text
+    assert after.findings[0].verification == "unverified"
+    assert "0 tests run" in result.summary
