@@ -28,7 +28,7 @@ from pydantic import (
 
 Report = Literal["added", "context", "file", "all"]
 FailOn = Literal["info", "low", "medium", "warning", "high", "error", "critical", "never"]
-Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit"]
+Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit", "gitlab"]
 EventName = Literal["push", "pull_request", "merge_group", "schedule"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -26,6 +26,7 @@ from workers.tools import (
     coverage,
     cppcheck,
     detect_secrets,
+    gitlab,
     gofmt,
     gosec,
     govet,
@@ -74,6 +75,7 @@ FORMATS = {
     "rdjson": rdjson.parse,
     "rdjsonl": rdjson.parse_lines,
     "junit": junit.parse_findings,
+    "gitlab": gitlab.parse,
 }
 
 TEST_READERS = Readers(testresults.FILES, testresults.PRINTED, junit.to_finding, coverage.parse)

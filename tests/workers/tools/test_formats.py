@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
-from workers.tools import checkstyle, junit, rdjson, sarif
+from workers.tools import checkstyle, gitlab, junit, rdjson, sarif
 
 from .recordings import PYTHON, reader, recorded
 
@@ -199,3 +199,24 @@ def test_junit_suites_nest() -> None:
         ("x", "passed", 1000.5),
         ("y", "skipped", 0.0),
     ]
+
+
+def test_gitlabs_code_quality_of_ruff() -> None:
+    findings = gitlab.parse(recorded("ruff.gitlab"), NONE)
+    seen = {(f.rule, f.path, f.start_line, f.end_line, f.start_column, f.severity) for f in findings}
+    assert ("F401", "a.py", 1, 1, 8, Severity.MEDIUM) in seen
+    assert ("F821", "a.py", 8, 8, 12, Severity.MEDIUM) in seen
+
+
+@pytest.mark.parametrize(
+    ("severity", "ours"), [("info", Severity.INFO), ("minor", Severity.LOW), ("blocker", Severity.CRITICAL)]
+)
+def test_gitlabs_code_quality_by_lines(severity: str, ours: Severity) -> None:
+    issue = {"description": "m", "severity": severity, "location": {"path": "a", "lines": {"begin": 3, "end": 4}}}
+    [finding] = gitlab.parse(json.dumps([issue]), NONE)
+    assert (finding.start_line, finding.end_line, finding.severity) == (3, 4, ours)
+
+
+def test_what_is_no_list_is_no_code_quality_report() -> None:
+    with pytest.raises(ToolFailed, match="no code quality report"):
+        gitlab.parse("{}", NONE)
