@@ -45,7 +45,8 @@ ON_PUBLISH = "bot.wiring.on_publish"
 ON_AGENT = "workers.wiring.on_agent"
 ON_LOOSE_CHECKS = "bot.wiring.on_loose_checks"
 ON_REPLY = "bot.wiring.on_reply"
-FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT, ON_LOOSE_CHECKS, ON_REPLY})
+ON_TOKEN = "bot.wiring.on_token"  # noqa: S105 - a function's name
+FUNCTIONS = frozenset({ON_DELIVERY, ON_PUBLISH, ON_AGENT, ON_LOOSE_CHECKS, ON_REPLY, ON_TOKEN})
 
 # Tries of a job whose process dies or raises; seconds that a control job may take; seconds that a failed job is kept.
 TRIES = 3
@@ -165,6 +166,19 @@ class JobSpec(Frozen):
             repository=repository,
             priority=Priority.PERSON,
             name=_short("reply", repository, str(reply.comment)),
+        )
+
+    @classmethod
+    def token(cls, key: RunKey, installation: int, name: str, public: str) -> JobSpec:
+        """Hand a token over (`bot/handover.py`)."""
+        return cls(
+            queue=INTAKE,
+            function=ON_TOKEN,
+            args=(str(key), name, public),
+            installation=installation,
+            repository=key.repository,
+            priority=Priority.PERSON,
+            name=_short("token", name),
         )
 
     @property

@@ -41,10 +41,12 @@ _SAME_SIGNAL = 1.0
 
 @dataclass(frozen=True)
 class Role:
-    """A process to keep running: what people call it, and what it does until SIGTERM."""
+    """A process to keep running: what people call it, and what it does until SIGTERM. One that is `last` is asked to
+    end when the others have, because they may need it to end their work."""
 
     name: str
     main: Callable[[], None]
+    last: bool = False
 
 
 @dataclass
@@ -169,13 +171,15 @@ class Supervisor:
 
     def _drain_all(self) -> None:
         """Ask every child to end and wait; those that do not in time are killed, with all below them."""
-        for child in self._children:
-            if child.process is not None:
-                child.process.terminate()
+        self._ask_to_end(last=False)
+        asked_all = False
         deadline = time.monotonic() + self._drain
         while not self._hurried and (left := deadline - time.monotonic()) > 0:
             if not any(child.process for child in self._children):
                 return
+            if not asked_all and not any(child.process for child in self._children if not child.role.last):
+                self._ask_to_end(last=True)
+                asked_all = True
             self._tick(self._living())
             self._wait(min(1.0, left))
             self._collect()
@@ -186,6 +190,11 @@ class Supervisor:
                 late.append(child.process.name)
                 _kill_tree(child.process)
         self._killed(late)
+
+    def _ask_to_end(self, *, last: bool) -> None:
+        for child in self._children:
+            if child.process is not None and child.role.last == last:
+                child.process.terminate()
 
 
 def _kill_tree(process: ForkProcess) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bot import handover
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.commands import Reply
@@ -312,6 +313,10 @@ class Control:
         def checks(installation: int, repository: str) -> Checks:
             return Checks(app.api(installation, repository, CHECK), repository)
 
+        def mint(installation: int, repository: str) -> str:
+            return app.token(installation, repository, CLONE)
+
+        self.mint = mint
         self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, ledger)
         self.replies = Replies(desk, self.store.lock, self.store.later, time.time)
         self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
@@ -338,6 +343,13 @@ def on_reply(repository: str, installation: int, reply: str) -> None:
     """The job that answers somebody's order."""
     with control().observer.job():
         control().replies.on_reply(repository, installation, Reply.model_validate_json(reply))
+
+
+def on_token(key: str, name: str, public: str) -> None:
+    """The job that hands a token over to an agent's."""
+    with control().observer.job():
+        store = control().store
+        handover.answer(store.redis, store, control().mint, RunKey.parse(key), name, public)
 
 
 def on_loose_checks(key: str, installation: int) -> None:

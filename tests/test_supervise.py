@@ -129,6 +129,23 @@ def test_draining_waits_for_work_in_hand(tmp_path: Path) -> None:
     assert notes(tmp_path)[-1] == "finished"
 
 
+def close(folder: Path) -> None:
+    """Says that it was asked to end."""
+
+    def stop(*_: object) -> None:
+        note(folder, "closed")
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    live(folder, "closer")
+
+
+def test_who_is_needed_by_the_others_is_drained_last(tmp_path: Path) -> None:
+    roles = Role("closer", partial(close, tmp_path), last=True), Role("finisher", partial(finish, tmp_path, 0.5))
+    supervise(*roles, until=lambda: len(notes(tmp_path)) == 2)
+    assert notes(tmp_path)[2:] == ["finished", "closed"]
+
+
 def test_draining_has_an_end_and_takes_grandchildren_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     began = time.monotonic()
     supervise(Role("stubborn", partial(with_child, tmp_path)), until=lambda: notes(tmp_path), drain=0.3)

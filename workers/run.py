@@ -125,7 +125,7 @@ class Runs(Results, Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """What a worker works with. `read_token(installation, repository)` may read that repository's contents;
+    """What a worker works with. `read_token(installation, run)` may read the contents of that run's repository;
     `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
     `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
     None where that is switched off; `spending` is what they have cost, of which an installation may spend
@@ -135,7 +135,7 @@ class Bench:
     cache: Cache
     mirrors: Mirrors
     checkouts: Checkouts
-    read_token: Callable[[int, str], str | None]
+    read_token: Callable[[int, RunKey], str | None]
     agent_for: Callable[[AgentPlan], Agent]
     kit: KitFor
     clock: Callable[[], float]
@@ -393,7 +393,7 @@ def _fetch(bench: Bench, run: Run, stack: ExitStack) -> Mirror:
     commits = tuple(sha for sha in (run.key.sha, run.base_sha) if sha)
     for pause in (*_PAUSES, None):
         try:
-            token = partial(bench.read_token, run.installation, run.key.repository)
+            token = partial(bench.read_token, run.installation, run.key)
             with bench.checkouts.ahead(bench.mirrors.name(run.key.repository), run.key.sha):
                 return stack.enter_context(bench.mirrors.fetch(run.key.repository, commits, token))
         except Unavailable as error:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 
 from pydantic_core import from_json, to_json
 
 from bot.dialogue import Dialogue
 from bot.domain.run import RunKey
+from bot.handover import ask
 from bot.spending import Spending
 from bot.store import Store
 from bot.telemetry import tracing
 from bot.telemetry.observation import Observer
-from bot.wiring import CLONE, make_app, make_store, settings
+from bot.wiring import make_store, settings
 from workers import run
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
@@ -44,14 +45,13 @@ def bench() -> Bench:
     """What agents' jobs work with, made once a process."""
     chosen = settings()
     kept = Cache(chosen.work_dir, Limits(chosen.cache_size, chosen.cache_age))
-    app = make_app(chosen, observer().github)
     path = _path()
     return Bench(
         runs=store(),
         cache=kept,
         mirrors=Mirrors(kept, chosen.github_url),
         checkouts=Checkouts(kept),
-        read_token=lambda installation, repository: app.token(installation, repository, CLONE),
+        read_token=partial(ask, store().redis, store()),
         agent_for=resolve,
         kit=make_kit(chosen, choose(chosen.sandbox, path, chosen.registries).make),
         clock=time.time,

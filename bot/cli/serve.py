@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from threading import Event, Thread
 
@@ -20,7 +21,7 @@ from redis.exceptions import AuthenticationError
 from bot.deliveries import Admissions
 from bot.domain.redact import Redactor
 from bot.errors import Misconfigured
-from bot.queues import AGENT_QUEUES, QUEUES
+from bot.queues import AGENT_QUEUES, INTAKE, QUEUES
 from bot.recovery import Vouching
 from bot.redis import soundness
 from bot.redis.connection import NONE
@@ -82,7 +83,9 @@ def serve() -> None:
         roles = [Role("web", partial(_web, chosen, listener, quiet)), Role("sweep", partial(_sweep, chosen, quiet))]
         roles += _workers(chosen, QUEUES, chosen.workers)
         # Nobody but the web process may hold the socket: a connection that nobody will answer would wait.
-        apart = [role if role.name == "web" else Role(role.name, partial(_without, listener, role)) for role in roles]
+        apart = [
+            role if role.name == "web" else replace(role, main=partial(_without, listener, role)) for role in roles
+        ]
         click.echo(f"Assay listens on {_address(listener)}/webhook (Ctrl-C drains)", err=True)
         keeper = _Keeper(chosen, watch, redis)
         Supervisor(
@@ -116,10 +119,14 @@ def worker(queues: tuple[str, ...], count: int | None) -> None:
     for name in queues:
         if name not in QUEUES:
             raise Misconfigured(f"there is no queue {name!r}; there are: {', '.join(QUEUES)}")
-    chosen = _prepare()
-    _preload()
+    wanted = tuple(dict.fromkeys(queues)) or QUEUES
+    controls = any(name not in AGENT_QUEUES for name in wanted)
+    chosen = _prepare(as_app=controls)
+    if not controls and chosen.github_private_key is not None:
+        log.warning("Agents need no ASSAY_GITHUB_PRIVATE_KEY: leave it out where only they run")
+    _preload(controls=controls)
     _check_sandbox(chosen)
-    roles = _workers(chosen, tuple(dict.fromkeys(queues)) or QUEUES, count or chosen.workers)
+    roles = _workers(chosen, wanted, count or chosen.workers)
     keeper = _Keeper(chosen, _greet(chosen))
     Supervisor(roles, drain=chosen.drain, tick=keeper.look, killed=keeper.vouching.hand_back).run()
 
@@ -132,9 +139,11 @@ def sweep() -> None:
     _sweep(chosen, _greet(chosen))
 
 
-def _prepare() -> Settings:
+def _prepare(*, as_app: bool = True) -> Settings:
+    """`as_app`: what is prepared acts as the GitHub App, and so needs its key."""
     chosen = settings()
-    chosen.require_app()
+    if as_app:
+        chosen.require_app()
     configure(chosen.log_format, Redactor(chosen.secrets()))
     start_tracing(chosen)
     return chosen
@@ -183,7 +192,8 @@ def _workers(chosen: Settings, queues: tuple[str, ...], count: int) -> list[Role
     # Control jobs are short; one process each keeps their order, and more would only wait for the same locks.
     counts = {name: count if name in AGENT_QUEUES else 1 for name in queues}
     return [
-        Role(f"{name}-{number + 1}", partial(_work, chosen, name))
+        # Agents' jobs get their tokens from intake.
+        Role(f"{name}-{number + 1}", partial(_work, chosen, name), last=name == INTAKE)
         for name, number_of in counts.items()
         for number in range(number_of)
     ]
@@ -197,7 +207,7 @@ def _work(chosen: Settings, queue: str) -> None:
     tracing.close()
 
 
-def _preload() -> None:
+def _preload(*, controls: bool = True) -> None:
     """Load and make what jobs will need before forking, so that it is shared and no job waits for it. No connection is
     opened yet."""
     import workers.llm.client
@@ -207,7 +217,8 @@ def _preload() -> None:
     assert workers.llm.client
     workers.registry.load_extensions()
     workers.wiring.bench()
-    control()
+    if controls:
+        control()
     # Or else the first collection of each child would touch, and so copy, every object.
     gc.collect()
     gc.freeze()

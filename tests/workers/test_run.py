@@ -252,7 +252,7 @@ def test_server_that_refuses_is_not_asked_again(shop: Shop) -> None:
 
 
 def test_token_that_cannot_be_had_is_an_error(shop: Shop) -> None:
-    def away(_installation: int, _repository: str) -> str | None:
+    def away(_installation: int, _run: RunKey) -> str | None:
         raise Unavailable(f"no answer for {SECRET}")
 
     shop.bench = replace(shop.bench, read_token=away)
