@@ -28,7 +28,7 @@ from pydantic import (
 
 Report = Literal["added", "context", "file", "all"]
 FailOn = Literal["info", "low", "medium", "warning", "high", "error", "critical", "never"]
-Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit", "gitlab"]
+Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit", "gitlab", "errorformat"]
 EventName = Literal["push", "pull_request", "merge_group", "schedule"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -278,6 +278,11 @@ class CommandConfig(AgentConfig):
     run: Annotated[str, Field(min_length=1)] = Field(description="A shell command.")
     format: Format = Field(default="exit-code", description="How to read its standard output.")
     output: str | None = Field(default=None, description="A file it writes, to read instead of standard output.")
+    errorformat: tuple[Annotated[str, Field(min_length=1, max_length=_MAX_GLOB)], ...] = Field(
+        default=("%f:%l:%c: %m", "%f:%l: %m"),
+        max_length=20,
+        description="With `format: errorformat`: what lines look like, in the words of Vim's `errorformat`.",
+    )
 
 
 RESERVED = ("config",)

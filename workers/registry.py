@@ -26,6 +26,7 @@ from workers.tools import (
     coverage,
     cppcheck,
     detect_secrets,
+    errorformat,
     gitlab,
     gofmt,
     gosec,
@@ -68,7 +69,7 @@ LINTERS = (
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)
 
-# The report formats of `agents.<name>.format`, beside `exit-code`.
+# The report formats of `agents.<name>.format`, beside `exit-code` and `errorformat`.
 FORMATS = {
     "sarif": sarif.parse,
     "checkstyle": checkstyle.parse,
@@ -86,7 +87,7 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
     "security": lambda: SecurityAgent(tools=SCANNERS),
     "review": lambda: ReviewAgent(load_prompt("review")),
     "verify": lambda: VerifyAgent(load_prompt("verify")),
-    "command": lambda: CommandAgent(formats=FORMATS),
+    "command": lambda: CommandAgent(formats=FORMATS, by_lines=errorformat.parse),
 }
 
 # Tools that may write do so in copies of their own (`Work.own`).

@@ -35,7 +35,7 @@ from workers.agents.hunks import read_patch
 from workers.history import read_log
 from workers.llm.reply import parse_reply, read_answer
 from workers.registry import FORMATS, TOOLS
-from workers.tools import coverage, junit
+from workers.tools import coverage, errorformat, junit
 from workers.tools.testresults import FILES, PRINTED
 
 _PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,3 @@ def f():\n x = 1\n-y = 2\n+y = 3\n+z = 4\n"
@@ -185,6 +185,7 @@ def _targets() -> list[Target]:
         Target("log of commits", lambda text: list(read_log(text.split("\n"))), [f"\0abc\n{_PATCH}", _PATCH]),
         Target("advisory", _advisory, [json.dumps(one) for one in (LODASH, JINJA, EVIL)]),
     ]
+    targets.append(Target("lines", _lines, [*_recordings("yamllint"), *_recordings("rustfmt.stderr")]))
     formats: Mapping[str, Callable[..., object]] = FORMATS
     # One diagnostic a line is what `rdjson` holds in a list.
     lines = [line for text in _recordings("*rdjson") for line in _lines_of(text)]
@@ -202,6 +203,10 @@ def _targets() -> list[Target]:
 
 def _printed(form: str, text: str) -> None:
     PRINTED[form](Completed(1, text, text, 0.1))
+
+
+def _lines(text: str) -> None:
+    errorformat.parse(text, ("%Eerror: %m", "%Z%.%#--> %f:%l:%c", "%f:%l:%c: %m", "%f:%l: %m"))
 
 
 def _format(parse: Callable[..., object], text: str) -> None:

@@ -24,7 +24,7 @@ def test_every_format_of_the_configuration_can_be_read() -> None:
 
     from config.repository import Format
 
-    assert {*FORMATS, "exit-code"} == set(get_args(Format))
+    assert {*FORMATS, "exit-code", "errorformat"} == set(get_args(Format))
 
 
 def test_names_of_tools_are_unique() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
@@ -13,15 +13,21 @@ from workers.agents import tree
 from workers.agents.shell import Reports, Shell, cut_short, how_it_ended, last_words, untrusted
 
 _EXIT_CODE = "exit-code"
+_BY_LINES = "errorformat"
 _AGENT = "<name>"  # an agent is not told what it is called
 
 
 class CommandAgent:
-    """Runs the setting `run` and judges it by its exit code, or by a report in one of the `formats`, on its standard
-    output or in the file `output`."""
+    """Runs the setting `run` and judges it by its exit code, a report in one of the `formats`, or lines as the setting
+    `errorformat` describes them: on its standard output or in the file `output`."""
 
-    def __init__(self, formats: Mapping[str, Callable[[str, Reader], list[Finding]]]) -> None:
+    def __init__(
+        self,
+        formats: Mapping[str, Callable[[str, Reader], list[Finding]]],
+        by_lines: Callable[[str, Sequence[str]], list[Finding]],
+    ) -> None:
         self._formats = formats
+        self._by_lines = by_lines
 
     def run(self, work: Work, kit: Kit) -> AgentResult:
         if not work.trusted:
@@ -54,7 +60,7 @@ class CommandAgent:
         if completed.truncated and not shell.work.settings.get("output"):
             return _error("the command printed more than can be kept; have it write to a file (`output`)", log)
         try:
-            found = self._formats[style](text, tree.reader(root))
+            found = self._found(style, text, shell)
         except ToolFailed as error:
             return _error(f"{shell.kit.redact(str(error))} (it {how_it_ended(completed)}: {last_words(log)})", log)
         findings = tuple(tree.tidy(finding, root, shell.kit.redact) for finding in found)
@@ -65,6 +71,11 @@ class CommandAgent:
             return AgentResult(outcome=Outcome.CLEAN, summary="nothing found")
         summary = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
         return AgentResult(outcome=Outcome.FINDINGS, summary=summary, findings=findings)
+
+    def _found(self, style: str, text: str, shell: Shell) -> list[Finding]:
+        if style == _BY_LINES:
+            return self._by_lines(text, [str(one) for one in shell.work.settings["errorformat"]])
+        return self._formats[style](text, tree.reader(shell.work.root))
 
 
 def _by_exit_code(completed: Completed, log: str) -> AgentResult:

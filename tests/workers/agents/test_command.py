@@ -50,6 +50,18 @@ def test_a_report_on_standard_output(tmp_path: Path) -> None:
     assert [(f.path, f.start_line, f.rule) for f in result.findings] == [("a.py", 1, "r")]
 
 
+def test_lines_as_errorformat_describes_them(tmp_path: Path) -> None:
+    result = look(
+        tmp_path, "echo a.py:1:2: odd; echo noise; exit 1", format="errorformat", errorformat=["%f:%l:%c: %m"]
+    )
+    assert [(f.path, f.start_line, f.message) for f in result.findings] == [("a.py", 1, "odd")]
+
+
+def test_a_line_format_that_is_not_known_is_an_error_that_names_it(tmp_path: Path) -> None:
+    result = look(tmp_path, "echo a.py", format="errorformat", errorformat=["%q"])
+    assert (result.outcome, "'%q' is not known" in result.reason) == (Outcome.ERROR, True)
+
+
 def test_a_report_in_a_file(tmp_path: Path) -> None:
     log = {"runs": [{"tool": {"driver": {"name": "x"}}, "results": [{"ruleId": "r", "message": {"text": "m"}}]}]}
     result = look(
