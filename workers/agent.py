@@ -331,7 +331,8 @@ class Work:
     (a fork): then nothing of the repository is executed, unless somebody `approved` it, and its tools' configuration is
     not honoured. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
     `others` is what the run's other agents have said so far, by name, and `about` names the one that a verifier is to
-    judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
+    judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold. `fresh`: a
+    person asked for a new look, for which nothing remembered will do.
     """
 
     repository: str
@@ -350,6 +351,7 @@ class Work:
     others: Mapping[str, AgentResult] = field(default_factory=dict)
     about: str = ""
     refutations: Sequence[str] = ()
+    fresh: bool = False
     history: Callable[[], History] = History
     own: Callable[[Path], Path] = lambda tree: tree
 

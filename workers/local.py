@@ -104,6 +104,8 @@ class _Check:
         try:
             kit = self._kit(progress, self._stopped)
             result = look(agent.plan, self._work(agent, run), kit, self._agent_for)
+            # Nobody waits at a desk for a provider to come back.
+            result = result.model_copy(update={"retry_after": None})
         except Exception as error:  # noqa: BLE001 - raised again by the thread that joins
             self._news.put(error)
         else:

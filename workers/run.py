@@ -377,6 +377,7 @@ def _prepare(
         others={other.plan.name: other.result for other in run.agents if other.result and other.plan.name != plan.name},
         about=plan.verifies,
         refutations=asked.refutations if (asked := run.agent(plan.name)) else (),
+        fresh=asked.fresh if asked else False,
     )
 
 

@@ -274,7 +274,8 @@ class AgentResult(Frozen):
     the files it looked at, `tools` the versions it used, `sandbox` what its commands ran in, `log` is a bounded tail of
     output for people. `origin` says where it was taken over from, None when the agent looked itself. `measure` is of
     the change. `judgements` are a verifier's; `refuted` are the claims that are no findings any more because of them.
-    `waits`: an approval would have it do more.
+    `waits`: an approval would have it do more. `retry_after`: a service that it needs was away, and may be asked again
+    in so many seconds.
     """
 
     outcome: Outcome
@@ -295,6 +296,7 @@ class AgentResult(Frozen):
     judgements: tuple[Judgement, ...] = ()
     refuted: tuple[Refuted, ...] = ()
     waits: bool = False
+    retry_after: float | None = None
 
 
 # What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.

@@ -18,13 +18,16 @@ The rules:
 8. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
 9. What executes the commit is barred while a stranger leads it and nobody has approved it. The first approval counts,
    whenever it is heard; then what was barred starts anew.
-10. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
+10. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
+   `AWAY_PATIENCE`; then its last word counts.
+11. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import assert_never
 
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
@@ -43,7 +46,7 @@ from bot.domain.events import (
 from bot.domain.findings import AgentResult, Ignored, Outcome
 from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
-from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
+from bot.domain.run import AWAY_PATIENCE, GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
 from bot.domain.triggers import Trigger, rank
 from bot.domain.verdict import Conclusion, agent_conclusion, passed
 
@@ -52,6 +55,8 @@ _TRIGGERS = 20
 _CLOSINGS = 500
 _RERUNS = 50
 _IGNORED = 2_000
+# Seconds until a service that is away is asked again.
+_SHORTEST_WAIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def _fold(run: Run, event: Event) -> Run:
         case FindingsIgnored():
             return _ignored(run, event)
         case DeadlinePassed():
-            return _each(run, lambda agent: _overdue(agent, event.at))
+            return _resumed(_each(run, lambda agent: _overdue(agent, event.at)), event.at)
         case _:
             assert_never(event)
 
@@ -323,7 +328,7 @@ def _rerun(run: Run, event: RerunRequested) -> Run:
         return run
 
     def asked_for(agent: AgentState) -> bool:
-        if agent.plan.skip or agent.phase is not Phase.DONE:
+        if agent.plan.skip or (agent.phase is not Phase.DONE and agent.resumes_at is None):
             return False
         if event.agents and agent.plan.name not in event.agents:
             return False
@@ -357,7 +362,7 @@ def _on_agent(run: Run, name: str, attempt: int, change: Callable[[AgentState], 
 
 def _started(agent: AgentState, at: float) -> AgentState:
     """A start may come twice: the job of a dead worker is taken up by another."""
-    if not agent.in_flight:
+    if not agent.in_flight or agent.resumes_at is not None:
         return agent
     span = agent.plan.timeout + GRACE
     first = min(at, at if agent.started_at is None else agent.started_at)
@@ -369,12 +374,18 @@ def _started(agent: AgentState, at: float) -> AgentState:
 
 
 def _progressed(agent: AgentState, message: str) -> AgentState:
-    if agent.phase is not Phase.RUNNING:
+    if agent.phase is not Phase.RUNNING or agent.resumes_at is not None:
         return agent
     return agent.model_copy(update={"progress": message})
 
 
 def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
+    if result.retry_after is not None:
+        if agent.result is not None or agent.resumes_at is not None:
+            return agent
+        since = at if agent.away_since is None else agent.away_since
+        if at < since + AWAY_PATIENCE:
+            return _parked(agent, result, since, at)
     if agent.result is not None:
         # A worker that was told to stop says so; that is no news.
         if result.outcome is Outcome.CANCELLED:
@@ -385,6 +396,34 @@ def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
     return _end(agent, result, at, assumed=result.outcome is Outcome.CANCELLED)
 
 
+def _parked(agent: AgentState, result: AgentResult, since: float, at: float) -> AgentState:
+    """It waits as long again as it has waited, or for as long as the service says."""
+    resumes = min(at + max(result.retry_after or 0.0, at - since, _SHORTEST_WAIT), since + AWAY_PATIENCE)
+    when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    update = {
+        "phase": Phase.RUNNING,
+        "away_since": since,
+        "resumes_at": resumes,
+        "deadline": resumes,
+        "progress": f"waiting for the provider since {when}: {result.reason}",
+    }
+    return agent.model_copy(update=update)
+
+
+def _resumed(run: Run, at: float) -> Run:
+    """Those that have waited long enough for a service begin anew."""
+    attempt = run.attempt + 1
+
+    def again(agent: AgentState) -> AgentState:
+        if agent.resumes_at is None or agent.resumes_at > at:
+            return agent
+        kept = ("plan", "fresh", "round", "refutations", "away_since")
+        return AgentState(attempt=attempt, **{name: getattr(agent, name) for name in kept})
+
+    after = _each(run, again)
+    return run if after == run else after.model_copy(update={"attempt": attempt})
+
+
 def _badness(agent: AgentState, result: AgentResult) -> tuple[int, int, str]:
     conclusion = agent_conclusion(agent.model_copy(update={"phase": Phase.DONE, "result": result}))
     order = list(Conclusion).index(conclusion) if conclusion else -1
@@ -392,7 +431,7 @@ def _badness(agent: AgentState, result: AgentResult) -> tuple[int, int, str]:
 
 
 def _overdue(agent: AgentState, at: float) -> AgentState:
-    if agent.deadline is None or agent.deadline > at:
+    if agent.deadline is None or agent.deadline > at or agent.resumes_at is not None:
         return agent
     if agent.phase is Phase.QUEUED:
         return _assume(agent, Outcome.ERROR, "no worker took it up in time; is one running for this queue?", at)
@@ -413,6 +452,7 @@ def _end(agent: AgentState, result: AgentResult, at: float, *, assumed: bool) ->
             "first": None,
             "assumed": assumed,
             "deadline": None,
+            "resumes_at": None,
             "finished_at": at,
             "progress": "",
         }

@@ -21,6 +21,10 @@ GRACE = 120
 STARTS = 3
 
 
+# How long an agent waits at most for a service that it needs and that is away, such as a model's provider; seconds.
+AWAY_PATIENCE = 6 * 3600
+
+
 class RunKey(Frozen):
     """The unit of correlation: a repository (`owner/name`) and a full commit SHA."""
 
@@ -55,7 +59,8 @@ class AgentState(Frozen):
 
     `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
     tells what a verifier looks at; `barred` that this attempt may execute nothing of the commit; `round` is how often
-    the agent was asked before, `refutations` what it is told then.
+    the agent was asked before, `refutations` what it is told then. One that is parked, for a service that it needs is
+    away since `away_since`, begins anew at `resumes_at`.
     """
 
     plan: AgentPlan
@@ -73,6 +78,8 @@ class AgentState(Frozen):
     round: int = 0
     refutations: tuple[Text, ...] = ()
     barred: bool = False
+    away_since: float | None = None
+    resumes_at: float | None = None
 
     @property
     def in_flight(self) -> bool:

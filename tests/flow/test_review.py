@@ -16,13 +16,14 @@ from bot.demo.model_wire import SERVER_ERROR, Answer, ChatRequest, Reply
 from bot.demo.reviewer import added_lines, is_second_look
 from bot.dialogue import Dialogue
 from bot.domain.findings import Outcome
-from bot.domain.run import AgentState, RunKey
+from bot.domain.run import AWAY_PATIENCE, AgentState, RunKey
 from bot.domain.verdict import Conclusion, risk_of
 from bot.ledger import Ledger
 from bot.redis.embedded import EmbeddedRedis
 from tests.cli.command import caller
 from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, Assay, running
 from workers.agents.claims import Review
+from workers.llm import client
 from workers.recording import ReplayedModel
 
 REVIEWED = """
@@ -43,12 +44,15 @@ class Reviewer:
     def __init__(self) -> None:
         self.rule: Rule = lambda _number, _line: {"verdict": "holds"}
         self.broken: Answer | None = None
+        self.away: Answer | None = None
         self.asked: list[str] = []
         self.cost: float | None = None
 
     def __call__(self, request: ChatRequest) -> Answer:
         second = is_second_look(request)
         self.asked.append("verify" if second else "review")
+        if self.away:
+            return self.away
         if second:
             return self.broken or self._rule(request)
         lines = [line for line in added_lines(request.text) if "items[" in line[2]]
@@ -242,6 +246,43 @@ def test_replay_asks_another_model_and_shows_both(
     assert "holds: By that line." in ended.out
     assert "refuted: By that line." in ended.out
     assert caller(capsys)("replay", sha).code == 0
+
+
+# -- a provider that is away
+
+
+def test_review_waits_for_a_provider_that_is_away_and_resumes_by_itself(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    reviewer.away = SERVER_ERROR
+    number, sha = opened(github)
+    assay.settle()
+    state = review_of(assay, sha)
+    assert state.progress.startswith("waiting for the provider since ")
+    assay.wait(30)
+    assay.settle()
+    check = assay.check(sha, "assay / review")
+    assert check.status == "in_progress"
+    assert "waiting for the provider since" in str(check)
+    reviewer.away = None
+    assay.wait(31)
+    assay.settle()
+    assert review_of(assay, sha).outcome is Outcome.FINDINGS
+    assert "demo.py" in assay.comment(number)
+
+
+def test_wait_for_a_provider_ends(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    reviewer.away = SERVER_ERROR
+    _, sha = opened(github)
+    assay.settle()
+    assay.wait(AWAY_PATIENCE)
+    assay.settle()
+    assert review_of(assay, sha).outcome is Outcome.ERROR
+    assert assay.check(sha, "assay / review").status == "completed"
 
 
 # -- what it may cost

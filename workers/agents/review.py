@@ -6,18 +6,19 @@ model has no tools and no credentials; all that comes of its answer is findings.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import Kit, Model, Work
+from workers.agent import Kit, Memory, Model, Work
 from workers.agents.claims import Review, to_findings
 from workers.agents.purse import Budget, joined, words
 from workers.agents.reading import Change, Plan, Request, Rule, plan_reading
@@ -26,6 +27,8 @@ AT_ONCE = 2
 # The share of the agent's time that asking may take; the rest is for saying what came of it.
 ASKING = 0.9
 _SUMMARY = 600
+# Seconds for which an answer to the same question serves again.
+_KEPT = 30 * 86_400
 # A refusal with one of these is about the account, not about what was asked: the next request would meet it too.
 _ACCOUNT = (401, 403, 404, 429)
 
@@ -48,13 +51,15 @@ class Settings(Frozen):
 
 @dataclass(frozen=True)
 class Heard:
-    """What came of one request: an answer and its cost, or why there is none. `final` says that asking on is idle."""
+    """What came of one request: an answer and its cost, or why there is none. `final` says that asking on is idle,
+    `retry_after` that it may not be in so many seconds."""
 
     request: Request
     review: Review | None = None
     cost: Cost | None = None
     why: str = ""
     final: bool = False
+    retry_after: float | None = None
 
 
 class ReviewAgent:
@@ -83,28 +88,59 @@ class ReviewAgent:
         def price(request: Request) -> Cost:
             return model.estimate(self._instructions, request.text)
 
-        return conclude(work, plan, _hear(plan, ask, price, settings.budget, kit))
+        keys = {request.text: self._key(model, request) for request in plan.requests}
+        known = {} if work.fresh else _recall(keys, kit.memory)
+        heard = _hear(plan, known, ask, price, settings.budget, kit)
+        kit.memory.note({keys[one.request.text]: one.review.model_dump_json() for one in heard if one.review}, _KEPT)
+        return conclude(work, plan, heard)
+
+    def _key(self, model: Model, request: Request) -> str:
+        text = f"{self._instructions}\0{model.name}\0{request.text}"
+        return f"review {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
+
+
+def _recall(keys: Mapping[str, str], memory: Memory) -> dict[str, Review]:
+    """What was answered to the same questions before, by their text: a rebase that changes no hunk asks nothing."""
+    known = {}
+    for asked, text in zip(keys, memory.recall(list(keys.values())), strict=True):
+        try:
+            if text is not None:
+                known[asked] = Review.model_validate_json(text)
+        except ValidationError:
+            # Another version of Assay noted it.
+            continue
+    return known
 
 
 def _hear(
-    plan: Plan, ask: Callable[[Request], Heard], price: Callable[[Request], Cost], budget: Budget, kit: Kit
+    plan: Plan,
+    known: Mapping[str, Review],
+    ask: Callable[[Request], Heard],
+    price: Callable[[Request], Cost],
+    budget: Budget,
+    kit: Kit,
 ) -> list[Heard]:
-    heard: list[Heard] = []
-    estimated = joined([price(request) for request in plan.requests])
+    heard = [Heard(request, known[request.text]) for request in plan.requests if request.text in known]
+    requests = [request for request in plan.requests if request.text not in known]
+    estimated = joined([price(request) for request in requests])
     if estimated is None:
         return heard
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for start in range(0, len(plan.requests), AT_ONCE):
+        for start in range(0, len(requests), AT_ONCE):
             wave: list[Request] = []
-            for request in plan.requests[start : start + AT_ONCE]:
+            for request in requests[start : start + AT_ONCE]:
                 if why := _why_stop(heard, budget, [price(one) for one in wave], price(request)):
                     heard.append(Heard(request, why=why))
                 else:
                     wave.append(request)
             if not wave:
                 continue
-            begun = {path for request in plan.requests[: start + AT_ONCE] for path in request.paths.values()}
+            begun = {
+                path
+                for request in (*(one.request for one in heard), *requests[: start + AT_ONCE])
+                for path in request.paths.values()
+            }
             spent = joined(_costs(heard))
             so_far = f", {words(spent)} so far" if spent else ""
             kit.progress(f"reading {len(begun)} of {len(plan.files)} files; estimated {words(estimated)}{so_far}")
@@ -121,7 +157,7 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
     except Refused as error:
         return Heard(request, why=str(error), final=error.status in _ACCOUNT)
     except Unavailable as error:
-        return Heard(request, why=str(error), final=True)
+        return Heard(request, why=str(error), final=True, retry_after=error.retry_after or 0.0)
     except Theirs as error:
         # An answer that is no use was paid for all the same.
         return Heard(request, cost=model.estimate(instructions, request.text), why=str(error))
@@ -159,6 +195,7 @@ def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
         covered=covered,
         not_covered=missed + plan.passed_over,
         cost=joined(_costs(heard)),
+        retry_after=max((one.retry_after for one in heard if one.retry_after is not None), default=None),
         log="\n".join(map(_log, heard)),
     )
 
@@ -185,6 +222,8 @@ def _summary(heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[No
 
 def _log(one: Heard) -> str:
     asked = f"{_count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
+    if one.review and not one.cost:
+        return f"{asked}: {_count(len(one.review.findings), 'claim')}, as answered before"
     if one.review is None or one.cost is None:
         return f"{asked}: no answer: {one.why}"
     tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"

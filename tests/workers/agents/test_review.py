@@ -22,6 +22,7 @@ from tests.workers.agents.changes import change_of
 from workers.agent import Kit, Model, Work
 from workers.agents import reading
 from workers.agents.review import ReviewAgent
+from workers.file_memory import FileMemory
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
@@ -345,6 +346,41 @@ def test_a_slow_provider_cannot_hold_the_agent_beyond_its_time() -> None:
     result, _ = review(work_on(BEFORE, AFTER, timeout=1), [Broken("drip", seconds=20)])
     assert result.outcome is Outcome.ERROR
     assert "in time" in result.reason
+
+
+# -- what was answered before
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_the_same_question_is_asked_once_unless_a_person_wants_it_anew(tmp_path: Path) -> None:
+    memory = FileMemory(tmp_path / "memory", "octo/shop")
+    planted = demo_reviewer(Planted(r"^value_0 = 1$", "T", "E", "S"), summary="Values.")
+
+    def look(after: Mapping[str, str], *, fresh: bool = False, script: Script = planted) -> tuple[AgentResult, int]:
+        with ScriptedModel(script) as server:
+            kit = Kit(NoSandbox(), OpenAIModel(KEY, server.base_url, MODEL, 10), lambda _: None, redact, memory)
+            result = ReviewAgent(load_prompt("review")).run(replace(work_on({}, after), fresh=fresh), kit)
+            return result, len(server.requests)
+
+    first, asked = look(files(3))
+    again, none = look(files(3))
+    assert (asked, none) == (3, 0)
+    assert (again.findings, again.covered, again.cost) == (first.findings, first.covered, None)
+    assert look(files(3) | {"f2.py": "other = 2\n" * 30})[1] == 1
+    assert look(files(3), fresh=True)[1] == 3
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_after_an_outage_only_what_was_not_answered_is_asked(tmp_path: Path) -> None:
+    memory = FileMemory(tmp_path / "memory", "octo/shop")
+    counts = []
+    for script in (failing_from(2, RATE_LIMIT), QUIET):
+        with ScriptedModel(script) as server:
+            kit = Kit(NoSandbox(), OpenAIModel(KEY, server.base_url, MODEL, 10), lambda _: None, redact, memory)
+            result = ReviewAgent(load_prompt("review")).run(work_on({}, files(4)), kit)
+            counts.append(len(server.requests))
+        assert (result.retry_after is None) is (result.outcome is Outcome.CLEAN)
+    assert counts[1] == 2
 
 
 # -- what is never sent
