@@ -2,7 +2,7 @@
 
 Cloning is an attack too. So: no configuration but ours, no hooks, no prompts, no submodules, no LFS, no symbolic links
 written, only http(s) and local transports, and embedded bare repositories are not entered. A token never stands in a
-URL or an argument: it reaches git through the environment of that one process.
+URL, an argument, the environment or a file that has a name: git reads it from memory, by an inherited descriptor.
 """
 
 from __future__ import annotations
@@ -119,19 +119,25 @@ class Git:
         lock: int | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The command, in a process group of its own: its helpers, which speak HTTP, end with it."""
+        login = self._login()
+        given = {} if login is None else {"GIT_CONFIG_GLOBAL": f"/proc/self/fd/{login}"}
+        shared = tuple(one for one in (lock, login) if one is not None)
         try:
             process = subprocess.Popen(
                 ["git", f"--git-dir={self.git_dir}", *args],  # noqa: S607 - the one on PATH is meant
-                env=self._environment() | dict(env or {}),
+                env=self._environment() | given | dict(env or {}),
                 cwd=cwd or self.git_dir,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
-                pass_fds=() if lock is None else (lock,),
+                pass_fds=shared,
             )
         except FileNotFoundError:
             raise ToolFailed("git is not installed") from None
+        finally:
+            if login is not None:
+                os.close(login)
         with process:
             _limit_memory(process)
             try:
@@ -140,11 +146,17 @@ class Git:
                 _kill(process)
                 raise
 
+    def _login(self) -> int | None:
+        """A configuration that has the token, in memory; its helpers inherit the descriptor."""
+        if self._token is None:
+            return None
+        login = base64.b64encode(f"x-access-token:{self._token}".encode()).decode()
+        held = os.memfd_create("assay-git")
+        os.write(held, f'[http]\n\textraHeader = "Authorization: Basic {login}"\n'.encode())
+        return held
+
     def _environment(self) -> dict[str, str]:
         config = dict(_HARDENED)
-        if self._token is not None:
-            login = base64.b64encode(f"x-access-token:{self._token}".encode()).decode()
-            config["http.extraHeader"] = f"Authorization: Basic {login}"
         env = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES} | {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": os.devnull,

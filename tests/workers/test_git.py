@@ -161,7 +161,7 @@ def test_configuration_of_the_machine_does_not_count(git: Git, tmp_path: Path, m
             git.run(alias)
 
 
-def test_token_is_sent_and_stands_in_no_argument(git: Git, tmp_path: Path) -> None:
+def test_token_is_sent_and_stands_in_no_argument_environment_or_file(git: Git, tmp_path: Path) -> None:
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -169,8 +169,9 @@ def test_token_is_sent_and_stands_in_no_argument(git: Git, tmp_path: Path) -> No
             connection, _ = listener.accept()
             with connection:
                 heard.append(connection.recv(10_000))
-                command = Path("/proc").glob("[0-9]*/cmdline")
-                heard.append(b"".join(_read(path) for path in command))
+                heard.append(b"".join(_read(path) for path in Path("/proc").glob("[0-9]*/cmdline")))
+                heard.append(b"".join(_read(path) for path in Path("/proc").glob("[0-9]*/environ")))
+                heard.append(b"".join(_read(path) for path in git.git_dir.rglob("*") if path.is_file()))
                 connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
         thread = threading.Thread(target=serve)
@@ -181,8 +182,14 @@ def test_token_is_sent_and_stands_in_no_argument(git: Git, tmp_path: Path) -> No
             )
         thread.join()
     assert b"Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z2hzX29mLXRoaXMtdGVzdA==" in heard[0]
-    assert b"ghs_of-this-test" not in heard[1]
-    assert b"eC1hY2Nlc3MtdG9rZW46" not in heard[1]
+    arguments, environments, files = heard[1:]
+    # What is looked through is git's own.
+    assert b"remote-http" in arguments
+    assert b"GIT_CONFIG_GLOBAL" in environments
+    assert b"[core]" in files
+    for said in (arguments, environments, files):
+        assert b"ghs_of-this-test" not in said
+        assert b"eC1hY2Nlc3MtdG9rZW46" not in said
 
 
 def _read(path: Path) -> bytes:
