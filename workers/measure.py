@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Measure
-from bot.domain.glob import matches_any
 from workers.agent import Memory
+from workers.agents.kinds import is_code, is_test
 
 # Seconds for which it is remembered that something was found in a file, and how many commits of that.
 _HISTORY = 90 * 86_400
@@ -22,27 +22,19 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_TESTS = (
-    *("**/test/**", "**/tests/**", "**/__tests__/**", "**/spec/**", "**/test_*", "**/*_test.*"),
-    *("**/*.test.*", "**/*.spec.*", "**/*Test.java", "**/*Tests.cs", "**/*_spec.rb"),
-)
 _DEPENDENCIES = _words(
     "requirements.txt pyproject.toml setup.py setup.cfg Pipfile Pipfile.lock poetry.lock uv.lock package.json "
     "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb go.mod go.sum Cargo.toml "
     "Cargo.lock pom.xml build.gradle build.gradle.kts gradle.lockfile Gemfile Gemfile.lock composer.json composer.lock "
     "packages.lock.json mix.exs mix.lock pubspec.yaml pubspec.lock Package.swift Package.resolved"
 )
-_CODE = _words(
-    ".py .pyi .js .jsx .mjs .cjs .ts .tsx .go .rs .java .kt .kts .scala .c .h .cc .cpp .hpp .cs .rb .php .swift .m .sh "
-    ".bash .sql .ex .exs .erl .hs .ml .lua .pl .r .dart .vue .svelte"
-)
 
 
 def measure(diff: Diff, troubled: int = 0) -> Measure:
     """What a diff tells of its change."""
     names = tuple(diff.files)
-    tests = [name for name in names if matches_any(_TESTS, name)]
-    code = [name for name in names if _is_code(name) and not matches_any(_TESTS, name)]
+    tests = [name for name in names if is_test(name)]
+    code = [name for name in names if is_code(name) and not is_test(name)]
     return Measure(
         files=len(diff.paths),
         added=sum(file.added_lines for file in diff.files.values()),
@@ -52,10 +44,6 @@ def measure(diff: Diff, troubled: int = 0) -> Measure:
         dependencies=tuple(name for name in names if PurePosixPath(name).name in _DEPENDENCIES)[:20],
         troubled=troubled,
     )
-
-
-def _is_code(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _CODE
 
 
 class History:

@@ -15,6 +15,7 @@ from bot.domain.findings import NotCovered
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
+from workers.agents.kinds import risk_rank
 
 REQUEST_CHARACTERS = 60_000
 MAX_REQUESTS = 6
@@ -121,13 +122,14 @@ class _Batches:
 
 
 def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], str]) -> Plan:
-    """Class the files, and pack what is to be read into requests of whole hunks, in the order of the diff."""
+    """Class the files, and pack what is to be read into requests of whole hunks, those first on which most
+    depends, else in the order of the diff."""
     hunks = read_patch(change.patch)
     wanted = frozenset(change.files)
     batches = _Batches()
     passed_over, left = [], []
     altered: set[tuple[str, int]] = set()
-    for path, file in change.diff.files.items():
+    for path, file in sorted(change.diff.files.items(), key=lambda item: risk_rank(item[0])):
         if path not in wanted or file.status == "deleted":
             continue
         if is_kept_back(file, change.never_send):

@@ -174,3 +174,12 @@ def test_words_about_the_change_are_bounded() -> None:
 def test_the_plan_is_the_same_every_time() -> None:
     files = {"a.py": "x\n", "b.py": "y\n"}
     assert plan({}, files, title="t") == plan({}, files, title="t")
+
+
+def test_code_is_read_before_configuration_tests_and_prose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 600)
+    monkeypatch.setattr(reading, "MAX_REQUESTS", 3)
+    names = ("README.md", "a_test.go", "app.toml", ".github/workflows/ci.yml", "z.go")
+    planned = plan({}, dict.fromkeys(names, "some words\n" * 20))
+    assert planned.files == (".github/workflows/ci.yml", "z.go", "app.toml")
+    assert [one.what for one in planned.left] == ["a_test.go", "README.md"]
