@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from bot.domain.findings import Finding, Outcome, Severity
@@ -221,6 +222,7 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
     return [
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),
         f"Whoever has read it can also comment {code(f'/assay approve {run.key.sha}')}." if run.awaits_approval else "",
+        section("An approval would run", bullets(_would_run(run))),
         agents_table(run),
         total,
         section("Looked at", coverage(run)),
@@ -229,6 +231,20 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
         f"Configuration: {plain(run.plan.source, 200)}" + (f" · Spent: {plain(spent, 200)}" if spent else ""),
         f"Approved for execution by {plain(run.approval.actor, 100)}." if run.approval and not run.trusted else "",
     ]
+
+
+def _would_run(run: Run) -> list[str]:
+    """What waits for an approval: each agent with its commands, as far as the configuration names them."""
+    if not run.awaits_approval:
+        return []
+    waiting = [agent.plan for agent in run.shown if agent.barred]
+    return [
+        ": ".join(filter(None, (plain(plan.name, 100), ", then ".join(_commands(plan.settings))))) for plan in waiting
+    ]
+
+
+def _commands(settings: Mapping[str, object]) -> list[str]:
+    return [code(str(settings[name])[:200]) for name in ("setup", "run") if settings.get(name)]
 
 
 def _actions(run: Run) -> tuple[Action, ...]:

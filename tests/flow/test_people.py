@@ -70,6 +70,7 @@ def test_a_strangers_commit_is_executed_once_it_is_approved(
     assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
     assert outcome(assay, sha, "lint") is Outcome.CLEAN
     assert f"/assay approve {sha}" in str(assay.check(sha, "assay").output.get("summary"))
+    assert "shell: `cat demo.py`" in str(assay.check(sha, "assay").output.get("summary"))
     assert [action["label"] for action in assay.check(sha, "assay").actions] == ["Approve", "Re-run all"]
     if by == "button":
         press(assay, github, sha, "alice")
