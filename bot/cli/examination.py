@@ -154,7 +154,7 @@ def _tools(_: Settings) -> Iterator[Report]:
     if versions:
         yield Report("ok", "Tools", ", ".join(versions))
     for tool, version in found:
-        if not version and not tool.optional:
+        if not version and not (tool.optional or tool.taste):
             remedy = f"install it where Assay's workers run; until then it cannot look at {tool.languages}"
             yield Report("warn", "Tools", f"{tool.name} does not start", remedy)
 
