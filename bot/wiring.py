@@ -218,8 +218,7 @@ class Overview:
 
     def repositories(self, installation: int, page: int) -> tuple[tuple[InstalledRepository, ...], bool]:
         found, more = repositories(self._app.installation_api(installation, OVERVIEW), page)
-        names = self._service.model_copy(update={"events": ()})
-        return tuple(one for one in found if not names.why_not(installation, one.full_name, "")), more
+        return tuple(one for one in found if self._service.names(one.full_name)), more
 
     def contents(self, installation: int, repository: str) -> Contents:
         return Contents(self._app.installation_api(installation, OVERVIEW), repository)

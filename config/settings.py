@@ -40,22 +40,22 @@ def _told(default: str) -> dict[str, Any]:
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
 
 
-def _hosts(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    hosts = tuple(filter(None, (word.strip() for word in value.split(","))))
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise ValueError("must be hosts, as HOST or HOST:PORT, with commas between; no scheme and no path")
-    return hosts
+# Not within the braces of a glob.
+_BETWEEN = re.compile(r"[,\s]+(?![^{}]*\})")
 
 
 def _words(value: object) -> object:
-    return tuple(filter(None, (word.strip() for word in value.split(",")))) if isinstance(value, str) else value
+    """A list in one variable. Spaces do as well as commas: a list that is taken for one word would restrict nothing."""
+    return tuple(filter(None, _BETWEEN.split(value))) if isinstance(value, str) else value
 
 
-def _lower_globs(value: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(glob.lower() for glob in value)
+_Words = BeforeValidator(_words, json_schema_input_type=str)
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("must be hosts, as HOST or HOST:PORT, with commas between; no scheme and no path")
+    return value
 
 
 # The webhooks that may ask for work; those about installations are always served.
@@ -69,10 +69,6 @@ Served = Literal[
     "pull_request_review_comment",
     "pull_request_review_thread",
 ]
-
-
-def _spaced(value: object) -> object:
-    return tuple(value.split()) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -140,27 +136,23 @@ class Settings(BaseModel):
         description="What commands run in. `auto` is bubblewrap; where that does not work, nothing of a repository is "
         "executed. `none` isolates nothing, and is for an operator's own repositories only.",
     )
-    registries: Annotated[tuple[str, ...], BeforeValidator(_hosts, json_schema_input_type=str)] = Field(
+    registries: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], _Words] = Field(
         default=(),
         description="Package registries that `setup` may reach beside those that pip, npm and Go are configured with: "
         "hosts, as `HOST` or `HOST:PORT`, with commas between. These may have private addresses.",
     )
-    serve_installations: Annotated[
-        tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], BeforeValidator(_words, json_schema_input_type=str)
-    ] = Field(
+    serve_installations: Annotated[tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], _Words] = Field(
         default=(),
         description="The installations that are served, by their numbers, with commas between. Left out: all.",
     )
     serve_repositories: Annotated[
-        tuple[Annotated[str, Field(max_length=256, pattern="/")], ...],
-        BeforeValidator(_words, json_schema_input_type=str),
-        AfterValidator(_lower_globs),
+        tuple[Annotated[str, Field(max_length=256, pattern="/"), AfterValidator(str.lower)], ...], _Words
     ] = Field(
         default=(),
         description="The repositories that are served: globs over `OWNER/NAME`, with commas between, such as "
         "`acme/*,octo/site`. Left out: all. What is not served is refused, with the reason in the log.",
     )
-    serve_events: Annotated[tuple[Served, ...], BeforeValidator(_words, json_schema_input_type=str)] = Field(
+    serve_events: Annotated[tuple[Served, ...], _Words] = Field(
         default=(),
         description="The webhooks that are served, by GitHub's names, with commas between: `push`, `pull_request`, "
         "`merge_group`, `check_run`, `check_suite` (buttons), `issue_comment`, `pull_request_review_comment`, "
@@ -207,10 +199,10 @@ class Settings(BaseModel):
         "= 0.1, output = 4.0}`, in US dollars for a million tokens. A limit in dollars allows no request to a model "
         "whose price is not known.",
     )
-    llm_never_send: Annotated[tuple[str, ...], BeforeValidator(_spaced, json_schema_input_type=str)] = Field(
+    llm_never_send: Annotated[tuple[str, ...], _Words] = Field(
         default=(),
-        description="Globs of files that no model is ever shown, in any repository, with spaces between, such as "
-        "`**/*.pem secrets/**`.",
+        description="Globs of files that no model is ever shown, in any repository, with commas between, such as "
+        "`**/*.pem,secrets/**`.",
     )
     llm_log: bool = Field(
         default=True,

@@ -18,11 +18,15 @@ class Service(Frozen):
         """Whether anything of an installation may be served."""
         return not self.installations or installation in self.installations
 
+    def names(self, repository: str) -> bool:
+        """Whether anything of a repository, `owner/name`, may be served, as far as its name goes."""
+        return not self.repositories or matches_any(self.repositories, repository.lower())
+
     def why_not(self, installation: int, repository: str, event: str) -> str:
         """Why such a webhook is refused, by the setting's name; empty where it is served."""
         if not self.serves(installation):
             return f"ASSAY_SERVE_INSTALLATIONS does not name installation {installation}"
-        if self.repositories and not matches_any(self.repositories, repository.lower()):
+        if not self.names(repository):
             return f"ASSAY_SERVE_REPOSITORIES does not name {repository}"
         if self.events and event not in self.events:
             return f"ASSAY_SERVE_EVENTS does not name {event}"

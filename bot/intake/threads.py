@@ -14,7 +14,7 @@ from bot.domain.run import Run, RunKey
 from bot.errors import Gone
 from bot.github.received import ThreadTouched
 from bot.intake.case import Case
-from bot.intake.people import may_write, not_theirs
+from bot.intake.people import not_theirs
 
 _ORDER = re.compile(r"\A\s*/assay\s+ignore(?P<rest>(?:\s[^\n]*)?)\s*(?:\n|\Z)")
 _ALWAYS = "--always"
@@ -81,8 +81,6 @@ class Threads:
         fingerprint = fingerprint_of(text)
         if fingerprint is None or author.lower() != bot_login.lower():
             return "/assay ignore answers a comment that is not about a finding of Assay's"
-        if not may_write(case, touched.sender):
-            return f"{touched.sender} may not write to the repository, so /assay ignore is not theirs to say"
         if why_not := not_theirs(case, touched.sender, case.contents.pull(touched.number).base_ref):
             return f"/assay ignore: {why_not}"
         ignored = Ignored(fingerprint=fingerprint, by=touched.sender, reason=order.reason)

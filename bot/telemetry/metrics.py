@@ -18,7 +18,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import redis.asyncio
 from redis import Redis
@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from bot.domain.findings import Cost, Outcome
 from bot.queues import QUEUES
+from config.settings import Served
 
 # Two hashes in Redis: what grows, and the latest word about something.
 COUNTS = "assay:metrics"
@@ -94,18 +95,7 @@ RECOVERIES = Counter(
 REFUSED = Counter(
     "assay_refused_deliveries_total",
     "Webhooks of installations, repositories or events that the operator does not let be served.",
-    {
-        "event": (
-            "push",
-            "pull_request",
-            "merge_group",
-            "check_run",
-            "check_suite",
-            "issue_comment",
-            "pull_request_review_comment",
-            "pull_request_review_thread",
-        )
-    },
+    {"event": get_args(Served)},
 )
 COST = Counter("assay_model_cost_dollars_total", "What models cost, where their price is known.", {"agent": QUEUES})
 TOKENS = Counter(

@@ -100,6 +100,17 @@ def test_a_bad_value_is_told_with_what_is_allowed(name: str, value: str, message
     assert message in problem
 
 
+@pytest.mark.parametrize("between", [",", ", ", " ", "\n", " , "])
+def test_a_list_is_read_with_commas_and_with_spaces(between: str) -> None:
+    """A list that is taken for one glob keeps no file back, and a restriction that names nobody is none."""
+    globs = ("**/*.pem", "secrets/{live, test}/**", "{a,b}.env")
+    assert load({"HOME": "/home/ada", "ASSAY_LLM_NEVER_SEND": between.join(globs)}).llm_never_send == globs
+    chosen = load({"HOME": "/home/ada", "ASSAY_SERVE_REPOSITORIES": between.join(("Acme/*", "octo/{site,api}"))})
+    assert chosen.serve_repositories == ("acme/*", "octo/{site,api}")
+    chosen = load({"HOME": "/home/ada", "ASSAY_SERVE_INSTALLATIONS": between.join("12")})
+    assert chosen.serve_installations == (1, 2)
+
+
 def test_all_problems_are_told_at_once() -> None:
     assert len(problems({"ASSAY_PORT": "x", "ASSAY_PROT": "1", "ASSAY_WORKERS": "none"})) == 3
 
