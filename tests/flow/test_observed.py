@@ -99,15 +99,24 @@ def test_one_delivery_is_one_connected_trace(seen: Seen) -> None:
     assert {span.name for span in jobs} == {"job intake", "job lint", "job publish"}
     assert {span.parent for span in jobs} == {first.id}
     calls = [span for span in seen.trace if span.kind == CLIENT]
-    assert {ids[span.parent].name for span in calls} == {"job intake", "job lint", "job publish"}
+    # An agent's job asks nothing of GitHub: it has its token minted by another.
+    assert {ids[span.parent].name for span in calls} == {"job intake", "job publish"}
     assert len(seen.trace) == 1 + len(jobs) + len(calls)
+
+
+def test_the_token_that_an_agent_asks_for_is_in_the_trace(seen: Seen) -> None:
+    (job,) = [span for span in seen.trace if str(span.attributes.get("assay.job")).startswith("token-")]
+    assert (job.name, job.attributes["assay.run"]) == ("job intake", seen.run)
+    (minted,) = [span for span in seen.trace if span.parent == job.id]
+    assert str(minted.attributes["url.path"]).endswith("/access_tokens")
+    assert minted.attributes["http.response.status_code"] == 201
 
 
 def test_spans_say_what_they_are_about(seen: Seen) -> None:
     (agent,) = [span for span in seen.trace if span.name == "job lint"]
     about = {"assay.run": seen.run, "assay.agent": "lint", "assay.attempt": 1, "assay.delivery": seen.delivery}
     assert about | {"assay.outcome": "findings"} == {name: agent.attributes[name] for name in (*about, "assay.outcome")}
-    (intake,) = [span for span in seen.trace if span.name == "job intake"]
+    (intake,) = [span for span in seen.trace if span.attributes.get("assay.job") == f"intake_{seen.delivery}"]
     assert intake.attributes["assay.run"] == seen.run
     (wrote, *_) = [span for span in seen.trace if span.attributes.get("url.path") == f"/repos/{REPOSITORY}/check-runs"]
     assert wrote.attributes["http.response.status_code"] == 201
