@@ -33,8 +33,8 @@ from bot.saving import Saving, Step, version_of
 log = logging.getLogger(__name__)
 
 _RACES = 50
-# Seconds; GitHub asks to wait an hour at most, a repository for its next head may ask for more.
-_LONGEST_WAIT = 86400
+# Seconds, more than anything is put off for: an hour for GitHub, 6 for a repository's next head (`triggers.debounce`).
+_LONGEST_WAIT = 7 * 3600
 _RUNS = "assay:runs"
 _DEADLINES = "assay:deadlines"
 _UNPUBLISHED = "assay:unpublished"

@@ -264,7 +264,8 @@ def test_job_done_again_has_the_lock_that_it_held_when_its_worker_died(store: St
 
 
 def test_job_put_off_by_a_clock_that_was_ahead_is_sent(store: Store, redis: Redis) -> None:
-    store.later(JobSpec.publish(KEY, 1), 100_000.0 + 86400 + 10)
+    """By a day, but for the seconds that the sweep was late."""
+    store.later(JobSpec.publish(KEY, 1), 100_000.0 + 86400 - 10)
     assert store.send_due(100_000.0) == 1
     assert waiting(redis)["publish"] == 1
 

@@ -10,9 +10,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,22 @@ def test_any_tree_is_made_from_any_other(machine: Machine, trees: list[dict[str,
 # -- several at once
 
 
+def begin_together(works: Sequence[Callable[[], None]]) -> list[ForkProcess]:
+    """A process each. None begins before the last is there: it would inherit the server's end of another one's fetch,
+    and that would wait for it."""
+    go = FORK.Event()
+
+    def begin(work: Callable[[], None]) -> None:
+        go.wait()
+        work()
+
+    processes = [FORK.Process(target=begin, args=(work,)) for work in works]
+    for process in processes:
+        process.start()
+    go.set()
+    return processes
+
+
 def test_four_processes_write_it_once(machine: Machine) -> None:
     machine.commit({f"{number}.txt": f"{number}\n" for number in range(50)})
     with machine.shared(machine.github.head(REPO, "main")):
@@ -204,12 +222,11 @@ def test_four_processes_write_it_once(machine: Machine) -> None:
         with machine.shared(sha) as files:
             told.put((read(files) == machine.archive(sha), files.stat().st_ino))
 
-    processes = [FORK.Process(target=work) for _ in range(4)]
-    for process in processes:
-        process.start()
-    answers = [told.get() for _ in processes]
+    processes = begin_together([work] * 4)
     for process in processes:
         process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    answers = [told.get() for _ in processes]
     assert {right for right, _ in answers} == {True}
     assert len({inode for _, inode in answers}) == 1
 
@@ -224,9 +241,7 @@ def test_eviction_at_any_moment_disturbs_nobody(machine: Machine) -> None:
             with machine.shared(sha) as files:
                 assert read(files) == machine.archive(sha)
 
-    processes = [FORK.Process(target=work, args=(seed,)) for seed in range(3)]
-    for process in processes:
-        process.start()
+    processes = begin_together([partial(work, seed) for seed in range(3)])
     while any(process.is_alive() for process in processes):
         machine.cache.shrink(0)
         time.sleep(0.01)
