@@ -25,6 +25,7 @@ from bot.domain.render_comment import comment
 from bot.domain.render_inline import inline
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Pull
+from bot.garbage import settle_in
 from workers.results import settle
 
 P = ParamSpec("P")
@@ -109,4 +110,5 @@ def _said(sizes: dict[str, int]) -> Iterator[Finding]:
 
 
 if __name__ == "__main__":
+    settle_in()
     print(json.dumps(_work(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -8,7 +8,6 @@ keeps its hands off a job that is somebody else's by now; and what only a newer 
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -33,6 +32,7 @@ from rq.utils import now
 from bot.books import Books
 from bot.context import Subject, taken_up
 from bot.errors import OtherVersion, Unavailable
+from bot.garbage import settle_in
 from bot.parent import die_with_parent
 from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, ON_AGENT, AllowedJob, InParts, JobSpec, Queues
 from bot.recovery import Vouching, note_failure
@@ -311,9 +311,7 @@ def work(redis: Redis, queue: str, queues: Queues, name: str) -> None:
     """
     _await(redis)
     worker = make_worker(redis, queue, queues, name)
-    # What is loaded by now is shared with every fork and never collected.
-    gc.collect()
-    gc.freeze()
+    settle_in()
     try:
         # Before it takes anything up, so that nobody takes it for dead.
         Vouching(redis).vouch([name])

@@ -159,15 +159,17 @@ def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked
         "dismissed": "",
         # With a secret in it neither would be what it was.
         "url": masked.whole(finding.url) if (finding.url or "").isascii() else None,
-        "replacement": masked.whole(finding.replacement) if _replaceable(spot, diff) else None,
+        "replacement": masked.whole(finding.replacement) if _replaceable(finding, spot, diff) else None,
     }
     if not spot.columns:
         update |= {"start_column": None, "end_column": None}
     return finding.model_copy(update=update | _commentable(spot, diff))
 
 
-def _replaceable(spot: _Spot, diff: Diff) -> bool:
-    return bool(spot.first and spot.last and diff.commentable(spot.path, spot.first, spot.last))
+def _replaceable(finding: Finding, spot: _Spot, diff: Diff) -> bool:
+    if finding.replacement is None or not spot.first or not spot.last:
+        return False
+    return diff.commentable(spot.path, spot.first, spot.last)
 
 
 def _words(result: AgentResult, masked: _Masked) -> dict[str, object]:

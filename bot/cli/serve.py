@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from redis.exceptions import AuthenticationError
 from bot.deliveries import Admissions
 from bot.domain.redact import Redactor
 from bot.errors import Misconfigured
+from bot.garbage import settle_in
 from bot.queues import AGENT_QUEUES, INTAKE, QUEUES
 from bot.recovery import Vouching
 from bot.redis import soundness
@@ -219,9 +219,7 @@ def _preload(*, controls: bool = True) -> None:
     workers.wiring.bench()
     if controls:
         control()
-    # Or else the first collection of each child would touch, and so copy, every object.
-    gc.collect()
-    gc.freeze()
+    settle_in()
 
 
 def _greet(chosen: Settings) -> Watch:
@@ -291,9 +289,7 @@ def _web(chosen: Settings, listener: socket.socket, watch: Watch) -> None:
         timeout_graceful_shutdown=_GRACE,
     )
     config.load()
-    # What is loaded by now is shared with the other processes and stays; to search it for garbage took 20 ms at a time.
-    gc.collect()
-    gc.freeze()
+    settle_in()
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from bot.domain.findings import Finding, Outcome
 from bot.domain.markdown import clip
 from bot.domain.run import Run
-from bot.domain.verdict import findings
+from bot.domain.verdict import counted, findings
 from bot.domain.views import Changes, Known
 from bot.domain.wording import blocks
 
@@ -54,7 +54,7 @@ def known(run: Run, before: Sequence[Known]) -> tuple[Known, ...]:
 
 def _counted(run: Run) -> dict[str, Finding]:
     """Those of the change, by their identity; what was there before it is nobody's news."""
-    return {finding.fingerprint: finding for finding in findings(run) if finding.counts and finding.fingerprint}
+    return {finding.fingerprint: finding for finding in counted(run) if finding.fingerprint}
 
 
 def _looked_again(run: Run, known: Known) -> bool:

@@ -383,13 +383,22 @@ _COMMON = frozenset(
 )
 
 
+def spoken_by(agent: str, finding: Finding) -> bool:
+    """Whether one of its sources is this agent."""
+    prefix = f"{agent}/"
+    for source in finding.sources:  # noqa: SIM110 - `any` with a generator takes five times as long, a million times
+        if source.startswith(prefix):
+            return True
+    return False
+
+
 def _is_claim(finding: Finding) -> bool:
-    return any(source.startswith("review/") for source in finding.sources)
+    return spoken_by("review", finding)
 
 
 def _told_in(claim: Finding, finding: Finding) -> bool:
     """Whether a reviewer's claim says what a tool says of a line of it."""
-    if claim.rule == "review/security" and any(source.startswith("security/") for source in finding.sources):
+    if claim.rule == "review/security" and spoken_by("security", finding):
         return True
     said = _words(finding.message) - _COMMON
     return len(said) >= _FEWEST and len(said & _words(claim.message)) / len(said) >= _SHARE

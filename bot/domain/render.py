@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bot.domain.findings import Finding, Outcome, Severity
@@ -10,7 +10,7 @@ from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain,
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, findings, verdict
+from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, counted, findings, verdict
 from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView, Status
 from bot.domain.wording import (
     agent_time,
@@ -161,7 +161,7 @@ def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]
     ]
 
 
-def _findings(run: Run, found: list[Finding]) -> str:
+def _findings(run: Run, found: Sequence[Finding]) -> str:
     return listing((finding_line(run, finding) for finding in found[:_LISTED]), len(found), _LIST_ROOM)
 
 
@@ -205,7 +205,7 @@ def _joined(run: Run, newer: str) -> CheckView:
         conclusion=joined.conclusion,
         title=_title(joined.title),
         summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because)), TEXT_LIMIT),
-        text=fit([section("Findings", _findings(run, [f for f in findings(run) if f.counts]))], TEXT_LIMIT),
+        text=fit([section("Findings", _findings(run, counted(run)))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,
         completed_at=max(ends, default=run.updated_at) if done else None,
@@ -215,9 +215,9 @@ def _joined(run: Run, newer: str) -> CheckView:
 def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
     if run.plan.problems:
         return [problems_table(run)]
-    every = findings(run)
-    already = sum(not finding.counts for finding in every)
-    total = f"{count(len(every) - already, 'new finding')}, {already:,} already there." if run.complete else ""
+    new = len(counted(run))
+    already = len(findings(run)) - new
+    total = f"{count(new, 'new finding')}, {already:,} already there." if run.complete else ""
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),

@@ -7,7 +7,7 @@ from itertools import groupby
 from bot.domain.findings import Finding
 from bot.domain.markdown import clip, visible
 from bot.domain.run import AgentState, Run
-from bot.domain.verdict import conclusion_of, count, findings, risk_of, verdict
+from bot.domain.verdict import conclusion_of, count, counted, findings, risk_of, verdict
 from bot.domain.wording import (
     agent_time,
     blocks,
@@ -26,10 +26,8 @@ def to_text(run: Run) -> str:
     lines: list[str] = []
     if run.plan.problems:
         lines += [f"{visible(p.file)}:{p.line}:{p.column} {visible(p.message)}" for p in run.plan.problems] + [""]
-    counted = sorted(
-        (f for f in findings(run) if f.counts), key=lambda f: (f.path, f.start_line or 0, f.start_column or 0)
-    )
-    for _, found in groupby(counted, key=lambda finding: finding.path):
+    by_place = sorted(counted(run), key=lambda f: (f.path, f.start_line or 0, f.start_column or 0))
+    for _, found in groupby(by_place, key=lambda finding: finding.path):
         lines += [*(_line(run, finding) for finding in found), ""]
     lines += _agent_lines(run)
     lines += [visible(notice) for notice in run.plan.notices]
@@ -76,7 +74,7 @@ def _gap_lines(agent: AgentState) -> list[str]:
 def _verdict_lines(run: Run) -> list[str]:
     joined = verdict(run)
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
-    already = sum(not finding.counts for finding in findings(run))
+    already = len(findings(run)) - len(counted(run))
     return [
         f"{symbol(joined.conclusion)} {visible(joined.title)}" + (f" ({visible(spent)})" if spent else ""),
         *([f"  {count(already, 'finding')} already there before this change, not counted"] if already else []),

@@ -8,9 +8,10 @@ it can add; the weights are the table below. More of anything never makes it sma
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
-from bot.domain.findings import Finding, Measure, Outcome, Severity
+from bot.domain.findings import Finding, Measure, Outcome, Severity, spoken_by
 from bot.domain.model import Frozen
 from bot.domain.run import AgentState, Run
 
@@ -53,12 +54,11 @@ class Risk(Frozen):
 
 
 def risk(run: Run, found: Sequence[Finding]) -> Risk:
-    """The risk of a run as it stands; `found` are its findings, one problem once."""
-    counted = [finding for finding in found if finding.counts]
+    """The risk of a run as it stands; `found` are the findings that count, one problem once."""
     measure = next((agent.result.measure for agent in run.agents if agent.result and agent.result.measure), None)
     told = (
-        ("findings", *_findings(counted)),
-        ("security", *_security(counted)),
+        ("findings", *_findings(found)),
+        ("security", *_security(found)),
         ("tests", *_tests(run, measure)),
         ("not looked at", *_coverage(run, measure)),
         ("dependencies", *_dependencies(measure)),
@@ -84,12 +84,12 @@ def _security(found: Sequence[Finding]) -> tuple[int, str]:
 
 
 def _is_security(finding: Finding) -> bool:
-    return finding.rule == "review/security" or any(source.startswith("security/") for source in finding.sources)
+    return finding.rule == "review/security" or spoken_by("security", finding)
 
 
 def _by_severity(found: Sequence[Finding]) -> str:
-    numbers = {severity: sum(one.severity is severity for one in found) for severity in reversed(Severity)}
-    return ", ".join(f"{number:,} {severity}" for severity, number in numbers.items() if number)
+    numbers = Counter(one.severity for one in found)
+    return ", ".join(f"{numbers[severity]:,} {severity}" for severity in reversed(Severity) if numbers[severity])
 
 
 def _tests(run: Run, measure: Measure | None) -> tuple[int, str]:

@@ -42,15 +42,12 @@ class Verdict(Frozen):
 def blocking(agent: AgentState) -> tuple[Finding, ...]:
     """The agent's new findings at or above its `fail_on`."""
     limit = agent.plan.fail_on
-    if agent.result is None or limit is None:
-        return ()
-    loud = {severity for severity in Severity if severity >= limit}
-    return tuple(finding for finding in agent.result.findings if finding.counts and finding.severity in loud)
+    return _blocking(_Results((agent.result,)), limit) if agent.result and limit else ()
 
 
 def risk_of(run: Run) -> Risk:
     """The risk of a run by what is known of it."""
-    return risk(run, findings(run))
+    return risk(run, counted(run))
 
 
 def conclusion_of(run: Run, agent: AgentState) -> Conclusion | None:
@@ -132,7 +129,7 @@ def _worst(conclusions: set[Conclusion]) -> Conclusion:
 def _title(conclusion: Conclusion, run: Run) -> str:
     match conclusion:
         case Conclusion.SUCCESS:
-            below = sum(1 for finding in findings(run) if finding.counts)
+            below = len(counted(run))
             return f"Passed, with {count(below, 'finding')}" if below else "Passed"
         case Conclusion.NEUTRAL | Conclusion.SKIPPED:
             return "Nothing against it, but not every required agent had something to look at"
@@ -166,7 +163,16 @@ def count(number: int, noun: str) -> str:
 
 def findings(run: Run) -> tuple[Finding, ...]:
     """All findings of the run, the worst first, one problem once."""
-    return _merged(_Results(agent.result for agent in run.shown if agent.result))
+    return _merged(_results(run))
+
+
+def counted(run: Run) -> tuple[Finding, ...]:
+    """Those of them that are held against the change."""
+    return _counted(_results(run))
+
+
+def _results(run: Run) -> _Results:
+    return _Results(agent.result for agent in run.shown if agent.result)
 
 
 class _Results:
@@ -183,8 +189,20 @@ class _Results:
         return isinstance(other, _Results) and self._ids == other._ids
 
 
-# Whoever renders a run asks for them a dozen times.
+# Whoever renders a run asks for all of these a dozen times.
 @lru_cache(maxsize=1)
 def _merged(joined: _Results) -> tuple[Finding, ...]:
     every = merge(finding for result in joined.results for finding in result.findings)
     return tuple(sorted(every, key=lambda f: (-f.severity.rank, f.path, f.start_line or 0, f.tool, f.rule)))
+
+
+@lru_cache(maxsize=1)
+def _counted(joined: _Results) -> tuple[Finding, ...]:
+    return tuple(finding for finding in _merged(joined) if finding.counts)
+
+
+@lru_cache(maxsize=8)
+def _blocking(said: _Results, limit: Severity) -> tuple[Finding, ...]:
+    loud = {severity for severity in Severity if severity >= limit}
+    every = (finding for result in said.results for finding in result.findings)
+    return tuple(finding for finding in every if finding.severity in loud and finding.counts)

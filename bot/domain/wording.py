@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from bot.domain.findings import AgentResult, Finding, Outcome, Severity, Tests
+from bot.domain.findings import AgentResult, Finding, Outcome, Severity, Tests, spoken_by
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, blocking, count, risk_of
 
@@ -177,6 +177,9 @@ def blocks(run: Run, finding: Finding) -> bool:
     """Whether this finding fails a required agent that reported it."""
     if not finding.counts:
         return False
-    reporters = {source.partition("/")[0] for source in finding.sources}
-    orders = [agent.plan for agent in run.agents if agent.plan.name in reporters]
-    return any(plan.required and plan.fail_on is not None and finding.severity >= plan.fail_on for plan in orders)
+    for agent in run.agents:
+        plan = agent.plan
+        loud = plan.required and plan.fail_on is not None and finding.severity >= plan.fail_on
+        if loud and spoken_by(plan.name, finding):
+            return True
+    return False

@@ -16,7 +16,7 @@ from bot.domain.render_comment import comment, marker
 from bot.domain.render_inline import back, fingerprint_of, fixed_in, ignored_words, inline, review_body
 from bot.domain.run import Run
 from bot.domain.triggers import Pull
-from bot.domain.verdict import findings
+from bot.domain.verdict import counted, findings
 from bot.domain.views import Changes, InlineComment, Known
 from bot.domain.wording import rule_words
 from bot.errors import Gone, Refused
@@ -189,7 +189,7 @@ class PullWriter:
         )
 
     def _counted(self) -> list[Finding]:
-        return [one for one in findings(self._run) if one.counts and one.fingerprint][:_FOLLOWED]
+        return [one for one in counted(self._run) if one.fingerprint][:_FOLLOWED]
 
     def _said(self) -> set[str]:
         comments = self._desk.reviews.comments(self._pull.number)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.findings import Finding, Measure, NotCovered, Outcome, Severity
-from bot.domain.risk import WEIGHTS, risk
+from bot.domain.risk import WEIGHTS
 from bot.domain.run import AgentState, Run
-from bot.domain.verdict import Conclusion, findings, risk_of, verdict
+from bot.domain.verdict import Conclusion, risk_of, verdict
 from tests.domain.runs import clean, clean_run, failing_run, found, make_agent, make_finding, make_run, of_tests
 
 CALM = Measure(files=2, added=10, code=1, tests=1)
@@ -105,7 +105,7 @@ def run_of(measure: Measure, found_there: list[Finding], outcome: Outcome) -> Ru
 @given(measures, found_lists, st.sampled_from([Outcome.CLEAN, Outcome.PARTIAL, Outcome.ERROR]), st.data())
 def test_bounded_and_monotone(measure: Measure, there: list[Finding], outcome: Outcome, data: st.DataObject) -> None:
     run = run_of(measure, there, outcome)
-    now = risk(run, findings(run))
+    now = risk_of(run)
     assert 0 <= now.score <= 100
     assert now.score == min(100, sum(factor.points for factor in now.factors))
     assert all(0 < factor.points <= factor.weight for factor in now.factors)
