@@ -5,7 +5,7 @@ Nothing here trusts an agent: it may be another package's, and what it says may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from bot.domain.diff import Diff
 from bot.domain.findings import (
     AgentResult,
+    Excerpt,
     Finding,
     Fingerprints,
     FlakyTest,
@@ -23,8 +24,10 @@ from bot.domain.findings import (
     Tests,
     TimedTest,
 )
+from bot.domain.fixes import is_exact
 from bot.domain.plan import AgentPlan
 from config.repository import Report
+from workers.excerpts import excerpts
 
 Redact = Callable[[str], str]
 Named = TypeVar("Named", FlakyTest, TimedTest)
@@ -63,7 +66,17 @@ def settle(result: AgentResult, plan: AgentPlan, diff: Diff, root: Path, redact:
     outcome = result.outcome
     if outcome in (Outcome.CLEAN, Outcome.FINDINGS):
         outcome = Outcome.FINDINGS if any(finding.counts for finding in findings) else Outcome.CLEAN
-    return result.model_copy(update={"findings": findings, "outcome": outcome, **_words(result, masked)})
+    lines = _excerpts(findings, root, redact) if is_exact(plan.kind) else ()
+    return result.model_copy(
+        update={"findings": findings, "outcome": outcome, "excerpts": lines, **_words(result, masked)}
+    )
+
+
+def _excerpts(findings: Sequence[Finding], root: Path, redact: Redact) -> tuple[Excerpt, ...]:
+    """Without those that hold a secret."""
+    lines = excerpts(findings, root)
+    masked = _Masked(redact, (one.text for one in lines))
+    return tuple(one for one in lines if masked.whole(one.text) is not None)
 
 
 def _within_bounds(result: AgentResult) -> AgentResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,18 +16,20 @@ from bot.cli.paint import paint
 from bot.deliveries import Deliveries
 from bot.dialogue import Dialogue
 from bot.domain.events import EVENT, Event
+from bot.domain.fixes import Patch, patch_of
 from bot.domain.markdown import visible
 from bot.domain.reduce import reduce
 from bot.domain.render_report import explain_run, to_sarif
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import verdict
-from bot.domain.wording import symbol
+from bot.domain.wording import rule_words, symbol
 from bot.errors import Misconfigured, Theirs, Unavailable
 from bot.store import Store
 from bot.wiring import open_store, settings
 
 _DIFFERS = 1
 _MOST_NAMED = 5
+_MOST_LEFT_OUT = 50
 
 
 @click.command()
@@ -55,18 +58,21 @@ def runs(limit: int, as_json: bool, ignored: bool) -> None:
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="State and log as JSON.")
 @click.option("--sarif", is_flag=True, help="The findings as SARIF 2.1.0.")
-def show(run: str, as_json: bool, sarif: bool) -> None:
+@click.option("--patch", is_flag=True, help="What its tools would fix, as one patch for `git apply` at RUN's commit.")
+def show(run: str, as_json: bool, sarif: bool, patch: bool) -> None:
     """Show what happened in RUN and why.
 
     RUN is OWNER/NAME@SHA as `assay runs` prints it, or the beginning of it or of its SHA.
     """
-    if as_json and sarif:
-        raise click.UsageError("--json and --sarif are two formats: give one")
+    if as_json + sarif + patch > 1:
+        raise click.UsageError("--json, --sarif and --patch are formats: give one")
     with open_redis() as (store, _):
         state, events = _load(store, run)
         refusal = store.publication(state.key).refusal
     if sarif:
         click.echo(to_sarif(state).rstrip("\n"))
+    elif patch:
+        _show_patch(patch_of(state))
     elif as_json:
         log = [EVENT.dump_python(event, mode="json") for event in events]
         click.echo(json.dumps({"run": state.model_dump(mode="json"), "events": log}, indent=2))
@@ -74,6 +80,19 @@ def show(run: str, as_json: bool, sarif: bool) -> None:
         click.echo(paint(explain_run(state, events)).rstrip("\n"))
         if refusal:
             click.echo(f"\nGitHub does not show this: {visible(refusal)}")
+
+
+def _show_patch(patch: Patch) -> None:
+    """The patch on standard output, and what there is to say of it beside it."""
+    # A program gets it as it is; a terminal would obey what somebody has hidden in it.
+    to_people = sys.stdout.isatty()
+    click.echo(visible(patch.text, lines=True) if to_people else patch.text.encode(), nl=False)
+    if not patch.text:
+        click.echo("There is nothing that a tool would fix.", err=True)
+    for finding, why in patch.left_out[:_MOST_LEFT_OUT]:
+        click.echo(visible(f"not in the patch: {finding.where} [{rule_words(finding)}]: {why}"), err=True)
+    if more := len(patch.left_out[_MOST_LEFT_OUT:]):
+        click.echo(f"not in the patch: {more:,} more", err=True)
 
 
 @click.command()

@@ -267,6 +267,14 @@ class Measure(Frozen):
     troubled: int = 0
 
 
+class Excerpt(Frozen):
+    """Some lines of a file of the head, from line `first` on, each with its end as it stands there."""
+
+    path: Text
+    first: int
+    text: Text
+
+
 class AgentResult(Frozen):
     """What one agent found at one commit.
 
@@ -275,7 +283,7 @@ class AgentResult(Frozen):
     output for people. `origin` says where it was taken over from, None when the agent looked itself. `measure` is of
     the change. `judgements` are a verifier's; `refuted` are the claims that are no findings any more because of them.
     `waits`: an approval would have it do more. `retry_after`: a service that it needs was away, and may be asked again
-    in so many seconds.
+    in so many seconds. `excerpts` are the lines around what its findings' replacements change.
     """
 
     outcome: Outcome
@@ -297,6 +305,7 @@ class AgentResult(Frozen):
     refuted: tuple[Refuted, ...] = ()
     waits: bool = False
     retry_after: float | None = None
+    excerpts: tuple[Excerpt, ...] = ()
 
 
 # What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.
@@ -446,10 +455,11 @@ def _joins(
 
 def _joined(peer: Finding, finding: Finding) -> Finding:
     loud, quiet = (finding, peer) if finding.severity > peer.severity else (peer, finding)
+    same_lines = (loud.start_line, loud.last_line) == (quiet.start_line, quiet.last_line)
     return loud.model_copy(
         update={
             "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
-            "replacement": loud.replacement if loud.replacement is not None else quiet.replacement,
+            "replacement": quiet.replacement if loud.replacement is None and same_lines else loud.replacement,
             "evidence": loud.evidence or quiet.evidence,
             "advice": loud.advice or quiet.advice,
             "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,

@@ -12,7 +12,7 @@ from redis import Redis
 
 import bot.wiring
 from bot.domain.events import AgentFinished, AgentStarted, CommitReceived, Event
-from bot.domain.findings import AgentResult, Finding, Outcome, Severity
+from bot.domain.findings import AgentResult, Excerpt, Finding, Outcome, Severity
 from bot.domain.run import RunKey
 from bot.domain.triggers import Push
 from bot.redis.embedded import EmbeddedRedis
@@ -179,3 +179,23 @@ def test_bad_setting_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> N
     ended = assay("runs")
     assert ended.code == 2
     assert ended.err.startswith("assay: settings have to be mended:\n  ASSAY_RETENTION")
+
+
+def test_show_gives_the_patch_as_it_is_and_tells_the_rest_beside_it(assay: Assay, store: Store) -> None:
+    fixed = FOUND.model_copy(update={"path": "a.py", "start_line": 2, "replacement": "", "sources": ("lint/ruff",)})
+    lost = fixed.model_copy(update={"path": "b.py", "message": "lost"})
+    lines = Excerpt(path="a.py", first=1, text="\x1b[31m\r\nimport os\r\nx\r\n")
+    result = AgentResult(outcome=Outcome.FINDINGS, findings=(fixed, lost), excerpts=(lines,))
+    for event in (*begun(KEY), AgentFinished(at=1_700_000_002.5, agent="lint", attempt=1, result=result)):
+        store.update(KEY, event)
+    ended = assay("show", KEY, "--patch")
+    assert ended.code == 0
+    assert ended.out == (
+        "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,3 +1,2 @@\n \x1b[31m\r\n-import os\r\n x\r\n"
+    )
+    assert ended.err.startswith("not in the patch: b.py:2 [ruff F401]: the lines around it are not kept")
+    assert assay("show", KEY, "--patch", "--sarif").code == 2
+
+
+def test_show_says_that_nothing_would_be_fixed(assay: Assay, finished: RunKey) -> None:
+    assert assay("show", finished, "--patch") == (0, "", "There is nothing that a tool would fix.\n")

@@ -188,6 +188,14 @@ def test_what_only_the_quieter_one_knows_is_kept() -> None:
         assert (one.tool, one.replacement, one.evidence, one.new) == ("one", "", "proof", True)
 
 
+def test_a_replacement_stands_for_its_own_lines_only() -> None:
+    """What one says of more lines than the other would be put in the place of one of them."""
+    loud = seen_by("a/one", severity=Severity.HIGH)
+    quiet = seen_by("b/two", severity=Severity.LOW, end_line=(loud.start_line or 1) + 2, replacement="x\ny\nz")
+    (one,) = merge((loud, quiet))
+    assert (one.end_line, one.replacement) == (loud.end_line, None)
+
+
 def test_findings_of_the_whole_run_are_never_merged() -> None:
     assert len(merge((seen_by("a/one", start_line=None), seen_by("b/two", start_line=None)))) == 2
 

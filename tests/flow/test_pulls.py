@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bot.demo.github import StandInGitHub
+from bot.domain.fixes import patch_of
 from bot.domain.run import Phase
 from bot.domain.verdict import Conclusion, verdict
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
+from tests.repository import Repository
 
 EVERYWHERE = QUICK + 'triggers: {push: ["**"]}\n'
 DRAFTS = QUICK + "triggers: {pull_request: {drafts: true}}\n"
@@ -31,6 +35,22 @@ def test_opened_pull_request_gets_checks_a_comment_and_a_thread(assay: Assay, gi
     (thread,) = github.review_comments(REPOSITORY, number)
     assert (thread.path, thread.line) == ("demo.py", 1)
     assert "```suggestion" in thread.body
+
+
+def test_fixes_of_a_run_are_one_patch_for_its_commit(assay: Assay, github: StandInGitHub, tmp_path: Path) -> None:
+    before = "import os\nimport sys\n\n\ndef größe(number):\n    return number\n"
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": before, "more/ä b.py": "import re\n"})
+    github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    patch = patch_of(assay.run(sha))
+    assert (patch.fixes, patch.left_out) == (3, ())
+    clone, file = Repository(tmp_path / "clone"), tmp_path / "fixes.patch"
+    clone.git("fetch", "--quiet", str(github.world.repositories[REPOSITORY].git.path), sha)
+    clone.git("checkout", "--quiet", "FETCH_HEAD")
+    file.write_bytes(patch.text.encode())
+    clone.git("apply", "--index", str(file))
+    assert (clone.root / "demo.py").read_text() == before.removeprefix("import os\nimport sys\n")
+    assert (clone.root / "more" / "ä b.py").read_bytes() == b""
 
 
 def test_fix_turns_the_verdict_edits_the_comment_and_resolves_the_thread(assay: Assay, github: StandInGitHub) -> None:

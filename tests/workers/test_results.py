@@ -154,6 +154,15 @@ def test_every_text_is_redacted() -> None:
     assert kept.sources == ("own/tool [redacted: secret]",)
 
 
+def test_lines_around_a_fix_are_kept_but_for_those_with_a_secret(tmp_path: Path) -> None:
+    lines = [f"line {number}\n" for number in range(1, 50)]
+    lines[41] = f"{SECRET}\n"
+    (tmp_path / "a.py").write_text("".join(lines))
+    forged = ({"path": "a.py", "first": 1, "text": "forged"},)
+    kept = settled(finding(10, replacement="x"), finding(43, replacement="x"), root=tmp_path, excerpts=forged).excerpts
+    assert [(one.path, one.first, one.text) for one in kept] == [("a.py", 7, "".join(lines[6:13]))]
+
+
 def test_secret_at_the_edge_is_redacted_before_it_is_cut() -> None:
     token = "ghp_" + "k3Jd82hsK2mQp0Zx7Yb4Wc9Ve1Tu5Rn6La8S"
     for edge in range(3_950, 4_001, 7):
