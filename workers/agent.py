@@ -180,6 +180,8 @@ class Case:
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
+# What the context of an answer's validation holds, true where it is not asked for again: then a type may do with less.
+LAST_TRY = "last_try"
 
 
 class Model(Protocol):
@@ -324,15 +326,17 @@ class Work:
     `root` holds the commit's files: for an agent that only reads they are shared and not to be written to, any other
     has them to itself; `own(tree)` is a copy of such a tree to write to, there for as long as the agent.
     `base()` gives the files of the commit it is compared with, shared, None for a first commit.
-    `diff` is between the two, `patch()` is its text, `history()` the commits between; `trees()` names their git trees,
-    the base's first, empty where it is not known.
+    `diff` is between the two, `patch()` is its text, `history()` the commits between, `messages()` what
+    these say of themselves, a stranger's words, the newest first; `base_texts(paths)` gives the texts of files of the
+    base, of those that are there; `trees()` names their git trees, the base's first, empty where it is not known.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed, unless somebody `approved` it, and its tools' configuration is
     not honoured. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
-    `others` is what the run's other agents have said so far, by name, and `about` names the one that a verifier is to
-    judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold. `fresh`: a
-    person asked for a new look, for which nothing remembered will do.
+    `others` is what the run's other agents have said so far, by name; `overhear(seconds)` what they have said when
+    it is called, after waiting so long at most for linters and scanners that are at work. `about` names the one that a
+    verifier is to judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
+    `fresh`: a person asked for a new look, for which nothing remembered will do.
     """
 
     repository: str
@@ -353,6 +357,9 @@ class Work:
     refutations: Sequence[str] = ()
     fresh: bool = False
     history: Callable[[], History] = History
+    messages: Callable[[], Sequence[str]] = tuple
+    base_texts: Callable[[Sequence[str]], Mapping[str, str]] = lambda _paths: {}
+    overhear: Callable[[float], Mapping[str, AgentResult]] = lambda _seconds: {}
     own: Callable[[Path], Path] = lambda tree: tree
 
     @cached_property

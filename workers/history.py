@@ -17,6 +17,8 @@ from workers.git import Git
 # Commits that are read, and how deep a mirror is fetched to find them. GitHub shows as many of a pull request.
 MOST_COMMITS = 250
 DEPTHS = (30, MOST_COMMITS + 1)
+# Commits whose messages are read, and the characters of one that are kept.
+MESSAGES, MESSAGE = 30, 10_000
 # Characters of added lines that are held. A longer line is cut.
 _MOST_TEXT = 20_000_000
 _LONGEST_LINE = 10_000
@@ -32,16 +34,45 @@ def read_history(git: Git, base: str | None, head: str, deepen: Deepen | None = 
     try:
         if _parents(git, head) == [base]:
             return History()
-        commits, beyond = _between(git, base, head)
-        for depth in DEPTHS if deepen else ():
-            if not beyond or len(commits) > MOST_COMMITS:
-                break
-            assert deepen is not None
-            deepen(depth)
-            commits, beyond = _between(git, base, head)
-        return _read(git, commits, beyond)
+        return _read(git, *_since(git, base, head, deepen, DEPTHS))
     except AssayError as error:
         return History(commits=0, gap=f"the commits between the base and the head could not be read: {error}")
+
+
+def read_messages(git: Git, base: str | None, head: str, deepen: Deepen | None = None) -> tuple[str, ...]:
+    """What the last `MESSAGES` commits between say of themselves, the newest first, each cut at `MESSAGE` characters;
+    the head's own where base is None. Never raises: what cannot be read is left out."""
+    try:
+        commits = [head]
+        if base is not None and _parents(git, head) != [base]:
+            commits, _ = _since(git, base, head, deepen, DEPTHS[:1])
+        return _messages(git, commits[:MESSAGES])
+    except AssayError:
+        return ()
+
+
+def _messages(git: Git, commits: list[str]) -> tuple[str, ...]:
+    messages: list[str] = []
+    if commits:
+        with git.lines("log", "--no-walk=unsorted", "--format=%x00%n%B", *commits, "--") as lines:
+            for line in lines:
+                if line == "\0":
+                    messages.append("")
+                elif len(messages[-1]) < MESSAGE:
+                    messages[-1] += line[:MESSAGE] + "\n"
+    return tuple(message[:MESSAGE].strip() for message in messages)
+
+
+def _since(git: Git, base: str, head: str, deepen: Deepen | None, depths: Iterable[int]) -> tuple[list[str], bool]:
+    """As `_between`, after the mirror was deepened as far as that takes, at most to the last of the `depths`."""
+    commits, beyond = _between(git, base, head)
+    for depth in depths if deepen else ():
+        if not beyond or len(commits) > MOST_COMMITS:
+            break
+        assert deepen is not None
+        deepen(depth)
+        commits, beyond = _between(git, base, head)
+    return commits, beyond
 
 
 def _parents(git: Git, commit: str) -> list[str]:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from bot.domain.effects import StartAgent
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, CommitReceived, Event
+from bot.domain.findings import AgentResult
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import AgentState, Run, RunKey
@@ -21,8 +22,10 @@ from bot.domain.triggers import Manual
 from workers.agent import Agent, History, Work
 from workers.desk import Desk
 from workers.kit import KitFor
-from workers.run import look
+from workers.run import is_at_work, look, said_so_far
 
+# Seconds between two looks at what others have said.
+_LOOK = 0.1
 # How long an interrupted check waits for its tools to end and its scratch folders to go; seconds.
 _PATIENCE = 3.0
 
@@ -60,6 +63,8 @@ class _Check:
         # Agents' threads put into it: events, and exceptions that are our fault.
         self._news: SimpleQueue[Event | Exception] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        # The newest state of all, for those in threads who want to know what others said.
+        self._agents: tuple[AgentState, ...] = ()
         self._stopped = threading.Event()
         self._base_lock = threading.Lock()
 
@@ -89,6 +94,7 @@ class _Check:
                 thread = threading.Thread(target=self._look, args=(effect, step.run), name=effect.agent, daemon=True)
                 self._threads.append(thread)
                 thread.start()
+        self._agents = step.run.agents
         self._watch(step.run)
         return step.run
 
@@ -121,10 +127,13 @@ class _Check:
             compare=lambda: desk.diff,
             patch=partial(desk.trees.patch, desk.base.commit, desk.head),
             history=self._history,
+            messages=self._messages,
+            base_texts=lambda paths: desk.trees.texts(desk.base.commit, paths) if desk.base.commit else {},
             trees=partial(desk.trees.trees, desk.base.commit, desk.head),
             settings=plan.settings,
             timeout=plan.timeout,
-            others={other.plan.name: other.result for other in run.agents if other.result},
+            others=said_so_far(run.agents),
+            overhear=self._overhear,
             about=plan.verifies,
             refutations=agent.refutations,
         )
@@ -135,6 +144,16 @@ class _Check:
         if desk.base.commit is None or desk.base.commit == desk.sha or desk.sha == desk.head:
             return History()
         return desk.trees.history(desk.base.commit, desk.sha)
+
+    def _overhear(self, seconds: float) -> dict[str, AgentResult]:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(map(is_at_work, self._agents)):
+            time.sleep(_LOOK)
+        return said_so_far(self._agents)
+
+    def _messages(self) -> tuple[str, ...]:
+        desk = self._desk
+        return () if desk.base.commit == desk.sha else desk.trees.messages(desk.base.commit, desk.sha)
 
     def _base(self) -> Path | None:
         """The files of the commit that the work is compared with, written at the first call."""

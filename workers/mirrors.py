@@ -19,7 +19,7 @@ from workers.agent import History
 from workers.cache import Cache
 from workers.entry import Entry
 from workers.git import Git
-from workers.history import read_history
+from workers.history import read_history, read_messages
 from workers.trees import Trees
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,10 @@ class Mirror(Trees):
     def history(self, base: str | None, head: str) -> History:
         """What each commit between the two added; their history is fetched as far as it takes."""
         return read_history(self._git, base, head, lambda depth: self._deepen((head, base or head), depth))
+
+    def messages(self, base: str | None, head: str) -> tuple[str, ...]:
+        """See `Trees.messages`; the commits' history is fetched, but not far."""
+        return read_messages(self._git, base, head, lambda depth: self._deepen((head, base or head), depth))
 
 
 class Mirrors:

@@ -147,6 +147,7 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
     for finding in findings:
         yield from (_head(text, _NAME_LIMIT) for text in (finding.tool, finding.rule))
         yield from (_head(text, WORDS_LIMIT) for text in (finding.message, finding.advice, finding.identity))
+        yield _head(finding.scenario, WORDS_LIMIT)
         yield _head(finding.evidence, _EVIDENCE_LIMIT)
         yield from (text for text in (finding.url, finding.replacement) if text)
 
@@ -164,6 +165,8 @@ def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked
         "end_line": spot.last,
         "place": spot.place,
         "evidence": masked.head(finding.evidence, _EVIDENCE_LIMIT),
+        "scenario": masked.head(finding.scenario, WORDS_LIMIT),
+        "confidence": _share(finding.confidence),
         "advice": masked.head(finding.advice, WORDS_LIMIT),
         "identity": identity,
         "sources": (f"{agent}/{tool}",),
@@ -177,6 +180,10 @@ def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked
     if not spot.columns:
         update |= {"start_column": None, "end_column": None}
     return finding.model_copy(update=update | _commentable(spot, diff))
+
+
+def _share(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= 1 else None
 
 
 def _replaceable(finding: Finding, spot: _Spot, diff: Diff) -> bool:

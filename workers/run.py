@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -45,6 +45,10 @@ log = logging.getLogger(__name__)
 _PATCH_LIMIT = 4_000_000
 # These look at every commit of a change, not only at what they come to.
 _HISTORIANS = ("security",)
+# These end soon, and the reviewer is not to repeat them.
+_QUICK = ("lint", "security")
+# Seconds between two looks at what others have said.
+_LOOK = 0.5
 # Seconds between tries to fetch from a server that is away.
 _PAUSES = (1, 5, 15)
 
@@ -120,6 +124,7 @@ class Runs(Results, Protocol):
     def update(
         self, key: RunKey, event: Event, token: int | None = None, known: Stored | None = None
     ) -> Run | None: ...
+    def load(self, key: RunKey) -> Stored | None: ...
     def stopped(self, key: RunKey, agent: str, attempt: int) -> bool: ...
 
 
@@ -365,6 +370,8 @@ def _prepare(
         compare=lambda: mirror().diff(base_sha, sha),
         patch=lambda: mirror().patch(base_sha, sha),
         history=lambda: mirror().history(base_sha, sha),
+        messages=lambda: mirror().messages(base_sha, sha),
+        base_texts=lambda paths: mirror().texts(base_sha, paths) if base_sha else {},
         trees=lambda: mirror().trees(base_sha, sha),
         own=own,
         settings=plan.settings,
@@ -374,11 +381,32 @@ def _prepare(
         approved=approved,
         title=pull.title if pull else "",
         description=pull.body if pull else "",
-        others={other.plan.name: other.result for other in run.agents if other.result and other.plan.name != plan.name},
+        others={name: result for name, result in said_so_far(run.agents).items() if name != plan.name},
+        overhear=partial(_overhear, bench, run.key),
         about=plan.verifies,
         refutations=asked.refutations if (asked := run.agent(plan.name)) else (),
         fresh=asked.fresh if asked else False,
     )
+
+
+def _overhear(bench: Bench, key: RunKey, seconds: float) -> dict[str, AgentResult]:
+    until = time.monotonic() + seconds
+    while True:
+        stored = bench.runs.load(key)
+        agents = stored.run.agents if stored else ()
+        if not any(is_at_work(agent) for agent in agents) or time.monotonic() >= until:
+            return said_so_far(agents)
+        bench.sleep(_LOOK)
+
+
+def is_at_work(agent: AgentState) -> bool:
+    """Whether it is one whose word is soon there. Of one that is not begun nobody knows when it will be."""
+    return agent.plan.kind in _QUICK and agent.phase is Phase.RUNNING
+
+
+def said_so_far(agents: Sequence[AgentState]) -> dict[str, AgentResult]:
+    """What agents have said, by their names."""
+    return {agent.plan.name: agent.result for agent in agents if agent.result}
 
 
 def tidy(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from bot.domain.diff import Diff, parse_diff
 from bot.errors import Theirs
 from workers.agent import History
 from workers.git import Git
-from workers.history import read_history
+from workers.history import read_history, read_messages
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
 PATCH_LIMIT = 20_000_000
 # What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes.
 MOST_FILES, LARGEST_TREE = 1_000_000, 20 * 2**30
+# Bytes of a file whose text is given. A longer one is none of those that are meant to be read.
+_LARGEST_TEXT = 1_000_000
 # Paths that are named to git one by one.
 _FEW = 200
 
@@ -49,6 +52,22 @@ class Trees:
     def history(self, base: str | None, head: str) -> History:
         """What each commit between the two added, as far as it is there."""
         return read_history(self._git, base, head)
+
+    def messages(self, base: str | None, head: str) -> tuple[str, ...]:
+        """What the commits between the two say of themselves, the newest first, as far as they are there."""
+        return read_messages(self._git, base, head)
+
+    def texts(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """The texts of files of a commit, by their paths, in the order of `paths`. Left out is what is not there, a
+        link or a folder, or larger than `_LARGEST_TEXT` bytes."""
+        entries = self._git.run("ls-tree", "-z", "-l", "--full-tree", commit, "--", *paths).split("\0")
+        fields = (entry.partition("\t") for entry in entries if entry)
+        known = {path: about.split() for about, _, path in fields}
+        return {
+            path: self._git.run("cat-file", "blob", known[path][2])
+            for path in paths
+            if path in known and known[path][0].startswith("100") and int(known[path][3]) <= _LARGEST_TEXT
+        }
 
     def trees(self, base: str | None, head: str) -> tuple[str, str]:
         """The names of two commits' trees; the empty tree's where base is None."""

@@ -11,7 +11,7 @@ from bot.domain.asked import Asked
 from bot.domain.findings import Cost
 from bot.domain.markdown import clip, visible
 from bot.errors import AssayError, Theirs
-from workers.agent import Model
+from workers.agent import LAST_TRY, Model
 from workers.agents.claims import Claim, Review
 from workers.agents.verify import Ruling, Rulings
 
@@ -53,7 +53,8 @@ def recorded(asked: Asked, shape: type[Review] | type[Rulings]) -> Session:
     """What was said then."""
     if asked.error:
         return Session((), asked.cost, asked.error)
-    return Session(_points(shape.model_validate_json(asked.answer)), asked.cost)
+    # Another version of Assay may have taken what this one does not.
+    return Session(_points(shape.model_validate_json(asked.answer, context={LAST_TRY: True})), asked.cost)
 
 
 def again(asked: Asked, shape: type[Review] | type[Rulings], model: Model, prompt: str | None) -> Session:

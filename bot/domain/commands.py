@@ -1,7 +1,7 @@
 """Orders that people give in a pull request's comments: `/assay rerun lint`. Pure.
 
     /assay rerun [AGENT...] [--failed]   run agents again: all, those named, or those that did not pass
-    /assay review                        have the reviewer read the change again
+    /assay review [--full]               have the reviewer read what it has not read yet, or all of the change
     /assay approve SHA                   let that commit of a stranger's be executed
     /assay help                          what there is
 
@@ -21,11 +21,13 @@ from bot.domain.model import Frozen
 
 
 class Rerun(Frozen):
-    """Run agents again: those named, or all. `failed_only` leaves out those that passed."""
+    """Run agents again: those named, or all. `failed_only` leaves out those that passed. One that is not `fresh` lets
+    do what was said of the same before."""
 
     kind: Literal["rerun"] = "rerun"
     agents: tuple[str, ...] = ()
     failed_only: bool = False
+    fresh: bool = True
 
 
 class Approve(Frozen):
@@ -71,7 +73,7 @@ VERBS = ("rerun", "review", "approve", "help")
 HELP = (
     "| order | what it does |\n| --- | --- |\n"
     "| `/assay rerun` | runs every agent again; name some (`/assay rerun lint test`), or say `--failed` |\n"
-    "| `/assay review` | has the reviewer read the change again |\n"
+    "| `/assay review [--full]` | has the reviewer read what it has not read yet; with `--full`, all of the change |\n"
     "| `/assay approve SHA` | lets that commit of a stranger's be executed; the check `assay` has the whole line |\n"
     "| `/assay ignore [--always] [why]` | in the thread of a finding: it is not raised again |\n"
     "| `/assay help` | this |"
@@ -108,11 +110,17 @@ def _command(words: list[str]) -> Command:
         return _rerun(rest)
     if verb == "approve":
         return _approve(rest)
+    if verb == "review":
+        return _review(rest)
     if rest:
         return Misspelt(words=f"`{_SIGN} {verb}` stands alone")
-    if verb == "review":
-        return Rerun(agents=("review",))
     return Help()
+
+
+def _review(words: list[str]) -> Command:
+    if words not in ([], ["--full"]):
+        return Misspelt(words=f"`{_SIGN} review` knows one option, `--full`")
+    return Rerun(agents=("review",), fresh=bool(words))
 
 
 def _approve(words: list[str]) -> Command:

@@ -83,8 +83,9 @@ class Finding(Frozen):
     Lines and columns are 1-based and name the head's side; `start_line` is None for a problem of the whole file, and
     `path` (relative, `/`-separated) is empty for a problem of the whole run. `replacement` stands for the whole lines
     `start_line..end_line` (the empty string deletes them) and ends without a newline. `sources` names every
-    `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output. `advice`
-    is how to mend it. `identity` is what it is about where its line does not tell: a package, a secret.
+    `agent/tool` that reported it. `evidence` is text that backs the claim: a trace, a command and its output.
+    `scenario` is a case in which it shows, `confidence` how sure whoever claims it is, from 0 to 1. `advice` is how to
+    mend it. `identity` is what it is about where its line does not tell: a package, a secret.
     `verification` is what a second look made of it, empty where there was none; `dismissed` says who decided that it is
     not to be raised, and why.
     """
@@ -100,6 +101,8 @@ class Finding(Frozen):
     end_column: int | None = Field(default=None, ge=1)
     replacement: Text | None = None
     evidence: Text = ""
+    scenario: Text = ""
+    confidence: float | None = None
     advice: Text = ""
     identity: Text = ""
     url: str | None = None
@@ -461,6 +464,8 @@ def _joined(peer: Finding, finding: Finding) -> Finding:
             "sources": tuple(dict.fromkeys(peer.sources + finding.sources)),
             "replacement": quiet.replacement if loud.replacement is None and same_lines else loud.replacement,
             "evidence": loud.evidence or quiet.evidence,
+            "scenario": loud.scenario or quiet.scenario,
+            "confidence": loud.confidence if loud.confidence is not None else quiet.confidence,
             "advice": loud.advice or quiet.advice,
             "cwe": loud.cwe if loud.cwe is not None else quiet.cwe,
             "url": loud.url or quiet.url,

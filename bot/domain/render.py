@@ -172,6 +172,7 @@ def annotation(finding: Finding) -> Annotation:
     one_line = first == last and finding.start_column is not None and finding.end_column is not None
     evidence = clip(visible(finding.evidence, lines=True), 4_000)
     said = clip(visible(finding.words, lines=True), 4_000)
+    scenario = f"When: {clip(visible(finding.scenario, lines=True), 2_000)}" if finding.scenario.strip() else ""
     return Annotation(
         path=finding.path,
         start_line=first,
@@ -180,7 +181,7 @@ def annotation(finding: Finding) -> Annotation:
         end_column=max(finding.start_column or 1, finding.end_column or 1) if one_line else None,
         level=_level(finding.severity),
         title=_title(f"{rule_words(finding)} ({finding.severity})"),
-        message="\n\n".join(part for part in (said, evidence) if part) or rule_words(finding),
+        message="\n\n".join(part for part in (said, scenario, evidence) if part) or rule_words(finding),
     )
 
 

@@ -73,6 +73,7 @@ def _body(finding: Finding) -> str:
     parts = (
         f"<!-- assay:finding:{finding.fingerprint} -->",
         f"**{finding.severity}** {plain(finding.words, 1_500)}",
+        f"**When:** {plain(finding.scenario, 1_000)}" if finding.scenario.strip() else "",
         _suggestion(finding.replacement),
         details("Evidence", fence(finding.evidence, 3_000)) if finding.evidence.strip() else "",
         f"<sub>{link(code(rule_words(finding), 120), finding.url)}{checked}{seen}</sub>",

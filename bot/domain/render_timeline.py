@@ -52,6 +52,10 @@ def _cause(event: Event) -> str:
     return f" [{clip(visible(cause), 120)}]" if cause else ""
 
 
+def _anew(event: RerunRequested) -> str:
+    return "" if event.fresh else "; what was said of the same before will do"
+
+
 def _meaning(event: Event) -> str:
     match event:
         case CommitReceived():
@@ -61,7 +65,7 @@ def _meaning(event: Event) -> str:
             return f"{_trigger(event.trigger)}: {agents}{source}{ill}"
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
-            return f"{who} to run again" + (" where it did not pass" if event.failed_only else "")
+            return f"{who} to run again" + (" where it did not pass" if event.failed_only else "") + _anew(event)
         case ApprovalGranted():
             return "approved: what a stranger wrote may be executed"
         case TriggerEnded():

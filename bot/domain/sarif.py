@@ -66,7 +66,7 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "ruleId": _rule_id(finding),
         "ruleIndex": rule_index,
         "level": _LEVELS[finding.severity],
-        "message": _message(finding.words or finding.rule),
+        "message": _message("\n\n".join(filter(None, (finding.words or finding.rule, finding.scenario)))),
         "baselineState": "new" if finding.new else "unchanged",
         **({"locations": [{"physicalLocation": _location(finding)}]} if finding.path else {}),
         **({"partialFingerprints": {"assay/v1": finding.fingerprint}} if finding.fingerprint else {}),
@@ -75,7 +75,8 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
             if finding.path and finding.start_line and finding.replacement is not None
             else {}
         ),
-        "properties": {"severity": finding.severity, "sources": list(finding.sources)},
+        "properties": {"severity": finding.severity, "sources": list(finding.sources)}
+        | ({} if finding.confidence is None else {"confidence": finding.confidence}),
     }
 
 

@@ -162,8 +162,9 @@ _VERIFIED = {
 
 
 def verified_words(finding: Finding) -> str:
-    """What a second look made of a finding; empty where there was none."""
-    return _VERIFIED.get(finding.verification, "")
+    """How sure whoever claims it is of a finding, and what a second look made of it; empty where nobody said."""
+    sure = "" if finding.confidence is None else f"{finding.confidence:.0%} sure"
+    return " · ".join(filter(None, (sure, _VERIFIED.get(finding.verification, ""))))
 
 
 def risk_words(run: Run) -> str:

@@ -85,6 +85,7 @@ class People:
                 actor=case.received.sender,
                 agents=command.agents,
                 failed_only=command.failed_only,
+                fresh=command.fresh,
             ),
         )
         return ""

@@ -116,7 +116,9 @@ def clean_run() -> Run:
 
 def hostile_run(text: str) -> Run:
     """A run in which every word that is not ours is `text`."""
-    finding = make_finding(text, tool=text, rule=text, path=text, url=f"http:{text}", evidence=text, replacement=text)
+    finding = make_finding(
+        text, tool=text, rule=text, path=text, url=f"http:{text}", evidence=text, scenario=text, replacement=text
+    )
     nowhere = make_finding(text, tool=text, rule=text, path="", start_line=None, evidence=text)
     old = make_finding(text, start_line=9, new=False)
     words = {"summary": text, "reason": text, "remedy": text, "log": text, "covered": (text,), "tools": {text: text}}

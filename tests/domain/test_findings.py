@@ -182,10 +182,11 @@ def test_two_findings_each_of_two_sources_pair_up() -> None:
 
 def test_what_only_the_quieter_one_knows_is_kept() -> None:
     loud = seen_by("a/one", severity=Severity.HIGH, new=False)
-    quiet = seen_by("b/two", severity=Severity.LOW, replacement="", evidence="proof")
+    quiet = seen_by("b/two", severity=Severity.LOW, replacement="", evidence="proof", scenario="x = 0", confidence=0.5)
     for order in ((loud, quiet), (quiet, loud)):
         (one,) = merge(order)
         assert (one.tool, one.replacement, one.evidence, one.new) == ("one", "", "proof", True)
+        assert (one.scenario, one.confidence) == ("x = 0", 0.5)
 
 
 def test_a_replacement_stands_for_its_own_lines_only() -> None:

@@ -155,8 +155,8 @@ def test_an_annotation_has_columns_only_on_one_line() -> None:
 
 
 def test_an_annotation_says_what_and_why() -> None:
-    note = annotation(make_finding("too long", evidence="line 1\nline 2", rule="E501" * 100))
-    assert note.message == "too long\n\nline 1\nline 2"
+    note = annotation(make_finding("too long", evidence="line 1\nline 2", scenario="At 80.", rule="E501" * 100))
+    assert note.message == "too long\n\nWhen: At 80.\n\nline 1\nline 2"
     assert len(note.title) == 255
 
 

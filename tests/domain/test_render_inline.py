@@ -62,6 +62,15 @@ def test_a_comment_tells_who_saw_it_and_links_the_rule() -> None:
     )
 
 
+def test_a_claim_says_when_it_shows_and_how_sure_it_is() -> None:
+    claim = make_finding(
+        tool="review", rule="review/bug", scenario="total([5]) is 0.", confidence=0.85, verification="confirmed"
+    )
+    (note,) = comments(claim)
+    assert "\n\n**When:** total(\\[5\\]) is 0.\n\n" in note.body
+    assert note.body.endswith("<sub>`review/bug` · 85% sure · verified</sub>")
+
+
 def test_the_fingerprint_is_read_back() -> None:
     finding = make_finding()
     assert fingerprint_of(comments(finding)[0].body) == finding.fingerprint
@@ -77,7 +86,12 @@ def test_another_comment_has_no_fingerprint(body: str) -> None:
 @given(HOSTILE)
 def test_hostile_words_stay_inert(text: str) -> None:
     finding = make_finding(
-        text, rule=text, url=f"http:{text}", evidence=text, replacement=text + "<!-- assay:finding:00000000 -->"
+        text,
+        rule=text,
+        url=f"http:{text}",
+        evidence=text,
+        scenario=text,
+        replacement=text + "<!-- assay:finding:00000000 -->",
     )
     (note,) = comments(finding)
     allowed = ("fence", "strong_open", "strong_close")

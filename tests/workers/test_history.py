@@ -15,7 +15,7 @@ from bot.errors import Unavailable
 from workers.agent import History
 from workers.cache import Cache, Limits
 from workers.git import Git
-from workers.history import MOST_COMMITS, read_history, read_log
+from workers.history import MESSAGE, MESSAGES, MOST_COMMITS, read_history, read_log, read_messages
 from workers.mirrors import Mirrors
 
 REPO = "octo/demo"
@@ -174,6 +174,53 @@ def test_a_clone_that_is_too_shallow_leaves_a_gap(repository: Repository, tmp_pa
 
 def test_without_a_base_there_is_nothing_between(repository: Repository) -> None:
     assert read_history(repository.git, None, repository.commit(a="1\n")) == History()
+
+
+# -- what commits say
+
+
+def test_messages_are_those_between_the_newest_first(github: StandInGitHub, tmp_path: Path) -> None:
+    base = github.head(REPO, "main")
+    for number in range(3):
+        head = github.commit(REPO, "main", {"b.txt": f"{number}\n"}, message=f"Say {number}\n\nWhy.")
+    mirrors = Mirrors(Cache(tmp_path, Limits(10**9, 3600)), github.url)
+    with mirrors.fetch(REPO, (head, base), lambda: None) as mirror:
+        assert mirror.messages(base, head) == tuple(f"Say {number}\n\nWhy." for number in (2, 1, 0))
+
+
+def test_message_of_a_single_commit_needs_no_fetch(github: StandInGitHub, tmp_path: Path) -> None:
+    base = github.head(REPO, "main")
+    head = github.commit(REPO, "main", {"b.txt": "x\n"}, message="Only")
+    mirrors = Mirrors(Cache(tmp_path, Limits(10**9, 3600)), github.url)
+    with mirrors.fetch(REPO, (head, base), lambda: None) as mirror:
+        before = requests(github)
+        assert mirror.messages(base, head) == ("Only",)
+        assert requests(github) == before
+        assert mirror.messages(None, head) == ("Only",)
+
+
+def test_messages_that_cannot_be_fetched_are_left_out(github: StandInGitHub, tmp_path: Path) -> None:
+    base = github.head(REPO, "main")
+    github.commit(REPO, "main", {"b.txt": "1\n"})
+    head = github.commit(REPO, "main", {"b.txt": "2\n"})
+    tokens = iter([None])
+
+    def token() -> None:
+        if next(tokens, "away"):
+            raise Unavailable("GitHub is away")
+
+    with Mirrors(Cache(tmp_path, Limits(10**9, 3600)), github.url).fetch(REPO, (head, base), token) as mirror:
+        assert mirror.messages(base, head) == ()
+
+
+def test_messages_are_bounded_in_number_and_length(repository: Repository) -> None:
+    base = repository.commit(a="1\n")
+    for number in range(MESSAGES + 5):
+        long = "w" * 50_000 if number % 2 else "line\n" * 20_000
+        repository("commit", "--quiet", "--allow-empty", "--message", f"{number} {long}")
+    said = read_messages(repository.git, base, repository("rev-parse", "HEAD").strip())
+    assert [message.split()[0] for message in said] == [str(number) for number in range(MESSAGES + 4, 4, -1)]
+    assert max(map(len, said)) <= MESSAGE
 
 
 @given(

@@ -99,6 +99,30 @@ def test_agents_run_side_by_side_and_after_one_another_where_told(repository: Re
     assert run.complete
 
 
+def test_reviewer_hears_what_linters_found_that_are_at_work(repository: Repository) -> None:
+    seen = threading.Event()
+    heard: list[Finding] = []
+    found = AgentResult(outcome=Outcome.FINDINGS, findings=(finding("a.py", 2),))
+
+    def lint(work: Work, kit: Kit) -> AgentResult:
+        seen.wait(10)
+        time.sleep(0.3)
+        return found
+
+    def review(work: Work, kit: Kit) -> AgentResult:
+        seen.wait(10)
+        heard.extend(work.overhear(30)["lint"].findings)
+        return CLEAN
+
+    def watch(run: Run) -> None:
+        if all(agent.phase is Phase.RUNNING for agent in run.agents):
+            seen.set()
+
+    with desk_of(repository) as desk:
+        run_check(desk, plan_of("lint", agent_plan("review", after=())), watch, lint=lint, review=review)
+    assert [(one.path, one.start_line) for one in heard] == [("a.py", 2)]
+
+
 def test_watcher_sees_progress_in_order_and_the_end(repository: Repository) -> None:
     def talk(work: Work, kit: Kit) -> AgentResult:
         kit.progress("first")

@@ -139,7 +139,7 @@ def test_agent_and_tool_are_the_source() -> None:
 
 def test_every_text_is_redacted() -> None:
     fields: dict[str, Any] = {
-        name: f"{name} {SECRET}" for name in ("tool", "rule", "message", "evidence", "replacement")
+        name: f"{name} {SECRET}" for name in ("tool", "rule", "message", "evidence", "scenario", "replacement")
     }
     words: dict[str, Any] = {name: f"{name} {SECRET}" for name in ("summary", "reason", "remedy", "log")}
     result = settled(
@@ -174,7 +174,7 @@ def test_secret_at_the_edge_is_redacted_before_it_is_cut() -> None:
 
 def test_texts_are_bounded() -> None:
     endless = "word " * 100_000
-    fields: dict[str, Any] = dict.fromkeys(("tool", "rule", "message", "evidence"), endless)
+    fields: dict[str, Any] = dict.fromkeys(("tool", "rule", "message", "evidence", "scenario"), endless)
     words: dict[str, Any] = dict.fromkeys(("summary", "reason", "remedy", "log"), endless)
     result = settled(finding(10, **fields), not_covered=(NotCovered(what=endless, why=endless),), **words)
     assert len(result.model_dump_json()) < 130_000

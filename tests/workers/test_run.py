@@ -30,7 +30,7 @@ from workers.agents.review import ReviewAgent
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.mirrors import Mirrors
-from workers.run import Bench, look, on_agent, tidy
+from workers.run import Bench, begin, look, on_agent, tidy
 from workers.sandbox.process import ProcessSandbox
 
 SECRET = "never-to-be-shown"
@@ -162,6 +162,44 @@ def test_agent_gets_the_commit_and_what_it_is_compared_with(shop: Shop) -> None:
         return AgentResult(outcome=Outcome.CLEAN, summary="seen")
 
     assert shop.work(does(look_around)).summary == "seen"
+
+
+def test_what_commits_say_and_what_stood_in_the_base(shop: Shop) -> None:
+    def look_around(work: Work, _kit: Kit) -> AgentResult:
+        assert work.messages() == ("Change",)
+        assert work.base_texts(("a.py", "b.py")) == {"a.py": "x = 1\n"}
+        return AgentResult(outcome=Outcome.CLEAN, summary="seen")
+
+    assert shop.work(does(look_around)).summary == "seen"
+
+
+@pytest.mark.parametrize(
+    ("begun", "seconds", "waited", "heard"),
+    [(True, 5.0, 1, ["lint"]), (True, 0.0, 0, []), (False, 5.0, 0, [])],
+    ids=["at work", "no time to wait", "not begun"],
+)
+def test_overhearing_waits_for_linters_that_are_at_work_and_for_no_others(
+    shop: Shop, begun: bool, seconds: float, waited: int, heard: list[str]
+) -> None:
+    kinds = ("lint", "test", "review")
+    plans = tuple(PLAN.model_copy(update={"name": kind, "kind": kind}) for kind in kinds)
+    key = RunKey(repository="octo/demo", sha=shop.github.commit("octo/demo", "main", {"a.py": "x = 2\n"}))
+    shop.store.update(key, CommitReceived(at=time.time(), installation=1, trigger=Manual(), plan=Plan(agents=plans)))
+    for name in kinds[: 2 if begun else 0]:
+        begin(shop.bench, key, name, 1)
+    told: dict[str, AgentResult] = {}
+
+    def sleep(pause: float) -> None:
+        shop.pauses.append(pause)
+        clean = AgentResult(outcome=Outcome.CLEAN)
+        shop.store.update(key, AgentFinished(at=time.time(), agent="lint", attempt=1, result=clean))
+
+    def look_around(work: Work, _kit: Kit) -> AgentResult:
+        told.update(work.overhear(seconds))
+        return AgentResult(outcome=Outcome.CLEAN)
+
+    on_agent(replace(shop.bench, agent_for=does(look_around), sleep=sleep), key, "review", 1)
+    assert (list(told), len(shop.pauses)) == (heard, waited)
 
 
 def test_agents_that_only_read_share_the_files_and_others_do_not(shop: Shop) -> None:

@@ -46,6 +46,18 @@ def test_comparing_thousands_of_renamed_files_ends_soon(local: Path) -> None:
     assert Git(local / ".git").run("config", "diff.renameLimit").strip() == "1000"
 
 
+def test_texts_are_of_plain_files_that_are_not_too_large(local: Path) -> None:
+    tree = tree_of(
+        local,
+        ("100644", "a.md", b"one\n"),
+        ("100755", "*.md", "größe\n".encode()),
+        ("120000", "link.md", b"a.md"),
+        ("100644", "large.md", b"x" * 1_000_001),
+    )
+    wanted = ("a.md", "*.md", "link.md", "large.md", "missing.md")
+    assert trees(local).texts(tree, wanted) == {"a.md": "one\n", "*.md": "größe\n"}
+
+
 # -- bombs
 
 

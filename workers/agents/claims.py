@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from bot.domain.diff import Diff
 from bot.domain.findings import Finding, Severity
+from workers.agent import LAST_TRY
 
 MAX_CLAIMS = 50
 _TITLE, _TEXT, _REPLACEMENT = 200, 2_000, 4_000
@@ -21,23 +23,28 @@ _FENCE = re.compile(r"\A\s*```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 Kind = Literal["bug", "security", "performance", "concurrency", "api_break", "missing_test", "maintainability"]
 
 
+# Words that say something.
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
 class Claim(BaseModel):
-    """One problem, in the model's words. The descriptions are part of what it is told."""
+    """One problem, in the model's words. The descriptions are part of what it is told. One that leaves out of what kind
+    it is, how sure it is, or in which case it shows does not fit."""
 
     path: str = Field(description="The file, exactly as its heading in the diff names it.")
     start_line: int = Field(description="The first line of the problem, by the number shown before it.")
     end_line: int = Field(description="The last line of the problem; equal to start_line for one line.")
     severity: Literal["info", "low", "medium", "high", "critical"]
     kind: Kind
-    title: str = Field(description="The problem in one short sentence.")
-    explanation: str = Field(description="Why it is a problem and why it matters here, in a few sentences.")
-    scenario: str = Field("", description="A concrete input or sequence of events and the wrong result it leads to.")
+    title: Said = Field(description="The problem in one short sentence.")
+    explanation: Said = Field(description="Why it is a problem and why it matters here, in a few sentences.")
+    scenario: Said = Field(description="A concrete input or sequence of events and the wrong result it leads to.")
     replacement: str | None = Field(
         None,
         description="The exact new text of the whole lines start_line to end_line, with their indentation and without "
         "line numbers or marks; null when there is no small certain fix.",
     )
-    confidence: float = Field(0.5, description="How sure you are that it is real, from 0 to 1.")
+    confidence: float = Field(ge=0, le=1, description="How sure you are that it is real, from 0 to 1.")
 
 
 class Review(BaseModel):
@@ -45,6 +52,28 @@ class Review(BaseModel):
 
     summary: str = Field(description="What the change does, in one or two plain sentences.")
     findings: list[Claim] = Field(description="The problems the change introduces; empty when there are none.")
+    # Nothing that the model is to say: claims that did not fit, though it was asked again.
+    unfit: SkipJsonSchema[int] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spare_what_fits(cls, answer: Any, info: ValidationInfo) -> Any:
+        """Where no other try follows (see `workers.agent.LAST_TRY`), claims that do not fit are dropped and counted."""
+        if not isinstance(answer, dict) or info.context is None:
+            return answer
+        claims = answer.get("findings")
+        if not info.context.get(LAST_TRY) or not isinstance(claims, list):
+            return answer | {"unfit": 0}
+        fitting = [claim for claim in claims if _fits(claim)]
+        return answer | {"findings": fitting, "unfit": len(claims) - len(fitting)}
+
+
+def _fits(claim: object) -> bool:
+    try:
+        Claim.model_validate(claim)
+    except ValidationError:
+        return False
+    return True
 
 
 def to_findings(
@@ -70,7 +99,8 @@ def to_findings(
             start_line=first,
             end_line=last,
             replacement=None if any((path, line) in altered for line in range(first, last + 1)) else _lines(claim),
-            evidence=_evidence(claim),
+            scenario=claim.scenario[:_TEXT],
+            confidence=claim.confidence,
         )
         findings.setdefault((path, first, finding.message), finding)
     return list(findings.values()), len(claims) - len(findings)
@@ -85,14 +115,7 @@ def _in_change(diff: Diff, path: str, first: int, last: int) -> bool:
 
 
 def _message(claim: Claim) -> str:
-    title = claim.title.strip().rstrip(".")[:_TITLE]
-    return f"{title}. {claim.explanation.strip()[:_TEXT]}".strip()
-
-
-def _evidence(claim: Claim) -> str:
-    sure = f"Confidence: {min(1.0, max(0.0, claim.confidence)):.0%}"
-    scenario = claim.scenario.strip()[:_TEXT]
-    return f"{scenario}\n{sure}" if scenario else sure
+    return f"{claim.title.rstrip('.')[:_TITLE]}. {claim.explanation[:_TEXT]}"
 
 
 def _lines(claim: Claim) -> str | None:

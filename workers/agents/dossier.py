@@ -13,7 +13,7 @@ from bot.domain.diff import Diff, FileDiff
 from bot.domain.findings import Finding
 from workers.agents import tree
 from workers.agents.hunks import visible
-from workers.agents.reading import is_kept_back
+from workers.agents.kinds import is_kept_back
 
 # Lines before and after a claim's own that are shown, and what is shown of a file or a line at most, in characters.
 _AROUND = 60
@@ -118,14 +118,9 @@ def _claim(number: int, finding: Finding, redact: Callable[[str], str]) -> str:
         f"Claim {number}: {what}",
         f"Place: {finding.path}:{finding.start_line}{last}" if finding.path else "",
         f"Kind: {finding.rule}. Severity: {finding.severity}.",
-        f"Case: {scenario}" if (scenario := _scenario(finding)) else "",
+        f"Case: {finding.scenario}" if finding.scenario else "",
     ]
     return "\n".join(visible(redact(line)[:_CLAIM]) for line in lines if line)
-
-
-def _scenario(finding: Finding) -> str:
-    lines = finding.evidence.split("\n")
-    return " ".join(line for line in lines if not line.startswith("Confidence:"))
 
 
 def is_quoted(quote: str, code: str) -> bool:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
+
+from bot.domain.diff import FileDiff
+from bot.domain.glob import matches_any
 
 _TEST = re.compile(
     r"(?:^|/)(?:tests?|__tests__|spec)/|(?:^|/)test_[^/]*\Z|(?:_test|\.test|\.spec)\.[^/]*\Z"
@@ -36,3 +40,8 @@ def risk_rank(path: str) -> int:
     if is_code(path) or _BUILDS.search(path):
         return 0
     return 3 if PurePosixPath(path).suffix.lower() in _PROSE else 1
+
+
+def is_kept_back(file: FileDiff, globs: Sequence[str]) -> bool:
+    """Whether the file, or the one that it was made of, is never shown to a model."""
+    return any(matches_any(globs, path) for path in (file.path, file.old_path) if path)

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pydantic import ConfigDict, ValidationError
@@ -21,11 +21,14 @@ from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import Kit, Memory, Model, Work
 from workers.agents.claims import Review, to_findings
 from workers.agents.purse import Budget, joined, words
-from workers.agents.reading import Change, Plan, Request, Rule, plan_reading
+from workers.agents.question import CONVENTIONS, Change, Request, Rule
+from workers.agents.reading import Plan, plan_reading
 
 AT_ONCE = 2
 # The share of the agent's time that asking may take; the rest is for saying what came of it.
 ASKING = 0.9
+# Seconds, and the share of the agent's time, that it waits for tools which are at work, so as not to repeat them.
+PATIENCE, _WAITING = 15.0, 0.05
 _SUMMARY = 600
 # Seconds for which an answer to the same question serves again.
 _KEPT = 30 * 86_400
@@ -79,7 +82,16 @@ class ReviewAgent:
         told = tuple(work.refutations)
         kept_back = (*settings.never_send, *kit.never_send)
         change = Change(
-            work.repository, work.title, work.description, work.diff, work.patch(), work.files, told, kept_back
+            work.repository,
+            work.title,
+            work.description,
+            work.diff,
+            work.patch(),
+            work.files,
+            told,
+            kept_back,
+            messages=tuple(work.messages()),
+            conventions=work.base_texts(CONVENTIONS),
         )
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         model = kit.model.named(settings.model) if settings.model else kit.model
@@ -88,19 +100,32 @@ class ReviewAgent:
         def price(request: Request) -> Cost:
             return model.estimate(self._instructions, request.text)
 
-        keys = {request.text: self._key(model, request) for request in plan.requests}
+        keys = {request.judged: self._key(model, request) for request in plan.requests}
         known = {} if work.fresh else _recall(keys, kit.memory)
-        heard = _hear(plan, known, ask, price, settings.budget, kit)
-        kit.memory.note({keys[one.request.text]: one.review.model_dump_json() for one in heard if one.review}, _KEPT)
+        heard = _hear(_told(work, plan, known, kit), known, ask, price, settings.budget, kit)
+        kit.memory.note({keys[one.request.judged]: one.review.model_dump_json() for one in heard if one.review}, _KEPT)
         return conclude(work, plan, heard)
 
     def _key(self, model: Model, request: Request) -> str:
-        text = f"{self._instructions}\0{model.name}\0{request.text}"
+        text = f"{self._instructions}\0{model.name}\0{request.judged}"
         return f"review {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
 
 
+def _told(work: Work, plan: Plan, known: Mapping[str, Review], kit: Kit) -> Plan:
+    """The plan with what others found meanwhile put to what is still to be asked."""
+    if all(request.judged in known for request in plan.requests):
+        return plan
+    others = work.overhear(min(PATIENCE, work.timeout * _WAITING))
+    found = [finding for result in others.values() for finding in result.findings]
+    told = (
+        request if request.judged in known else request.told(found, work.diff, kit.redact) for request in plan.requests
+    )
+    return replace(plan, requests=tuple(told))
+
+
 def _recall(keys: Mapping[str, str], memory: Memory) -> dict[str, Review]:
-    """What was answered to the same questions before, by their text: a rebase that changes no hunk asks nothing."""
+    """What was answered to the same questions before, by what they judge: a rebase that changes no hunk asks
+    nothing."""
     known = {}
     for asked, text in zip(keys, memory.recall(list(keys.values())), strict=True):
         try:
@@ -120,8 +145,8 @@ def _hear(
     budget: Budget,
     kit: Kit,
 ) -> list[Heard]:
-    heard = [Heard(request, known[request.text]) for request in plan.requests if request.text in known]
-    requests = [request for request in plan.requests if request.text not in known]
+    heard = [Heard(request, known[request.judged]) for request in plan.requests if request.judged in known]
+    requests = [request for request in plan.requests if request.judged not in known]
     estimated = joined([price(request) for request in requests])
     if estimated is None:
         return heard
@@ -177,6 +202,7 @@ def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
     """Join what was heard into the agent's result. Pure."""
     findings: list[Finding] = []
     dropped = 0
+    unfit = sum(one.review.unfit for one in heard if one.review)
     for one in heard:
         if one.review:
             found, lost = to_findings(one.review.findings, one.request.paths, work.diff, plan.altered)
@@ -188,7 +214,7 @@ def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
     outcome, reason, remedy = _outcome(plan, heard, missed, findings)
     return AgentResult(
         outcome=outcome,
-        summary=_summary(heard, covered, missed, dropped),
+        summary=_summary(heard, covered, missed, dropped, unfit),
         findings=tuple(sorted(findings, key=lambda one: (-one.severity.rank, one.path, one.start_line or 0))),
         reason=reason,
         remedy=remedy,
@@ -213,11 +239,14 @@ def _outcome(
     return (Outcome.FINDINGS if findings else Outcome.CLEAN), "", ""
 
 
-def _summary(heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: int) -> str:
+def _summary(
+    heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: int, unfit: int
+) -> str:
     said = " ".join(one.review.summary.strip() for one in heard if one.review)[:_SUMMARY]
     read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
     were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""
-    return " ".join(filter(None, (said, read if heard else "", were)))
+    lack = f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice." if unfit else ""
+    return " ".join(filter(None, (said, read if heard else "", were, lack)))
 
 
 def _log(one: Heard) -> str:

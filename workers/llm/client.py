@@ -146,7 +146,7 @@ class OpenAIModel:
             try:
                 reply = self._reply(question, deadline)
                 cost = _sum(cost, cost_of(reply, self.estimate(system, user), price_of(self._prices, self._model)))
-                return read_answer(reply, answer), cost
+                return read_answer(reply, answer, last=last), cost
             except Unfit as unfit:
                 if last:
                     raise

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bot.domain.findings import Cost
 from bot.errors import Refused, Theirs, Unavailable
+from workers.agent import LAST_TRY
 from workers.llm.failures import said
 from workers.llm.prices import Price
 
@@ -74,8 +75,8 @@ def parse_reply(body: bytes) -> Reply:
     return reply
 
 
-def read_answer(reply: Reply, answer: type[Answer]) -> Answer:
-    """The typed answer in a reply.
+def read_answer(reply: Reply, answer: type[Answer], *, last: bool = True) -> Answer:
+    """The typed answer in a reply; `last` says that it is not asked for again.
 
     Raises Refused when the model or its content filter said no, Theirs when the answer was cut off at its length
     limit, and Unfit when it does not fit the type.
@@ -90,7 +91,7 @@ def read_answer(reply: Reply, answer: type[Answer]) -> Answer:
             raise Theirs("the model's answer was cut off at its length limit")
     content = choice.message.content or ""
     try:
-        return answer.model_validate_json(_only_json(content))
+        return answer.model_validate_json(_only_json(content), context={LAST_TRY: last})
     except ValidationError as error:
         raise Unfit(f"the model's answer does not fit: {_faults(error)}", content) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import unified_diff
 
 from bot.domain.diff import parse_diff
-from workers.agents.reading import Change
+from workers.agents.question import Change
 
 
 def patch_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from bot.domain.diff import Diff, FileDiff
 from bot.domain.findings import Finding, Severity
-from workers.agents.claims import MAX_CLAIMS, Claim, to_findings
+from workers.agent import LAST_TRY
+from workers.agents.claims import MAX_CLAIMS, Claim, Review, to_findings
+from workers.llm.schema import strict_schema
 
 # a.py: lines 10-20 in the diff, of which 12-14 are added; 30-36, around lines that were removed.
 DIFF = Diff(files={"a.py": FileDiff(path="a.py", added=((12, 14),), hunks=((10, 20), (30, 36)), removed=2)})
@@ -24,6 +28,8 @@ def claim(**fields: Any) -> Claim:
         "kind": "bug",
         "title": "It fails",
         "explanation": "Because.",
+        "scenario": "When x is 0.",
+        "confidence": 0.8,
     }
     return Claim.model_validate(given | fields)
 
@@ -33,11 +39,11 @@ def findings(*claims: Claim, altered: frozenset[tuple[str, int]] = frozenset()) 
 
 
 def test_a_claim_becomes_a_finding() -> None:
-    (finding,) = findings(claim(end_line=13, scenario="When x is 0.", confidence=0.9, replacement="y = 1"))
+    (finding,) = findings(claim(end_line=13, confidence=0.9, replacement="y = 1"))
     assert (finding.tool, finding.rule, finding.severity) == ("review", "review/bug", Severity.HIGH)
     assert (finding.path, finding.start_line, finding.end_line) == ("a.py", 12, 13)
     assert finding.message == "It fails. Because."
-    assert finding.evidence == "When x is 0.\nConfidence: 90%"
+    assert (finding.scenario, finding.confidence, finding.evidence) == ("When x is 0.", 0.9, "")
     assert finding.replacement == "y = 1"
 
 
@@ -104,11 +110,59 @@ def test_a_replacement_of_lines_that_were_redacted_is_left_out() -> None:
     assert finding.replacement is None
 
 
-def test_words_are_bounded_and_confidence_is_a_share() -> None:
-    (finding,) = findings(claim(title="t" * 10_000, explanation="e" * 10_000, scenario="s" * 10_000, confidence=85))
+def test_words_are_bounded() -> None:
+    (finding,) = findings(claim(title="t" * 10_000, explanation="e" * 10_000, scenario="s" * 10_000))
     assert len(finding.message) < 2_300
-    assert len(finding.evidence) < 2_100
-    assert finding.evidence.endswith("Confidence: 100%")
+    assert len(finding.scenario) <= 2_000
+
+
+UNFIT = [
+    ("kind", "style"),
+    ("kind", None),
+    ("confidence", None),
+    ("confidence", 85),
+    ("confidence", -0.1),
+    ("confidence", float("nan")),
+    ("scenario", None),
+    ("scenario", " \n"),
+    ("title", ""),
+    ("explanation", " "),
+    ("severity", "fatal"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), UNFIT)
+def test_a_claim_without_kind_confidence_or_a_failing_case_does_not_fit(field: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        claim(**{field: value})
+    left_out = {name: given for name, given in claim().model_dump().items() if name != field}
+    with pytest.raises(ValidationError):
+        Claim.model_validate(left_out)
+
+
+def answer(*claims: object, **fields: object) -> str:
+    return json.dumps({"summary": "It sums.", "findings": claims} | fields)
+
+
+def test_claims_that_do_not_fit_are_dropped_on_the_last_try_only() -> None:
+    good, bad = claim().model_dump(), claim().model_dump() | {"confidence": 85}
+    text = answer(good, bad, "words", None, unfit=900)
+    with pytest.raises(ValidationError):
+        Review.model_validate_json(text, context={LAST_TRY: False})
+    review = Review.model_validate_json(text, context={LAST_TRY: True})
+    assert (len(review.findings), review.unfit) == (1, 3)
+    assert Review.model_validate_json(review.model_dump_json()).unfit == 3
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"summary": "s", "findings": {}}', '{"summary": 1, "findings": []}'])
+def test_what_is_no_answer_fits_on_no_try(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Review.model_validate_json(text, context={LAST_TRY: True})
+
+
+def test_how_many_do_not_fit_is_not_the_models_to_say() -> None:
+    assert Review.model_validate_json(answer(unfit=900), context={LAST_TRY: False}).unfit == 0
+    assert "unfit" not in json.dumps(strict_schema(Review))
 
 
 @given(st.integers(), st.integers())

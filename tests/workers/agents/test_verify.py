@@ -44,7 +44,8 @@ def claim(name: str = "f1", **fields: Any) -> Finding:
         "message": "The first element is left out. I think so because the author is careless",
         "path": "shop.py",
         "start_line": 3,
-        "evidence": "total([5]) is 0 instead of 5.\nConfidence: 91%",
+        "scenario": "total([5]) is 0 instead of 5.",
+        "confidence": 0.91,
         "fingerprint": name,
     }
     return Finding(**(given | fields))
