@@ -18,7 +18,8 @@ FUZZ_ARGS ?= --seconds 600
 demo: $(VENV)/.installed sandbox
 	$(BIN)/assay demo
 
-test: $(VENV)/.installed-dev sandbox tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json
+test: $(VENV)/.installed-dev sandbox tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json \
+  tests/linters/node_modules/.package-lock.json
 	tests/toolchains.sh
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
@@ -70,6 +71,11 @@ tests/runners/node_modules/.package-lock.json: tests/runners/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/runners && npm ci --silent --no-audit --no-fund; \
 	else echo "npm is not installed: some tests of the test agent will be skipped"; fi
 
+# The web's linters, run for real. Without npm the tests that need them skip and say so.
+tests/linters/node_modules/.package-lock.json: tests/linters/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/linters && npm ci --silent --no-audit --no-fund; \
+	else echo "npm is not installed: the web's linters will not be tested for real"; fi
+
 # What admission is compared with. Without npm that comparison is left out.
 bench/probot/node_modules/.package-lock.json: bench/probot/package-lock.json
 	@if command -v npm >/dev/null; then cd bench/probot && npm ci --silent --no-audit --no-fund; \
@@ -82,4 +88,4 @@ lock: $(VENV)/.installed-dev
 	  --no-emit-trusted-host --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) tests/contract/node_modules tests/runners/node_modules bench/probot/node_modules
+	rm -rf $(VENV) tests/contract/node_modules tests/runners/node_modules tests/linters/node_modules bench/probot/node_modules

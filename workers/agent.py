@@ -105,11 +105,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a tool's output means: its findings, and the files it says it could not read. `left_out` counts what it
-    found and what was not taken for a finding, by why not."""
+    """What a tool's output means: its findings, the files it says it could not read, and those that the repository
+    keeps from it. `left_out` counts what it found and what was not taken for a finding, by why not."""
 
     findings: Sequence[Finding] = ()
     unread: Sequence[NotCovered] = ()
+    excluded: Sequence[NotCovered] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 

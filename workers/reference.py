@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from workers.agent import Tool
@@ -36,7 +37,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _when(tool: Tool) -> str:
     """What makes it run, beside files that it reads."""
-    where = [f"in a project with {_names(tool.projects)}"] if tool.projects else []
+    where = [f"in a project with {_names(tool.projects)}"] if tool.projects and not tool.local else []
     if tool.taste:
         where.append(f"where configured: {_names(tool.configs)}")
     elif tool.optional:
@@ -45,10 +46,15 @@ def _when(tool: Tool) -> str:
 
 
 def _names(files: Mapping[str, str]) -> str:
-    return ", ".join(f"`{name}`" for name in files)
+    """Several that differ only in their endings count as one."""
+    stems = Counter(name.rpartition(".")[0] for name in files)
+    short = (f"{stem}.*" if (stem := name.rpartition(".")[0]) and stems[stem] > 2 else name for name in files)
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(short))
 
 
 def _version(tool: Tool, lock: str) -> str:
-    """The one that comes with Assay, as a package of its name or of one like it."""
+    """The one that comes with Assay, as a package of its name or of one like it; or the repository's."""
+    if tool.local:
+        return "the repository's own"
     found = re.search(rf"^{re.escape(tool.name)}(?:-py|-bin)?==(\S+)", lock, re.MULTILINE)
     return found[1] if found else "the installed one"

@@ -20,6 +20,7 @@ from workers.agents.test import TestAgent
 from workers.agents.verify import VerifyAgent
 from workers.tools import (
     bandit,
+    biome,
     checkstyle,
     clang_format,
     clippy,
@@ -27,6 +28,7 @@ from workers.tools import (
     cppcheck,
     detect_secrets,
     errorformat,
+    eslint,
     gitlab,
     gofmt,
     gosec,
@@ -65,6 +67,8 @@ LINTERS = (
     sqlfluff.TOOL,
     toml.TOOL,
     typos.TOOL,
+    eslint.TOOL,
+    biome.TOOL,
 )
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)

@@ -30,6 +30,7 @@ class Said:
 
     findings: list[Finding] = field(default_factory=list)
     unread: list[NotCovered] = field(default_factory=list)
+    excluded: list[NotCovered] = field(default_factory=list)
     broken: list[NotCovered] = field(default_factory=list)
     failure: str = ""
     left_out: Counter[str] = field(default_factory=Counter)
@@ -77,6 +78,7 @@ class Calls:
             return
         self.said.findings += (_moved(one, start) for one in reading.findings)
         self.said.unread += (_gap_moved(one, start) for one in reading.unread)
+        self.said.excluded += (_gap_moved(one, start) for one in reading.excluded)
         self.said.left_out.update(reading.left_out)
 
     def _call(self, folder: str, files: Sequence[str]) -> Completed:

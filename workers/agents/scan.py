@@ -44,12 +44,14 @@ class Target:
 @dataclass(frozen=True)
 class Scan:
     """What one tool did. `failure` is its own words when it could not do all of it; then `findings` are not whole.
-    `pinned` is the version that the repository asks for, where that is another one."""
+    `excluded` are files that the repository keeps from it. `pinned` is the version that the repository asks for, where
+    that is another one."""
 
     tool: Tool
     files: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     unread: tuple[NotCovered, ...] = ()
+    excluded: tuple[NotCovered, ...] = ()
     version: str = ""
     pinned: str = ""
     failure: str = ""
@@ -191,14 +193,16 @@ def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
     broken = () if failure else said.broken
     findings = [tree.tidy(finding, room.root, kit.redact) for finding in said.findings]
     unread = tuple(_tidy(one, room.root, kit) for one in (*said.unread, *broken))
+    excluded = tuple(_tidy(one, room.root, kit) for one in said.excluded)
     if not failure and not said.left_out:
-        gaps = {gap.what for gap in unread} | {one.path for one in findings if _shows(one, kit)}
+        gaps = {gap.what for gap in (*unread, *excluded)} | {one.path for one in findings if _shows(one, kit)}
         kept.note((path for path in rest if path not in gaps), findings)
     return Scan(
         tool=tool,
         files=files,
         findings=(*(one for every in known.values() for one in every), *findings),
         unread=unread,
+        excluded=excluded,
         version=version,
         pinned=other_version(tool, version, target.root),
         failure=kit.redact(failure)[:_WORDS],
@@ -236,8 +240,9 @@ def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
     findings = tuple(finding for scan in scans for finding in scan.findings)
     unread = tuple(one for scan in scans for one in scan.unread)
     missed = selection.missed + unread
-    read = {path for scan in scans if not scan.failure and scan.tool.covers for path in scan.files}
+    read = {path for scan in scans if not scan.failure and scan.tool.covers for path in _read(scan)}
     covered = read - {one.what for one in unread}
+    excluded = (one for scan in scans for one in scan.excluded if one.what not in covered)
     return AgentResult(
         outcome=_outcome(scans, findings, missed),
         summary=_summary(scans, findings),
@@ -249,12 +254,17 @@ def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
             *selection.unreadable,
             *selection.held,
             *unread,
+            *dict.fromkeys(excluded),
             *(NotCovered(what=scan.tool.name, why=scan.failure) for scan in failed),
         ),
         tools={scan.tool.name: _version(scan) for scan in scans},
         log="\n".join(scan.failure for scan in failed),
         waits=_waits(selection),
     )
+
+
+def _read(scan: Scan) -> set[str]:
+    return set(scan.files) - {one.what for one in scan.excluded}
 
 
 def _version(scan: Scan) -> str:

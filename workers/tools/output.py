@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from workers.agent import Completed
 
 _WORDS = 500  # characters of a tool's own words in a message
 _MOST_LINES = 10_000_000
+_FRAME = re.compile(r"^ +at \S.*\n?", re.MULTILINE)
 
 
 def check_exit(name: str, completed: Completed, expected: tuple[int, ...]) -> None:
@@ -29,8 +31,9 @@ def _ended(completed: Completed) -> str:
 
 
 def words(completed: Completed) -> str:
-    """The tool's own words: the end of its standard error, else of its output, bounded."""
-    text = completed.stderr.strip() or completed.stdout.strip()
+    """The tool's own words: the end of its standard error, else of its output, bounded; without the frames of Node's
+    traces, which come last and say the least."""
+    text = _FRAME.sub("", completed.stderr).strip() or completed.stdout.strip()
     return ("…" + text[-_WORDS:] if len(text) > _WORDS else text) or "it said nothing"
 
 

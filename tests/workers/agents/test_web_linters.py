@@ -1,0 +1,113 @@
+"""The web's linters, each for real inside the sandbox: the repository's own copy, by its own configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bot.domain.findings import AgentResult, Outcome
+from workers.agents.lint import LintAgent
+from workers.registry import LINTERS
+from workers.sandbox.bubblewrap import BubblewrapSandbox
+from workers.sandbox.choice import choose
+
+from ..stage import Stage, Watching, plant
+
+PACKAGES = Path(__file__).parents[2] / "linters/node_modules"
+AGENT = LintAgent(tools=LINTERS)
+
+real = pytest.mark.skipif(
+    not PACKAGES.is_dir() or shutil.which("node") is None or bool(choose("auto", os.environ["PATH"]).why_not),
+    reason="the web's linters are not installed (make test installs them), or no sandbox here",
+)
+
+WEB: Mapping[str, str] = {
+    "package.json": '{"devDependencies": {"eslint": "^10.0.0", "@biomejs/biome": "2.6.8"}}\n',
+    "eslint.config.mjs": 'export default [{ignores: ["gen/**"]}, {files: ["**/*.js"], rules: {"prefer-const": 2}}];\n',
+    "biome.json": '{"formatter": {"enabled": false}, "assist": {"enabled": false}}\n',
+    "src/a.js": "let total = 1;\nif (total == 2) {\n  debugger;\n}\n",
+    "gen/b.js": "let total = 1;\n",
+}
+
+
+def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None) -> AgentResult:
+    plant(tmp_path / "head", {})
+    (tmp_path / "head/node_modules").symlink_to(PACKAGES)
+    # A folder of the PATH is shown to commands: this one stands for packages that were set up.
+    sandbox = BubblewrapSandbox(f"{PACKAGES}{os.pathsep}{os.environ['PATH']}")
+    return Stage(tmp_path, {**WEB, **(more or {})}, sandbox=sandbox, settings={"tools": [tool]}).run(AGENT)
+
+
+@real
+@pytest.mark.parametrize(
+    ("tool", "rule", "path", "line", "replacement", "excluded"),
+    [
+        ("eslint", "prefer-const", "src/a.js", 1, "const total = 1;", {"gen/b.js": "eslint: File ignored because"}),
+        ("biome", "lint/suspicious/noDoubleEquals", "src/a.js", 2, None, {}),
+    ],
+)
+def test_what_is_found_and_what_the_configuration_leaves_out(
+    tmp_path: Path, tool: str, rule: str, path: str, line: int, replacement: str | None, excluded: Mapping[str, str]
+) -> None:
+    result = look(tmp_path, tool)
+    found = {(f.rule, f.path, f.start_line, f.replacement) for f in result.findings}
+    assert (rule, path, line, replacement) in found, result
+    assert result.outcome is Outcome.FINDINGS
+    assert path in result.covered
+    assert result.tools[tool][0].isdigit()
+    assert "(the repository names" not in result.tools[tool]
+    assert excluded.keys().isdisjoint({*result.covered, *(f.path for f in result.findings)})
+    assert all(
+        (what, why) in {(one.what, one.why[: len(why)]) for one in result.not_covered} for what, why in excluded.items()
+    )
+
+
+@real
+@pytest.mark.parametrize(
+    ("tool", "files", "words"),
+    [
+        ("eslint", {"eslint.config.mjs": 'throw new Error("no rules today");\n'}, "no rules today"),
+        ("biome", {"biome.json": '{"linter": 3}\n'}, "biome"),
+    ],
+)
+def test_a_configuration_that_is_broken_is_an_error_in_the_tools_words(
+    tmp_path: Path, tool: str, files: Mapping[str, str], words: str
+) -> None:
+    result = look(tmp_path, tool, files)
+    assert result.outcome is Outcome.ERROR, result
+    assert words in result.reason
+
+
+LOCAL = [tool for tool in LINTERS if tool.local]
+CONFIGURED = {"tsconfig.json": "{}", "src/b.ts": "", "src/a.css": "", "README.md": ""}
+
+
+@pytest.mark.parametrize("tool", LOCAL, ids=lambda tool: tool.name)
+def test_what_the_repository_brings_waits_for_an_approval(tmp_path: Path, tool: object) -> None:
+    [chosen] = [one for one in LOCAL if one is tool]
+    files = {**WEB, **CONFIGURED, **{name: f"{text}\n" for name, text in chosen.projects.items()}}
+    sandbox = Watching(chosen.version[0])
+    settings = {"tools": [chosen.name]}
+    stage = Stage(tmp_path, files, trusted=False, sandbox=sandbox, settings=settings)
+    result = stage.run(AGENT)
+    assert (result.outcome, result.waits, sandbox.commands) == (Outcome.PARTIAL, True, [])
+
+
+@pytest.mark.parametrize("tool", LOCAL, ids=lambda tool: tool.name)
+def test_a_tool_that_is_configured_and_not_installed_is_missed(tmp_path: Path, tool: object) -> None:
+    [chosen] = [one for one in LOCAL if one is tool]
+    files = {**WEB, **CONFIGURED, **{name: f"{text}\n" for name, text in chosen.projects.items()}}
+    stage = Stage(tmp_path, files, sandbox=Watching(chosen.version[0]), settings={"tools": [chosen.name]})
+    result = stage.run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert f"{chosen.version[0]}-is-missing cannot be started" in result.reason
+
+
+def test_nobodys_taste_is_asked_without_a_configuration(tmp_path: Path) -> None:
+    files = {"package.json": '{"devDependencies": {"eslint": "9"}}\n', "a.js": "let x = 1;\n", "a.css": "a{}\n"}
+    result = Stage(tmp_path, files, sandbox=(sandbox := Watching())).run(AGENT)
+    assert (result.outcome, sandbox.commands) == (Outcome.SKIPPED, [])
