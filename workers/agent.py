@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered
+from bot.errors import Unavailable
 
 # Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
 OUTPUT_LIMIT = 8_000_000
@@ -185,6 +186,15 @@ Answer = TypeVar("Answer", bound=BaseModel)
 LAST_TRY = "last_try"
 
 
+class CutOff(Unavailable):
+    """An answer that was not waited for to its end: its time was up, or nobody waits for it any more. `cost` is what
+    was used until then."""
+
+    def __init__(self, message: str, cost: Cost) -> None:
+        super().__init__(message)
+        self.cost = cost
+
+
 class Model(Protocol):
     """A language model that answers in a given shape."""
 
@@ -200,7 +210,7 @@ class Model(Protocol):
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """One question, one typed answer, and what it cost.
 
-        Raises bot.errors.Unavailable (rate limit, outage, timeout; worth another try), bot.errors.Refused (the
+        Raises bot.errors.Unavailable (rate limit, outage; worth another try), CutOff, bot.errors.Refused (the
         provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair).
         """
 

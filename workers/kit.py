@@ -7,16 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
-from workers.agent import Advisories, Agent, Kit, Model, Registry, Sandbox
+from workers.agent import Advisories, Agent, Kit, Registry, Sandbox
 from workers.file_memory import FileMemory
 from workers.llm.prices import load_prices
 from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
+
+if TYPE_CHECKING:
+    from workers.llm.client import OpenAIModel
 
 # Makes the kit of one agent, given what hears its progress and what is set once nobody waits for it any more.
 KitFor = Callable[[Callable[[str], None], Event], Kit]
@@ -27,7 +31,7 @@ def resolve(plan: AgentPlan) -> Agent:
     return agent_for(plan.kind, plan.settings)
 
 
-def make_model(chosen: Settings) -> Model | None:
+def make_model(chosen: Settings) -> OpenAIModel | None:
     """The language model, None without a key."""
     if chosen.openai_api_key is None:
         return None
@@ -65,12 +69,12 @@ def make_registry(chosen: Settings) -> Registry | None:
 
 def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
-    set."""
+    set. Neither is the model asked any more then."""
     model, redactor = make_model(chosen), Redactor(chosen.secrets())
     advisories, registry = make_advisories(chosen), make_registry(chosen)
     return lambda progress, cancelled: Kit(
         sandbox(cancelled),
-        model,
+        model and model.until(cancelled),
         progress,
         redactor,
         advisories=advisories,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from bot.domain.accounts import LEVELS, Account
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Unavailable
-from workers.agent import Model
+from workers.agent import CutOff, Model
 from workers.agents.purse import unknown_price
 
 log = logging.getLogger(__name__)
@@ -56,15 +56,21 @@ class MeteredModel:
         held = self._hold(self.estimate(system, user))
         try:
             said, cost = self.inner.ask(system, user, answer, timeout=timeout)
+        except CutOff as cut:
+            self._settle(held, cut.cost)
+            raise
         except AssayError as error:
             # An answer that was no use was paid for all the same.
             if isinstance(error, Unavailable) or (isinstance(error, Refused) and error.status != _ANSWERED):
                 self.spending.hold(self.accounts, -held)
             raise
+        self._settle(held, cost)
+        return said, cost
+
+    def _settle(self, held: float, cost: Cost) -> None:
         # A provider that states no price after all is taken to cost what was estimated.
         for account, level in self.spending.charge(self.accounts, (held if cost.usd is None else cost.usd) - held):
             log.warning("model cost: %d%% of %s are spent (%s)", level, account.words, account.key)
-        return said, cost
 
     def _hold(self, estimated: Cost) -> float:
         """Charge what is estimated. Raises Refused, and charges nothing, where an account has not so much left."""

@@ -26,7 +26,8 @@ _END_OF_SCRIPT = Problem(500, "the script is at its end", "server_error")
 class ScriptedModel:
     """Serves while it is entered. `requests` are those that passed the checks, in order of arrival.
 
-    `forms` are the response formats it knows; the others are refused as a server that lacks them does.
+    `forms` are the response formats it knows; the others are refused as a server that lacks them does, and so is to
+    stream where it does not. `hung_up` counts the answers that nobody read to their end.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class ScriptedModel:
         models: tuple[str, ...] = (MODEL,),
         key: str = KEY,
         forms: tuple[str, ...] = ("text", "json_object", "json_schema"),
+        streams: bool = True,
     ) -> None:
-        self.key, self.models, self.forms = key, models, forms
+        self.key, self.models, self.forms, self.streams = key, models, forms, streams
+        self.hung_up = 0
         self.requests: list[ChatRequest] = []
         self.refused: list[Problem] = []
         self.stopping = threading.Event()
@@ -65,6 +68,8 @@ class ScriptedModel:
     def answer(self, body: object) -> tuple[ChatRequest | None, Answer]:
         """Check a request and take the script's answer to it."""
         request = check(body, self.models, self.forms)
+        if isinstance(request, ChatRequest) and request.stream and not self.streams:
+            request = Problem(400, "Streaming is not supported by this server", param="stream")
         with self._lock:
             if isinstance(request, Problem):
                 self.refused.append(request)
@@ -154,9 +159,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for event in (*chunks(request, reply, number), ""):
-            data = event.encode()
-            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        try:
+            for event in (*chunks(request, reply, number), ""):
+                data = event.encode()
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                if self.server.model.stopping.wait(reply.pause):
+                    return
+        except OSError:
+            self.server.model.hung_up += 1
+            self.close_connection = True
 
     def _problem(self, problem: Problem) -> None:
         wait = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}

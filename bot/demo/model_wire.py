@@ -37,12 +37,14 @@ _CHARACTERS_A_TOKEN = 4
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says. `cost` is the price in US dollars that some gateways state with it."""
+    """What the model says. `cost` is the price in US dollars that some gateways state with it, `pause` the seconds
+    between the events in which it is streamed."""
 
     content: str | None = None
     refusal: str | None = None
     finish_reason: str = "stop"
     cost: float | None = None
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ def check(body: object, models: tuple[str, ...], forms: tuple[str, ...]) -> Chat
         return Problem(400, "you must provide a model parameter")
     if body["model"] not in models:
         return Problem(404, f"The model `{body['model']}` does not exist", code="model_not_found")
+    if body.get("stream_options") is not None and not body.get("stream"):
+        return Problem(
+            400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
+        )
     problem = _messages(body.get("messages")) or _format(body.get("response_format"), body["messages"], forms)
     return Problem(400, problem[1], param=problem[0]) if problem else ChatRequest(body)
 

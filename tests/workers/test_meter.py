@@ -12,7 +12,7 @@ from bot.domain.accounts import Account
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Theirs, Unavailable
 from bot.spending import Spending
-from workers.agent import Answer, Model
+from workers.agent import Answer, CutOff, Model
 from workers.meter import MeteredModel
 
 MONTH = Account(key="octo/shop:2026-11", limit=1.0, words="the month's $1.00", remedy="raise it", kept=60)
@@ -52,6 +52,15 @@ def ask(redis: Redis, model: Priced) -> None:
 
 def spent(redis: Redis) -> list[float]:
     return [round(usd, 6) for usd in Spending(redis).spent([MONTH, INSTALLATION])]
+
+
+@pytest.mark.parametrize(("used", "charged"), [(0.05, 0.05), (None, 0.5), (0.0, 0.0)])
+def test_an_answer_that_was_cut_off_is_charged_with_what_was_used(
+    redis: Redis, used: float | None, charged: float
+) -> None:
+    with pytest.raises(CutOff):
+        ask(redis, Priced(0.5, 0.2, CutOff("called off", Cost(model="priced", usd=used))))
+    assert spent(redis) == [charged, charged]
 
 
 def test_what_was_estimated_is_set_right_by_what_it_cost(redis: Redis) -> None:

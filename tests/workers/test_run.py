@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import threading
 import time
@@ -16,6 +17,9 @@ import pytest
 
 import workers.watch
 from bot.demo.github import StandInGitHub
+from bot.demo.model import KEY, MODEL, ScriptedModel
+from bot.demo.model_wire import Reply
+from bot.domain.accounts import accounts
 from bot.domain.events import AgentFinished, AgentProgressed, CommitReceived, RerunRequested, TriggerEnded
 from bot.domain.findings import AgentResult, Cost, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
@@ -23,12 +27,15 @@ from bot.domain.redact import Redactor
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Manual, Pull
 from bot.errors import Misconfigured, ToolFailed, Unavailable
+from bot.spending import Spending
 from bot.store import Store
 from tests.workers.stage import Stage
 from workers.agent import Agent, Command, Completed, Kit, Model, Work
 from workers.agents.review import ReviewAgent
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
+from workers.llm.client import OpenAIModel
+from workers.llm.prices import Price
 from workers.mirrors import Mirrors
 from workers.run import Bench, begin, look, on_agent, tidy
 from workers.sandbox.process import ProcessSandbox
@@ -375,7 +382,7 @@ while :; do sleep 1; done
 class Closing(threading.Thread):
     """Closes the pull request as soon as `ready` says so, and measures how long `gone` takes from then on."""
 
-    def __init__(self, shop: Shop, ready: Callable[[], bool], gone: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, shop: Shop, ready: Callable[[], bool], gone: Callable[[], object] = lambda: True) -> None:
         super().__init__()
         self._shop, self._ready, self._gone = shop, ready, gone
         self.closed = self.seconds = 0.0
@@ -399,7 +406,7 @@ class Closing(threading.Thread):
         return ended - self.closed
 
 
-def _until(true: Callable[[], bool]) -> None:
+def _until(true: Callable[[], object]) -> None:
     deadline = time.monotonic() + 10
     while not true():
         assert time.monotonic() < deadline, "it never came to that"
@@ -468,6 +475,39 @@ def test_attempt_that_asks_a_silent_model_is_interrupted_within_two_seconds(shop
     assert time.monotonic() - max(closing.closed, begun) < 2
     answer.set()
     closing.join()
+
+
+def test_review_that_is_called_off_hangs_up_within_two_seconds_and_is_charged_with_what_it_used(shop: Shop) -> None:
+    long = Reply(json.dumps({"summary": "words " * 20_000, "findings": []}), pause=0.02)
+    price = Price(input=1.0, output=10.0)
+    plan = PLAN.model_copy(update={"kind": "review", "settings": {"budget": {"month": 1.0}}})
+    shop.key = RunKey(repository="octo/demo", sha=shop.github.commit("octo/demo", "review", {"a.py": "x = 3\n"}))
+    trigger = Pull(number=1, base_ref="main", base_sha=shop.github.head("octo/demo", "main"), updated_at=1.0)
+    received = CommitReceived(at=time.time(), installation=1, trigger=trigger, plan=Plan(agents=(plan,)))
+    shop.store.update(shop.key, received)
+    inner = shop.bench.kit
+    with ScriptedModel([long]) as server:
+        model = OpenAIModel(KEY, server.base_url, MODEL, 60, {MODEL: price})
+
+        def kit(progress: Callable[[str], None], cancelled: threading.Event) -> Kit:
+            return replace(inner(progress, cancelled), model=model.until(cancelled))
+
+        spending = Spending(shop.store.redis)
+        shop.bench = replace(shop.bench, kit=kit, spending=spending)
+        begun = time.monotonic()
+        closing = Closing(shop, lambda: time.monotonic() > begun + 1 and bool(server.requests), lambda: server.hung_up)
+        closing.start()
+        result = shop.work(lambda _plan: ReviewAgent("Review it."))
+        ended = time.monotonic()
+        closing.join()
+        assert result.outcome is Outcome.CANCELLED
+        assert ended - closing.closed < 2
+        assert closing.seconds < 2
+        asked = server.requests[0].body["messages"]
+        whole = model.estimate(asked[0]["content"], asked[1]["content"])
+        (used,) = spending.spent(accounts(shop.run, None, 1.0, None, time.time()))
+        assert whole.usd
+        assert price.of(whole.input_tokens, 0, 10) < used < whole.usd
 
 
 def test_fetch_that_takes_long_is_interrupted_within_two_seconds(shop: Shop) -> None:

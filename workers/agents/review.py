@@ -18,7 +18,7 @@ from pydantic import ConfigDict, ValidationError
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import Kit, Memory, Model, Work
+from workers.agent import CutOff, Kit, Memory, Model, Work
 from workers.agents.claims import Review, to_findings
 from workers.agents.purse import Budget, joined, words
 from workers.agents.question import CONVENTIONS, Change, Request, Rule
@@ -182,7 +182,8 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
     except Refused as error:
         return Heard(request, why=str(error), final=error.status in _ACCOUNT)
     except Unavailable as error:
-        return Heard(request, why=str(error), final=True, retry_after=error.retry_after or 0.0)
+        used = error.cost if isinstance(error, CutOff) else None
+        return Heard(request, cost=used, why=str(error), final=True, retry_after=error.retry_after or 0.0)
     except Theirs as error:
         # An answer that is no use was paid for all the same.
         return Heard(request, cost=model.estimate(instructions, request.text), why=str(error))

@@ -23,7 +23,7 @@ from bot.domain.glob import matches_any
 from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import Kit, Model, Work
+from workers.agent import CutOff, Kit, Model, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
 from workers.agents.purse import Budget, joined
 from workers.agents.trial import Test, Trial, try_out
@@ -154,6 +154,9 @@ class _Asking:
                 answer, cost = self.model.ask(
                     self.instructions, text, Rulings, timeout=max(0.0, self.deadline - time.monotonic())
                 )
+            except CutOff as cut:
+                heard.costs.append(cut.cost)
+                raise
             except Theirs:
                 # An answer that is no use was paid for all the same.
                 heard.costs.append(estimated)

@@ -1,8 +1,9 @@
 """A language model behind an OpenAI-compatible API: Chat Completions through the `openai` package.
 
 Chat Completions, because it is what the most servers speak. Only parameters that every model takes are sent: several
-refuse `temperature` and `max_tokens`. The body is read by hand, as bytes, because the package bounds neither its size
-nor the time a server may take to drip it, and does not check its types.
+refuse `temperature` and `max_tokens`. Answers are streamed, because only those end, and cost no more, when whoever
+reads them hangs up; a server that does not stream is asked without. The body is read by hand, as bytes, because the
+package bounds neither its size nor the time a server may take to drip it, and does not check its types.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import copy
 import json
 import logging
 import time
-import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import httpx2
 import openai
@@ -22,10 +24,14 @@ from pydantic import BaseModel
 
 from bot.domain.findings import Cost
 from bot.errors import Misconfigured, Unavailable
+from workers.agent import CutOff
+from workers.agents.purse import joined
 from workers.llm.failures import FormRefused, explain
 from workers.llm.prices import Prices, estimate, price_of
 from workers.llm.reply import Reply, Unfit, cost_of, parse_reply, read_answer
 from workers.llm.schema import strict_schema
+from workers.llm.stream import Streamed
+from workers.llm.waiting import GivenUp, wait_for
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -41,6 +47,8 @@ LONGEST_WAIT = 60.0
 CONNECT_TIMEOUT = 10.0
 LARGEST_REPLY = 8_000_000
 _ECHO = 20_000
+# What is said where nobody waits for an answer any more.
+_STOPPED = "nobody waits for the answer any more"
 
 
 class Form(StrEnum):
@@ -49,6 +57,13 @@ class Form(StrEnum):
     SCHEMA = "json_schema"
     OBJECT = "json_object"
     TEXT = "text"
+
+
+class _Way(NamedTuple):
+    """How a server is asked."""
+
+    form: Form
+    streamed: bool
 
 
 @dataclass(frozen=True)
@@ -91,13 +106,6 @@ class _Question:
         return replace(self, turns=turns)
 
 
-class _Lease:
-    """Closes the connections as soon as the last model that shares them is gone."""
-
-    def __init__(self, client: openai.OpenAI) -> None:
-        weakref.finalize(self, client.close)
-
-
 class OpenAIModel:
     """`workers.agent.Model` over HTTP. Safe to share between threads.
 
@@ -116,21 +124,28 @@ class OpenAIModel:
             raise Misconfigured("OPENAI_BASE_URL must start with http:// or https://")
         # At DEBUG the package logs whole requests: prompts and code.
         logging.getLogger("openai").setLevel(logging.WARNING)
-        self._client = openai.OpenAI(api_key=api_key, base_url=base_url or None, max_retries=0)
-        self._lease = _Lease(self._client)
+        self._api_key = api_key
+        self._base_url = base_url or None
+        self._stop = Event()
         self._model = model
         self._timeout = timeout
         self._prices = prices or {}
-        self._forms: dict[str, Form] = {}
+        self._ways: dict[str, _Way] = {}
 
     @property
     def name(self) -> str:
         return self._model
 
     def named(self, model: str) -> OpenAIModel:
-        """Another model of the same provider, over the same connections."""
+        """Another model of the same provider."""
         other = copy.copy(self)
         other._model = model
+        return other
+
+    def until(self, stop: Event) -> OpenAIModel:
+        """The same, asked only until that is set: then what is under way ends at once."""
+        other = copy.copy(self)
+        other._stop = stop
         return other
 
     def estimate(self, system: str, user: str) -> Cost:
@@ -141,82 +156,103 @@ class OpenAIModel:
         """See `workers.agent.Model.ask`. `timeout` bounds the whole: tries, pauses and the repair."""
         deadline = time.monotonic() + timeout
         question = _Question(system, user, answer)
-        cost: Cost | None = None
-        for last in (False,) * REPAIRS + (True,):
-            try:
-                reply = self._reply(question, deadline)
-                cost = _sum(cost, cost_of(reply, self.estimate(system, user), price_of(self._prices, self._model)))
-                return read_answer(reply, answer, last=last), cost
-            except Unfit as unfit:
-                if last:
-                    raise
-                question = question.repaired(unfit)
+        costs: list[Cost] = []
+        try:
+            for last in (False,) * REPAIRS + (True,):
+                try:
+                    reply = self._reply(question, deadline, costs)
+                    costs.append(cost_of(reply, self.estimate(system, user), price_of(self._prices, self._model)))
+                    return read_answer(reply, answer, last=last), _total(costs)
+                except Unfit as unfit:
+                    if last:
+                        raise
+                    question = question.repaired(unfit)
+        except CutOff as cut:
+            raise CutOff(str(cut), _total((*costs, cut.cost))) from None
         raise AssertionError("unreachable")
 
-    def _reply(self, question: _Question, deadline: float) -> Reply:
-        """Ask in the strictest form the server takes, and remember that one while this process lives."""
+    def _reply(self, question: _Question, deadline: float, costs: list[Cost]) -> Reply:
+        """Ask in the strictest way the server takes, and remember that one while this process lives."""
+        form, streams = self._ways.get(self._model, _Way(Form.SCHEMA, streamed=True))
         forms = list(Form)
+        ways = [_Way(one, streamed=streams) for one in forms[forms.index(form) :]]
         first: FormRefused | None = None
-        for form in forms[forms.index(self._forms.get(self._model, Form.SCHEMA)) :]:
+        while ways:
+            way = ways.pop(0)
             try:
-                reply = self._persist(question, form, deadline)
+                reply = self._persist(question, way, deadline, costs)
             except FormRefused as refusal:
-                # If no form is taken, the first words are those about the request itself.
+                # If no way is taken, the first words are those about the request itself.
                 first = first or refusal
+                if way.streamed and "stream" in str(refusal).lower():
+                    ways = [_Way(one.form, streamed=False) for one in (way, *ways)]
             else:
-                self._forms[self._model] = form
+                self._ways[self._model] = way
                 return reply
         assert first is not None
         raise first
 
-    def _persist(self, question: _Question, form: Form, deadline: float) -> Reply:
-        """Try again while the provider is away.
+    def _persist(self, question: _Question, way: _Way, deadline: float, costs: list[Cost]) -> Reply:
+        """Try again while the provider is away. What tries cost that came to nothing is put to `costs`.
 
         Not the package's own retries: those sleep up to two minutes each whatever the caller's deadline.
         """
         tries = 0
         while True:
             try:
-                return self._read(question, form, deadline)
+                return self._read(question, way, deadline)
             except Unavailable as failure:
                 wait = failure.retry_after or BACKOFF * 2**tries
                 tries += 1
-                if tries > RETRIES or wait > min(LONGEST_WAIT, deadline - time.monotonic()):
+                if tries > RETRIES or wait > min(LONGEST_WAIT, deadline - time.monotonic()) or self._stop.wait(wait):
                     raise
-                time.sleep(wait)
+                if isinstance(failure, CutOff):
+                    costs.append(failure.cost)
 
-    def _read(self, question: _Question, form: Form, deadline: float) -> Reply:
-        started = time.monotonic()
-        seconds = min(self._timeout, deadline - started)
+    def _read(self, question: _Question, way: _Way, deadline: float) -> Reply:
+        seconds = min(self._timeout, deadline - time.monotonic())
         if seconds <= 0:
             raise Unavailable("no time was left to ask the model")
-        body = bytearray()
+        if self._stop.is_set():
+            raise CutOff(_STOPPED, Cost(model=self._model, usd=0.0))
+        heard = Streamed()
         try:
-            with self._client.chat.completions.with_streaming_response.create(
-                model=self._model,
-                messages=question.messages(form),
-                response_format=question.response_format(form),
-                timeout=openai.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT)),
-            ) as response:
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > LARGEST_REPLY:
-                        raise Unfit(f"the provider's answer is larger than {LARGEST_REPLY} bytes")
-                    # The package's timeout is for one read; a server that drips keeps inside it for ever.
-                    if time.monotonic() - started > seconds:
-                        raise Unavailable("the model provider did not answer in time")
+            return wait_for(self._listen(question, way, heard), seconds, self._stop)
+        except GivenUp as end:
+            price = price_of(self._prices, self._model)
+            used = estimate(self._model, price, question.system, question.user, written=heard.written)
+            raise CutOff(_STOPPED if end.stopped else "the model provider did not answer in time", used) from None
         except (openai.APIError, httpx2.HTTPError) as error:
-            raise explain(error, self._model, self._client.api_key) from error
-        return parse_reply(bytes(body))
+            raise explain(error, self._model, self._api_key) from error
+
+    async def _listen(self, question: _Question, way: _Way, heard: Streamed) -> Reply:
+        body = bytearray()
+        size = 0
+        async with (
+            openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0) as client,
+            client.chat.completions.with_streaming_response.create(
+                model=self._model,
+                messages=question.messages(way.form),
+                response_format=question.response_format(way.form),
+                stream=way.streamed,
+                stream_options={"include_usage": True} if way.streamed else openai.omit,
+                # How long it may take in all is for the caller to watch.
+                timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT),
+            ) as response,
+        ):
+            streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+            async for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > LARGEST_REPLY:
+                    raise Unfit(f"the provider's answer is larger than {LARGEST_REPLY} bytes")
+                if streamed:
+                    heard.feed(chunk)
+                else:
+                    body += chunk
+        return heard.reply() if streamed else parse_reply(bytes(body))
 
 
-def _sum(one: Cost | None, other: Cost) -> Cost:
-    if one is None:
-        return other
-    known = one.usd is not None and other.usd is not None
-    return Cost(
-        model=other.model,
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        usd=(one.usd or 0) + (other.usd or 0) if known else None,
-    )
+def _total(costs: Sequence[Cost]) -> Cost:
+    total = joined(costs)
+    assert total is not None
+    return total

@@ -71,8 +71,10 @@ def price_of(prices: Prices, model: str) -> Price | None:
     return prices[max(fitting, key=len)] if fitting else None
 
 
-def estimate(model: str, price: Price | None, *texts: str) -> Cost:
-    """What it will about cost to send these texts and have them answered."""
+def estimate(model: str, price: Price | None, *texts: str, written: int | None = None) -> Cost:
+    """What it will about cost to send these texts and have them answered, or, where so many characters were `written`,
+    what it has cost."""
     read = sum(len(text.encode("utf-8", "replace")) for text in texts) // _BYTES_A_TOKEN + _SCHEMA
-    usd = None if price is None else price.of(read, 0, _ANSWER)
-    return Cost(model=model, input_tokens=read, output_tokens=_ANSWER, usd=usd)
+    answer = _ANSWER if written is None else written // _BYTES_A_TOKEN
+    usd = None if price is None else price.of(read, 0, answer)
+    return Cost(model=model, input_tokens=read, output_tokens=answer, usd=usd)

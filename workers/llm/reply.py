@@ -68,6 +68,11 @@ def parse_reply(body: bytes) -> Reply:
         reply = Reply.model_validate_json(body)
     except ValidationError:
         raise Unfit("the provider's answer is not a chat completion: check OPENAI_BASE_URL") from None
+    return checked(reply)
+
+
+def checked(reply: Reply) -> Reply:
+    """A reply with an answer in it. Raises as `parse_reply`."""
     if reply.error or any(choice.finish_reason == "error" for choice in reply.choices):
         raise Unavailable(f"the model provider is failing: {said(reply.error, '')}")
     if not reply.choices:

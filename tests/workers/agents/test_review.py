@@ -361,6 +361,16 @@ def test_a_slow_provider_cannot_hold_the_agent_beyond_its_time() -> None:
     assert "in time" in result.reason
 
 
+def test_an_answer_that_takes_too_long_is_paid_for_as_far_as_it_came() -> None:
+    slow = Reply(json.dumps({"summary": "It sums." * 5_000, "findings": []}), pause=0.05)
+    result, server = review(work_on(BEFORE, AFTER, timeout=1), [slow])
+    assert len(server.requests) == 1
+    assert "in time" in result.reason
+    assert result.cost
+    assert result.cost.input_tokens > 500
+    assert 50 < result.cost.output_tokens < 1_000
+
+
 # -- what was answered before
 
 

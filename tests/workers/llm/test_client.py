@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import threading
 import time
 from typing import Literal
 
@@ -24,8 +25,10 @@ from bot.demo.model_wire import (
     Reply,
 )
 from bot.errors import Misconfigured, Refused, Theirs, Unavailable
+from workers.agent import CutOff
 from workers.llm import client
 from workers.llm.client import OpenAIModel
+from workers.llm.prices import Price
 
 
 class Verdict(BaseModel):
@@ -63,7 +66,7 @@ def test_the_first_question_asks_for_a_strict_schema_and_sends_nothing_that_mode
     with ScriptedModel([GREEN]) as server:
         ask(server)
     body = server.requests[0].body
-    assert set(body) == {"model", "messages", "response_format"}
+    assert set(body) == {"model", "messages", "response_format", "stream", "stream_options"}
     assert body["response_format"]["json_schema"]["strict"] is True
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
 
@@ -284,7 +287,94 @@ def test_a_request_refused_in_every_form_says_why_it_was_refused_first() -> None
     assert [request.form for request in server.requests] == ["json_schema", "json_object", "text"]
 
 
-def test_another_model_shares_the_connection_but_not_what_was_learnt() -> None:
+def test_a_server_that_does_not_stream_is_asked_without() -> None:
+    with ScriptedModel([GREEN, GREEN], forms=("json_object",), streams=False) as server:
+        spoken = model(server)
+        _, cost = spoken.ask("Judge.", "A change.", Verdict, timeout=5)
+        refusals = len(server.refused)
+        assert spoken.ask("Judge.", "A change.", Verdict, timeout=5)[0].colour == "green"
+    assert cost.output_tokens < 50, "as the server counted them"
+    assert not any(request.stream for request in server.requests)
+    assert refusals == len(server.refused) == 2, "what works is remembered"
+
+
+LONG = Reply(json.dumps({"colour": "green", "note": "w" * 40_000}), pause=0.05)
+
+
+def cut_off(spoken: OpenAIModel, timeout: float = 30) -> tuple[CutOff, float]:
+    started = time.monotonic()
+    with pytest.raises(CutOff) as caught:
+        spoken.ask("Judge.", "A change.", Verdict, timeout=timeout)
+    return caught.value, time.monotonic() - started
+
+
+def wait_until_hung_up(server: ScriptedModel) -> None:
+    until = time.monotonic() + 2
+    while not server.hung_up:
+        assert time.monotonic() < until, "the server went on"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("price", [Price(input=1.0, output=10.0), None])
+def test_a_stop_ends_the_answer_at_once_and_costs_what_was_used(price: Price | None) -> None:
+    stop = threading.Event()
+    with ScriptedModel([LONG, LONG]) as server:
+        spoken = OpenAIModel(KEY, server.base_url, MODEL, 60, {MODEL: price} if price else {}).until(stop)
+        timer = threading.Timer(0.6, stop.set)
+        timer.start()
+        cut, seconds = cut_off(spoken)
+        wait_until_hung_up(server)
+        assert seconds < 1.6
+        assert 50 < cut.cost.output_tokens < 1_000, "of some 13,000"
+        estimated = spoken.estimate("Judge.", "A change.")
+        assert cut.cost.input_tokens == estimated.input_tokens
+        if price:
+            assert cut.cost.usd == pytest.approx(price.of(cut.cost.input_tokens, 0, cut.cost.output_tokens))
+        else:
+            assert cut.cost.usd is None
+        again, _ = cut_off(spoken)
+    assert (again.cost.input_tokens, again.cost.usd) == (0, 0.0)
+    assert len(server.requests) == 1, "nothing is asked any more"
+
+
+def test_a_stop_ends_the_wait_for_a_silent_server() -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = OpenAIModel(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}/v1", MODEL, 60).until(stop)
+        timer = threading.Timer(0.3, stop.set)
+        timer.start()
+        assert cut_off(silent)[1] < 1.3
+
+
+def test_a_stop_ends_the_pause_before_another_try() -> None:
+    stop = threading.Event()
+    limit = Problem(429, "Rate limit reached", retry_after=20)
+    with ScriptedModel([limit, GREEN]) as server:
+        timer = threading.Timer(0.3, stop.set)
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="limits the rate"):
+            model(server).until(stop).ask("Judge.", "A change.", Verdict, timeout=60)
+    assert time.monotonic() - started < 2
+
+
+def test_an_answer_that_is_over_its_time_is_hung_up_on_and_costs_what_was_used() -> None:
+    with ScriptedModel([LONG]) as server:
+        cut, seconds = cut_off(model(server, timeout=60), timeout=0.6)
+        wait_until_hung_up(server)
+    assert seconds < 1.5
+    assert "in time" in str(cut)
+    assert 50 < cut.cost.output_tokens < 1_000
+
+
+def test_a_try_that_was_cut_off_is_paid_for_beside_the_one_that_was_not() -> None:
+    with ScriptedModel([LONG, GREEN]) as server:
+        _, cost = model(server, timeout=0.5).ask("Judge.", "A change.", Verdict, timeout=60)
+        once = model(server).estimate("Judge.", "A change.").input_tokens
+    assert cost.input_tokens > once
+
+
+def test_another_model_is_of_the_same_provider_and_learns_for_itself() -> None:
     with ScriptedModel([GREEN, GREEN], models=(MODEL, "small")) as server:
         first = model(server)
         first.ask("Judge.", "A change.", Verdict, timeout=5)
