@@ -36,6 +36,8 @@ from workers.tools import (
     hadolint,
     iac,
     junit,
+    markdownlint,
+    oxlint,
     rdjson,
     ruff,
     rustfmt,
@@ -43,9 +45,11 @@ from workers.tools import (
     semgrep,
     shellcheck,
     sqlfluff,
+    stylelint,
     testresults,
     toml,
     trivy,
+    tsc,
     typos,
     yamllint,
     zizmor,
@@ -69,6 +73,10 @@ LINTERS = (
     typos.TOOL,
     eslint.TOOL,
     biome.TOOL,
+    oxlint.TOOL,
+    tsc.TOOL,
+    stylelint.TOOL,
+    markdownlint.TOOL,
 )
 SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
 TOOLS = (*LINTERS, *SCANNERS)

@@ -31,10 +31,12 @@ def _ended(completed: Completed) -> str:
 
 
 def words(completed: Completed) -> str:
-    """The tool's own words: the end of its standard error, else of its output, bounded; without the frames of Node's
-    traces, which come last and say the least."""
+    """The tool's own words: both ends of its standard error, else of its output, bounded; without the frames of Node's
+    traces."""
     text = _FRAME.sub("", completed.stderr).strip() or completed.stdout.strip()
-    return ("…" + text[-_WORDS:] if len(text) > _WORDS else text) or "it said nothing"
+    if len(text) > _WORDS:
+        return f"{text[: _WORDS // 2]} … {text[-_WORDS // 2 :]}"
+    return text or "it said nothing"
 
 
 def load_json(name: str, text: str) -> Any:

@@ -26,11 +26,21 @@ real = pytest.mark.skipif(
 )
 
 WEB: Mapping[str, str] = {
-    "package.json": '{"devDependencies": {"eslint": "^10.0.0", "@biomejs/biome": "2.6.8"}}\n',
+    "package.json": '{"devDependencies": {"eslint": "^10.0.0", "@biomejs/biome": "2.6.8", "oxlint": "1.94.0", '
+    '"typescript": "7.0.2", "stylelint": "^17.0.0", "markdownlint-cli2": "^0.22.0"}}\n',
     "eslint.config.mjs": 'export default [{ignores: ["gen/**"]}, {files: ["**/*.js"], rules: {"prefer-const": 2}}];\n',
     "biome.json": '{"formatter": {"enabled": false}, "assist": {"enabled": false}}\n',
     "src/a.js": "let total = 1;\nif (total == 2) {\n  debugger;\n}\n",
     "gen/b.js": "let total = 1;\n",
+    ".oxlintrc.json": '{"rules": {"eqeqeq": "error"}}\n',
+    "tsconfig.json": '{"compilerOptions": {"lib": ["es5"], "types": []}, "include": ["src"]}\n',
+    "src/b.ts": "export const a: string = 1;\n",
+    "gen/b.ts": "",
+    ".stylelintrc.json": '{"rules": {"length-zero-no-unit": true}, "ignoreFiles": ["gen/**"]}\n',
+    "src/[id].css": "a { top: 0px }\n",
+    "gen/b.css": "a { top: 0px }\n",
+    ".markdownlint.yaml": "MD018: true\n",
+    "src/[id].md": "#Shop\n",
 }
 
 
@@ -48,6 +58,10 @@ def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None) -> Ag
     [
         ("eslint", "prefer-const", "src/a.js", 1, "const total = 1;", {"gen/b.js": "eslint: File ignored because"}),
         ("biome", "lint/suspicious/noDoubleEquals", "src/a.js", 2, None, {}),
+        ("oxlint", "eslint(eqeqeq)", "src/a.js", 2, None, {}),
+        ("tsc", "TS2322", "src/b.ts", 1, None, {"gen/b.ts": "tsc: no project has it"}),
+        ("stylelint", "length-zero-no-unit", "src/[id].css", 1, "a { top: 0 }", {"gen/b.css": "stylelint: ignored"}),
+        ("markdownlint-cli2", "MD018/no-missing-space-atx", "src/[id].md", 1, None, {}),
     ],
 )
 def test_what_is_found_and_what_the_configuration_leaves_out(
@@ -71,7 +85,8 @@ def test_what_is_found_and_what_the_configuration_leaves_out(
     ("tool", "files", "words"),
     [
         ("eslint", {"eslint.config.mjs": 'throw new Error("no rules today");\n'}, "no rules today"),
-        ("biome", {"biome.json": '{"linter": 3}\n'}, "biome"),
+        ("biome", {"biome.json": '{"linter": 3}\n'}, "linter has an incorrect type"),
+        ("oxlint", {".oxlintrc.json": "{"}, "Failed to parse oxlint configuration file"),
     ],
 )
 def test_a_configuration_that_is_broken_is_an_error_in_the_tools_words(

@@ -8,9 +8,9 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
-from workers.tools import biome, eslint
+from workers.tools import biome, eslint, markdownlint, oxlint, stylelint, tsc
 
-from .recordings import output, recorded
+from .recordings import output, reader, recorded
 
 SCRIPT = 'let total = 1;\nif (total == 2) {\n  debugger;\n}\nconst s = "😀"; let é = 2; if (!!total) eval(s + é);\n'
 SOURCES = {"src/a.js": SCRIPT, "src/bad.js": "let x = ;\n"}
@@ -89,3 +89,153 @@ def test_biome_that_read_none_of_the_files_says_so() -> None:
     assert [one.what for one in reading.excluded] == ["./a.js"]
     with pytest.raises(ToolFailed, match="biome failed"):
         biome.parse(output(json.dumps(report), exit_code=1, files=["./a.js"]))
+
+
+def test_oxlint_counts_columns_in_characters() -> None:
+    findings = oxlint.parse(output(recorded("oxlint.json"), sources=SOURCES)).findings
+    assert {(f.rule, f.path, f.start_line, f.start_column, f.end_column, f.severity) for f in findings} == {
+        ("eslint(eqeqeq)", "src/a.js", 2, 11, 13, Severity.LOW),
+        ("eslint(no-debugger)", "src/a.js", 3, 3, 12, Severity.MEDIUM),
+        ("eslint(no-extra-boolean-cast)", "src/a.js", 5, 31, 38, Severity.LOW),
+        ("eslint(no-eval)", "src/a.js", 5, 40, 44, Severity.LOW),
+        ("syntax", "src/bad.js", 1, 9, 10, Severity.HIGH),
+    }
+    assert all(f.url and f.advice for f in findings if f.rule != "syntax")
+
+
+def test_oxlint_that_read_none_of_the_files_says_so() -> None:
+    report = '{ "diagnostics": [],\n "number_of_files": 0}'
+    assert [one.what for one in oxlint.parse(output(report, exit_code=0, files=["./a.js"])).excluded] == ["./a.js"]
+
+
+def test_oxlint_whose_configuration_is_wrong_has_failed() -> None:
+    with pytest.raises(ToolFailed, match="Plugin 'nope' not found"):
+        oxlint.parse(output("Failed to parse oxlint configuration file.\n\n  x Plugin 'nope' not found\n"))
+
+
+TYPED = {"./src/b.ts", "./src/c.ts", "./src/d.ts", "./src/e.ts"}
+
+
+def test_tsc_levels_places_and_what_is_in_no_project() -> None:
+    reading = tsc.parse(output(recorded("tsc.txt"), exit_code=2, files=sorted(TYPED)))
+    assert {(f.rule, f.path, f.start_line, f.start_column, f.severity) for f in reading.findings} == {
+        ("TS6133", "src/c.ts", 1, 8, Severity.MEDIUM),
+        ("TS6133", "src/c.ts", 2, 8, Severity.MEDIUM),
+        ("TS2307", "src/c.ts", 2, 15, Severity.HIGH),
+        ("TS2322", "src/c.ts", 3, 7, Severity.HIGH),
+        ("TS2339", "src/c.ts", 4, 41, Severity.HIGH),
+        ("TS2352", "src/c.ts", 5, 6, Severity.HIGH),
+    }
+    assert [(one.what, one.why) for one in reading.excluded] == [
+        ("src/d.ts", "tsc: no project has it"),
+        ("src/e.ts", "tsc: no project has it"),
+    ]
+    assert any("Property 'b' is missing" in f.message for f in reading.findings)
+    assert reading.unread == []
+
+
+def test_tsc_a_package_that_is_not_installed_is_no_mistake() -> None:
+    said = output(recorded("tsc.txt"), files=["./src/c.ts"], sources={"package.json": '{"left-pad": "1"}'})
+    reading = tsc.parse(said)
+    assert "TS2307" not in {f.rule for f in reading.findings}
+    assert [one.what for one in reading.unread] == ["src/c.ts"]
+
+
+def test_tsc_looks_at_no_types_while_something_is_no_typescript() -> None:
+    """Not at those of any file, whichever one is broken."""
+    reading = tsc.parse(output(recorded("tsc.syntax.txt"), files=["./src/c.ts", "./src/d.ts"]))
+    assert [(f.rule, f.path, f.severity) for f in reading.findings] == [("TS1109", "src/d.ts", Severity.HIGH)]
+    assert [(one.what, one.why) for one in reading.unread] == [
+        ("src/c.ts", "tsc: its types wait for src/d.ts (Expression expected.)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("tsconfig.json(1,21): error TS5023: Unknown compiler option 'nope'.\n", "Unknown compiler option"),
+        ("error TS5094: Compiler option '--noEmit' may not be used with '--build'.\n", "may not be used"),
+        ("", "it said nothing"),
+    ],
+)
+def test_tsc_that_looked_at_nothing_has_failed(said: str, words: str) -> None:
+    with pytest.raises(ToolFailed, match=words):
+        tsc.parse(output(said, files=["./a.ts"]))
+
+
+def test_tsc_a_project_without_files_has_none_of_these() -> None:
+    said = "error TS18003: No inputs were found in config file '/checkout/tsconfig.json'.\n"
+    reading = tsc.parse(output(said, exit_code=2, files=["./a.ts"]))
+    assert ([one.what for one in reading.excluded], list(reading.findings), reading.unread) == (["a.ts"], [], [])
+
+
+def test_tsc_names_folders_with_brackets() -> None:
+    said = "app/(shop)/page.tsx(3,7): error TS2322: Type '(1,2): error' is wrong.\n/checkout/app/(shop)/page.tsx\n"
+    [finding] = tsc.parse(output(said, files=["./app/(shop)/page.tsx"])).findings
+    assert (finding.path, finding.start_line) == ("app/(shop)/page.tsx", 3)
+
+
+@pytest.mark.parametrize(("config", "mode"), [('{"references": [{"path": "a"}]}', "--build"), ("{}", "--project")])
+def test_tsc_follows_what_a_project_refers_to(config: str, mode: str) -> None:
+    assert tsc.options(reader({"tsconfig.json": config}))[0] == mode
+
+
+CSS = "a { color: #FFF; colr: red; }\na { top: 0px }\n"
+STYLES = ["./src/a.css", "./src/bad.css", "./src/a.scss", "./gen/a.css", "./gen/b.css"]
+
+
+def test_stylelint_levels_fixes_and_what_is_ignored() -> None:
+    said = output("", recorded("stylelint.json"), 2, files=STYLES, sources={"src/a.css": CSS})
+    reading = stylelint.parse(said)
+    assert {(f.rule, f.path, f.start_line, f.severity, f.replacement) for f in reading.findings} == {
+        ("color-hex-length", "src/a.css", 1, Severity.MEDIUM, "a { color: #FFFFFF; colr: red; }"),
+        ("length-zero-no-unit", "src/a.css", 2, Severity.LOW, "a { top: 0 }"),
+        ("property-no-unknown", "src/a.css", 1, Severity.MEDIUM, None),
+        ("CssSyntaxError", "src/bad.css", 1, Severity.HIGH, None),
+    }
+    assert {f.message for f in reading.findings} >= {"Unclosed block", 'Expected "#FFF" to be "#FFFFFF"'}
+    assert sorted((one.what, one.why) for one in reading.excluded) == [
+        ("gen/a.css", "stylelint: ignored"),
+        ("gen/b.css", "stylelint: ignored"),
+        ("src/a.scss", "stylelint: Unknown word // (CssSyntaxError)"),
+    ]
+
+
+def test_stylelint_before_16_printed_to_standard_output() -> None:
+    assert stylelint.parse(output(recorded("stylelint.json"), exit_code=2, files=STYLES)).findings
+
+
+def test_stylelint_whose_rules_are_misconfigured_has_failed() -> None:
+    fault = json.dumps([{"source": "/a.css", "invalidOptionWarnings": [{"text": "Invalid option value"}]}])
+    with pytest.raises(ToolFailed, match="Invalid option value"):
+        stylelint.parse(output("", fault, 2, files=["./a.css"]))
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("^17.1.0", True), (">=18.0.0", True), ("^16.26.0", False), ("*", False)]
+)
+def test_stylelint_is_asked_for_its_fixes_where_it_knows_the_option(version: str, told: bool) -> None:
+    about = json.dumps({"devDependencies": {"stylelint": version}})
+    assert bool(stylelint.options(reader({"package.json": about}))) is told
+
+
+def test_markdownlint_levels_and_places() -> None:
+    said = recorded("markdownlint-cli2.stderr") + "README.md:2 MD001/heading-increment Heading levels\n"
+    findings = markdownlint.parse(output("", said, files=["./src/[x].md"])).findings
+    assert {(f.rule, f.path, f.start_line, f.start_column) for f in findings} == {
+        ("MD018/no-missing-space-atx", "src/[x].md", 1, 1),
+        ("MD041/first-line-heading/first-line-h1", "src/[x].md", 1, None),
+        ("MD009/no-trailing-spaces", "src/[x].md", 4, 9),
+        ("MD012/no-multiple-blanks", "src/[x].md", 6, None),
+        ("MD012/no-multiple-blanks", "src/[x].md", 7, None),
+    }
+    assert {f.severity for f in findings} == {Severity.MEDIUM}
+    assert findings[0].url == "https://github.com/DavidAnson/markdownlint/blob/main/doc/md018.md"
+    warned = recorded("markdownlint-cli2.stderr").replace(" error ", " warning ")
+    assert {f.severity for f in markdownlint.parse(output("", warned, 0, ["./src/[x].md"])).findings} == {Severity.LOW}
+
+
+@pytest.mark.parametrize(("summary", "exit_code"), [("", 1), ("Summary: 3 issues in 1 file\n", 0)])
+def test_markdownlint_that_says_it_in_another_way_is_not_clean(summary: str, exit_code: int) -> None:
+    with pytest.raises(ToolFailed, match="markdownlint-cli2 failed"):
+        markdownlint.parse(output(summary, "", exit_code, files=["./a.md"]))
