@@ -49,9 +49,9 @@ def _idle(folder: Path, env: dict[str, str], scale: Scale) -> Iterator[Figure]:
         time.sleep(scale.pick(_SETTLES, 5.0))
         processes = tree(serve)
         watched = scale.pick(60.0, 10.0)
-        before = cpu(processes)
+        before = cpu([serve])
         time.sleep(watched)
-        busy = (cpu(processes) - before) / watched * 100
+        busy = (cpu([serve]) - before) / watched * 100
         memory = sum(map(pss, processes))
         note = f"{len(processes)} processes, Redis among them"
         yield Figure("memory of all processes (PSS)", memory, "MB", at_most(300), note)

@@ -97,11 +97,6 @@ class Assay:
     store: Store
     processes: Sequence[psutil.Process]
 
-    @property
-    def lasting(self) -> list[psutil.Process]:
-        """Supervisors and workers, but not what workers fork for a job: that is theirs once it has ended."""
-        return [process for root in self.processes for process in (root, *root.children())]
-
 
 @contextmanager
 def assay(installations: int, agent: str = "noop") -> Iterator[tuple[Assay, Sequence[str]]]:
@@ -213,7 +208,7 @@ class Sustained:
 
 def sustain(application: Assay, repositories: Sequence[str], seconds: float) -> Sustained:
     """As many runs as can be had, for so long."""
-    github, processes = application.github, application.lasting
+    github, processes = application.github, application.processes
     github.call(Stage.prepare, repositories, int(seconds * _READY))
     ours, theirs = cpu(processes), github.call(Stage.cpu)
     done = [_successful(one) for one in github.call(Stage.sustain, _TOGETHER, seconds)]

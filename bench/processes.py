@@ -79,9 +79,17 @@ def tree(root: psutil.Process) -> list[psutil.Process]:
 
 
 def cpu(processes: Sequence[psutil.Process]) -> float:
-    """Seconds of processor that they have used so far, with children that have ended."""
-    times = [process.cpu_times() for process in processes]
-    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
+    """Seconds of processor that they have used so far, with all below them, also what has ended."""
+    return sum(_own_cpu(one) for process in processes for one in tree(process))
+
+
+def _own_cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        # Its parent's times hold its own by now.
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def pss(process: psutil.Process) -> float:

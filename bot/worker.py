@@ -2,20 +2,21 @@
 
 What differs from RQ's own: a job is fed from the fair lines (`turns.py`); RQ's books of a job are kept in two Lua calls
 (`books.py`); a dead worker's jobs are given to others by the sweep, within seconds, so RQ's own cleaning, which takes
-minutes and can be cut off in the middle, is off; a work-horse dies with its worker; a worker that was taken for dead
-keeps its hands off a job that is somebody else's by now; and what only a newer Assay understands is left to that.
+minutes and can be cut off in the middle, is off; a work-horse waits for its job, not the job for it (`horses.py`), and
+dies with its worker; a worker that was taken for dead keeps its hands off a job that is somebody else's by now; and
+what only a newer Assay understands is left to that.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
+import pickle
+import random
 import sys
 import time
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from redis import Redis
@@ -33,10 +34,11 @@ from bot.books import Books
 from bot.context import Subject, taken_up
 from bot.errors import OtherVersion, Unavailable
 from bot.garbage import settle_in
-from bot.parent import die_with_parent
+from bot.horses import Horses
 from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, ON_AGENT, AllowedJob, InParts, JobSpec, Queues
 from bot.recovery import Vouching, note_failure
 from bot.redis.connection import hurry
+from bot.telemetry import tracing
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class _Ours(BaseWorker):
     queues_of_ours: Queues
     books: Books
     at_work = False
+    # What Redis holds of the job in hand.
+    _kept: dict[bytes, bytes]
     _beat = float("-inf")
 
     # -- taking a job up
@@ -96,9 +100,12 @@ class _Ours(BaseWorker):
         if kept is None:
             log.info("the job %s is gone, or another worker has it", job_id)
             return None
+        self.execution, self._kept = execution, kept
+        return self._restored(job_id)
+
+    def _restored(self, job_id: str) -> AllowedJob:
         job = AllowedJob(job_id, connection=self.connection, serializer=self.serializer)
-        job.restore(kept)
-        self.execution = execution
+        job.restore(self._kept)
         return job
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -224,16 +231,20 @@ class ControlWorker(_Ours, SimpleWorker):
 
 
 class AgentWorker(_Ours, Worker):
-    """Runs each job, or the middle part of it, in a forked process, which may be killed."""
+    """Runs each job, or the middle part of it, in a process of its own, which may be killed."""
 
     _ended_well = False
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.horses = Horses(self._in_horse, self.connection.connection_pool.disconnect)
 
     def carry_out(self, job: Job, queue: Queue) -> None:
         assert isinstance(job, AllowedJob)
         try:
             work = job.func if job.func_name == ON_AGENT else None
             if work is None:
-                self._fork(job, queue)
+                self._send_away(job, queue)
             else:
                 self._in_parts(cast("InParts", work), job, queue)
         except OtherVersion as error:
@@ -247,34 +258,45 @@ class AgentWorker(_Ours, Worker):
         if begun is None:
             self.close_books(job)
             return
-        with os.fdopen(os.memfd_create("said"), "w+b") as said:
-
-            def part(*_: object) -> None:
-                said.write(work.carry_out(begun))
-                said.flush()
-
-            job.part = part
-            self._fork(job, queue)
-            said.seek(0)
-            words = said.read()
+        words = self._send_away(job, queue, begun)
         # Where it failed it has told so itself.
         if words and self._ended_well:
             work.end(begun, words)
             self.close_books(job)
 
-    def _fork(self, job: Job, queue: Queue) -> None:
+    def _send_away(self, job: Job, queue: Queue, begun: Any = None) -> bytes:
+        """Have the job done by a work-horse, or the part of it that follows on what was `begun`; what that said."""
+        assert self.execution is not None
         self._ended_well = False
+        self._order = pickle.dumps((job.id, self.execution.id, self._kept, begun))
         self.fork_work_horse(job, queue)
         self.monitor_work_horse(job, queue)
+        return self.horses.said()
+
+    def fork_work_horse(self, _job: Job, _queue: Queue) -> None:
+        """One that was forked before is given the job."""
+        self._horse_pid = self.horses.send(self._order)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, struct_rusage | None]:
-        pid, status, usage = super().wait_for_horse()
+        status = self.horses.ended(self._horse_pid)
         self._ended_well = status == 0
-        return pid, status, usage
+        return self._horse_pid, status, None
 
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        die_with_parent(self.pid or 0, signal.SIGKILL)
-        super().main_work_horse(job, queue)
+    def _in_horse(self, order: bytes, said: IO[bytes]) -> bool:
+        if not self._is_horse:
+            random.seed()
+            self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ has no types here
+            self._is_horse = True
+        # The worker's own words.
+        job_id, execution, self._kept, begun = pickle.loads(order)  # noqa: S301
+        self.execution = Execution(execution, job_id, self.connection, self.name)
+        job, (queue,) = self._restored(job_id), self.queues
+        if begun is not None:
+            work = cast("InParts", job.func)
+            job.part = lambda *_: said.write(work.carry_out(begun))
+        with taken_up(job.subject):
+            # Spans are sent when their process ends.
+            return self.perform_job(job, queue) and not tracing.installed()
 
 
 def make_worker(
@@ -312,6 +334,8 @@ def work(redis: Redis, queue: str, queues: Queues, name: str) -> None:
     _await(redis)
     worker = make_worker(redis, queue, queues, name)
     settle_in()
+    if isinstance(worker, AgentWorker):
+        worker.horses.start()
     try:
         # Before it takes anything up, so that nobody takes it for dead.
         Vouching(redis).vouch([name])
@@ -319,6 +343,9 @@ def work(redis: Redis, queue: str, queues: Queues, name: str) -> None:
         worker.work(logging_level="WARNING")
     except RedisError as error:
         raise Unavailable(f"Redis went away ({type(error).__name__})") from None
+    finally:
+        if isinstance(worker, AgentWorker):
+            worker.horses.close()
 
 
 def _await(redis: Redis) -> None:

@@ -18,7 +18,7 @@ from bot.domain.model import Frozen
 
 
 class Entry(Frozen):
-    """Something that happened in the process `pid`, a child of `parent`.
+    """Something that happened in the process `pid`; `parent` leads its session: a worker, for its work-horses.
 
     `began` and `ended`: a job, by its id, as its function was called and returned or raised. `taken`: a worker has a
     job in its hands. `took`: an agent's attempt got the fencing `token`. `wrote`: the store took an agent's event with
@@ -42,7 +42,7 @@ class Journal:
         self.file = file
 
     def note(self, what: str, **facts: Any) -> None:
-        entry = {"what": what, "at": time.monotonic(), "pid": os.getpid(), "parent": os.getppid()} | facts
+        entry = {"what": what, "at": time.monotonic(), "pid": os.getpid(), "parent": os.getsid(0)} | facts
         line = json.dumps(entry).encode() + b"\n"
         end = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

@@ -19,7 +19,7 @@ class Point:
 POINTS = {
     "after-admission": Point("bot.deliveries.Admissions.admit", "after", "web"),
     "after-dequeue": Point("bot.worker._Ours.execute_job", "before", "worker"),
-    "before-fork": Point("rq.worker.worker_classes.Worker.fork_work_horse", "before", "worker"),
+    "before-fork": Point("bot.worker.AgentWorker.fork_work_horse", "before", "worker"),
     "after-work-before-books": Point("bot.worker._Ours.close_books", "before", "worker"),
     "run-saved-delivery-not": Point("bot.intake.start.Starts.start", "after", "intake"),
     "delivery-settled-job-not": Point("bot.deliveries.Deliveries.settle", "after", "intake"),

@@ -166,26 +166,19 @@ def test_pythons_packages_are_installed_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_set_up_that_fails_is_told_in_its_words_and_tried_again(tmp_path: Path) -> None:
+    """Nor are failures without it laid to the change alone."""
     cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
-    for number in (1, 2):
-        result, said = look_at(
-            tmp_path / str(number), cache, {"test_a.py": TEST, "requirements.txt": "./nowhere.whl\n"}
-        )
-        assert result.outcome is Outcome.ERROR
-        assert result.reason.startswith("the set-up failed: Python's packages by requirements.txt: ")
-        assert "nowhere.whl" in result.reason
-        assert "not installed: thing" in result.reason
-        assert result.remedy
-        assert (said[0], said[-1]) == ("setup: Python's packages by requirements.txt", "unittest")
-
-
-def test_failures_without_the_set_up_are_not_laid_to_the_change_alone(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
-    for name, text, outcome in (("a", "True", Outcome.CLEAN), ("b", "False", Outcome.PARTIAL)):
-        files = {"test_a.py": f"def test_a():\n    assert {text}\n", "requirements.txt": "./nowhere.whl\n"}
-        result, _ = look_at(tmp_path / name, cache, files)
+    passes, fails = (f"def test_a():\n    assert {text}\n" for text in ("True", "False"))
+    for text, outcome in ((TEST, Outcome.ERROR), (passes, Outcome.CLEAN), (fails, Outcome.PARTIAL)):
+        files = {"test_a.py": text, "requirements.txt": "./nowhere.whl\n"}
+        result, said = look_at(tmp_path / outcome, cache, files)
         assert result.outcome is outcome
-        assert "the set-up failed: " in result.summary + result.reason
+        assert "the set-up failed: Python's packages by requirements.txt: " in result.summary + result.reason
+        assert "nowhere.whl" in result.summary + result.reason
+        assert said[0] == "setup: Python's packages by requirements.txt"
+        if outcome is Outcome.ERROR:
+            assert "not installed: thing" in result.reason
+            assert result.remedy
 
 
 @needs("npm")
