@@ -44,8 +44,8 @@ class Horses:
 
     def __init__(self, do: Callable[[bytes, IO[bytes]], bool], let_go: Callable[[], None]) -> None:
         self._do, self._let_go = do, let_go
-        self._file = os.fdopen(os.memfd_create("order"), "w+b", buffering=0)
         self._line: socket.socket | None = None
+        self._file = -1
         self._keeper = self._waiting = self._at_work = 0
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class Horses:
         if self._line is not None:
             return
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        worker = os.getpid()
+        self._file, worker = os.memfd_create("order"), os.getpid()
         self._keeper = os.fork()
         if self._keeper == 0:
             self._line.close()
@@ -97,13 +97,14 @@ class Horses:
                 return 0
 
     def said(self) -> bytes:
-        """What the last one wrote."""
-        return self._read()
+        """What the last one wrote; nothing where it was killed with its keeper."""
+        return self._read() if self._line else b""
 
     def close(self) -> None:
         """End the one that waits, and its keeper. One that has an order is killed."""
         if self._line is not None:
             self._line.close()
+            os.close(self._file)
             if self._at_work:
                 with suppress(ProcessLookupError):
                     os.kill(self._keeper, signal.SIGKILL)
@@ -114,15 +115,15 @@ class Horses:
     # -- in the worker
 
     def _read(self) -> bytes:
-        self._file.seek(0)
-        text = self._file.read()
-        self._write(b"")
+        text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        os.ftruncate(self._file, 0)
         return text
 
     def _write(self, text: bytes) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(text)
+        os.ftruncate(self._file, 0)
+        with open(self._file, "wb", closefd=False) as file:
+            file.seek(0)
+            file.write(text)
 
     def _next(self) -> int:
         """The one that waits. It may have been killed meanwhile, and another one be there."""
@@ -170,8 +171,9 @@ class Horses:
                     # That was for one that died before it took it up.
                     continue
                 text, orders = self._read(), orders + 1
-                self._file.seek(0)
-                well = self._do(text, self._file)
+                with open(self._file, "wb", closefd=False) as said:
+                    said.seek(0)
+                    well = self._do(text, said)
                 if not well or orders >= _ORDERS or _memory() - at_first > _GROWTH or _leftovers():
                     break
                 line.send(_NEWS.pack(own, _DONE))
