@@ -1,15 +1,16 @@
 """Whose a webhook is, and whether it asks for anything: the little of a payload that admission reads, as cheaply as it
 checks that it is JSON at all.
 
-What a payload means is `payloads.py`'s business. pydantic goes through the text without making Python values of what is
-not asked for: 15 us for 28 kB, where making a dict takes 40.
+What a payload means is `payloads.py`'s business. msgspec passes over what is not asked for: it takes 0.6 of the time of
+pydantic, which builds a tree of it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec.json import Decoder
 
 # Of these events GitHub tells an App at every check that it writes. Only these actions of theirs ask for anything.
 ASKING = {"check_run": ("rerequested", "requested_action"), "check_suite": ("requested", "rerequested")}
@@ -25,22 +26,27 @@ class Tenant(NamedTuple):
     action: str = ""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True)
+class _Installation(Struct):
+    id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class _Installation(_Part):
-    id: Annotated[int, Field(ge=0, lt=2**63)]
+class _Repository(Struct):
+    full_name: Annotated[str, Meta(max_length=200)]
 
 
-class _Repository(_Part):
-    full_name: Annotated[str, Field(max_length=200)]
-
-
-class _Envelope(_Part):
+class _Envelope(Struct):
     installation: _Installation | None = None
     repository: _Repository | None = None
-    action: Annotated[str, Field(max_length=100)] | None = None
+    action: Annotated[str, Meta(max_length=100)] | None = None
+
+
+class _Nothing(Struct):
+    pass
+
+
+_DECODER, _NOTHING = Decoder(_Envelope), Decoder(_Nothing)
+# What is wrong with a part is told with its place.
+_PART = " - at `$."
 
 
 def read_tenant(body: bytes) -> Tenant:
@@ -49,17 +55,30 @@ def read_tenant(body: bytes) -> Tenant:
     if len(body) > _MOST_PARTS and _parts(body) > _MOST_PARTS:
         raise ValueError("the payload has more parts than any of GitHub's")
     try:
-        found = _Envelope.model_validate_json(body)
+        # What is passed over may hold anything between its quotes.
+        if not body.isascii():
+            body.decode()
+        found = _DECODER.decode(body)
     except ValidationError as error:
-        # Told by what is wrong with all of it: to make Python values of 25 MB would take ten times as much.
-        if any(not one["loc"] for one in error.errors(include_url=False, include_context=False, include_input=False)):
+        if _PART not in str(error) or not _is_json(body):
             raise ValueError("the payload is not a JSON object") from None
         return Tenant()
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("the payload is not a JSON object") from None
     return Tenant(
         found.installation.id if found.installation else 0,
         found.repository.full_name if found.repository else "",
         found.action or "",
     )
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether it is that to its end. The decoder stops at a part that is odd."""
+    try:
+        _NOTHING.decode(body)
+    except (DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _parts(body: bytes) -> int:

@@ -6,14 +6,13 @@ Source: docs.github.com, "Validating webhook deliveries".
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
 
 def sign(body: bytes, secret: str) -> str:
     """The header value for this body: `sha256=` and 64 hexadecimal digits."""
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex()
 
 
 def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
