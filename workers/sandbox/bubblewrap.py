@@ -6,7 +6,7 @@ behind a filter of system calls (`seccomp.py`), within limits for each process a
 them together (`cgroups.py`). Its processes are in a PID namespace: when the first of them goes, by the clock or because
 Assay itself went, the kernel ends all the others.
 
-    sh (enters the control groups) -> prlimit -> bwrap -> [setpriv] -> the command
+    sh (enters the control groups, sets limits) -> bwrap -> [setpriv] -> the command
 
 each by exec, so that the process that was started is the one to end.
 """
@@ -44,8 +44,19 @@ from workers.sandbox.registries import Registries
 from workers.sandbox.toolchains import Toolchains
 from workers.sandbox.walls import HOME, SYSTEM, WHOLE, Room, Walls, options
 
-# Writes its own number into the files that come first, up to `--`, and becomes what follows.
-_ENTER = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"'
+# Writes its own number into the files that come first, up to `--`, sets the limits up to the next, and becomes what
+# follows. Shells differ about which letter stands for processes.
+ENTER = """
+while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift
+while [ "$1" != -- ]; do
+  case $1 in
+    -u) ulimit -u "$2" 2>/dev/null || ulimit -p "$2" ;;
+    *) ulimit "$1" "$2" ;;
+  esac || exit 125
+  shift 2
+done; shift
+exec "$@"
+"""
 # Seconds that the kernel may take to clear a tree of processes away.
 _CLEARING = 5.0
 _FORWARD = Path(__file__).with_name("forward.py")
@@ -169,10 +180,10 @@ class BubblewrapSandbox:
         if owner() is not None and self._walls.identity:
             # It binds from when root is given up. Commands side by side share the count of their user; where there is a
             # group for each, it is only a backstop.
-            limits.append(f"--nproc={self._limits.processes * (4 if _groups() else 1)}")
+            limits += ["-u", str(self._limits.processes * (4 if _groups() else 1))]
         full = [
-            *("/bin/sh", "-c", _ENTER, "enter", *map(str, entrances), "--"),
-            *("prlimit", *limits, "bwrap", *user, *outer, "--", *become, *argv),
+            *("/bin/sh", "-c", ENTER, "enter", *map(str, entrances), "--", *limits, "--"),
+            *("bwrap", *user, *outer, "--", *become, *argv),
         ]
         try:
             process = subprocess.Popen(

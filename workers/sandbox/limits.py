@@ -5,6 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+# What `ulimit` of POSIX's shells calls them, and how many bytes its unit has.
+_LETTERS = {
+    "DATA": ("-d", 1024),
+    "AS": ("-v", 1024),
+    "FSIZE": ("-f", 512),
+    "NOFILE": ("-n", 1),
+    "CORE": ("-c", 512),
+    "CPU": ("-t", 1),
+}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -36,8 +46,9 @@ class Limits:
         }
 
     def options(self, timeout: float) -> list[str]:
-        """As prlimit(1) reads them."""
-        return [f"--{name.lower()}={value}" for name, value in self.rlimits(timeout).items()]
+        """As the shell's `ulimit` reads them, in its units."""
+        limits = self.rlimits(timeout).items()
+        return [word for name, value in limits for word in (_LETTERS[name][0], str(value // _LETTERS[name][1]))]
 
     def text(self, timeout: float) -> str:
         """As `launch.py` reads them."""
