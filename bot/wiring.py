@@ -23,6 +23,7 @@ from bot.errors import Gone, Misconfigured, Refused
 from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
 from bot.github.client import App
+from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
 from bot.github.connection import Around, just_send
 from bot.github.contents import Contents
@@ -63,6 +64,7 @@ CHECK = {"checks": "write"}
 RESOLVE = {"contents": "write", "pull_requests": "write"}
 CONFIG = {"contents": "read"}
 TEAMS = {"members": "read"}
+SCAN = {"security_events": "write"}
 OVERVIEW = {"checks": "read", "contents": "read", "pull_requests": "read"}
 
 _ORGANISATION_TTL = 60
@@ -300,6 +302,7 @@ class Control:
             # GitHub lets only those resolve a thread who may write contents; an App need not be given that right.
             may = app.info.permissions.get("contents") == "write"
             threads = app.api(installation, repository, RESOLVE if may else WRITE)
+            scans = app.info.permissions.get("security_events") == "write"
             return Desk(
                 checks=Checks(api, repository),
                 comments=Comments(api, repository),
@@ -307,6 +310,8 @@ class Control:
                 threads=Reviews(threads, repository),
                 bot_login=app.bot_login,
                 web=chosen.github_url,
+                code_scanning=CodeScanning(app.api(installation, repository, SCAN), repository) if scans else None,
+                branch=Contents(app.api(installation, repository, CONFIG), repository).branch,
             )
 
         def checks(installation: int, repository: str) -> Checks:

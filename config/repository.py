@@ -452,6 +452,11 @@ class RepositoryConfig(Section):
         max_length=500,
         description="Findings that are not held against any change: `fingerprint`, `reason`.",
     )
+    code_scanning: StrictBool = Field(
+        default=False,
+        description="Tell GitHub's code scanning what was found. It takes the App's permission `security_events: "
+        "write`, and counts in a pull request only where the base branch says so, too.",
+    )
     trusted: Trusted = Field(default=Trusted(), description="Who is trusted beside people who may write.")
     commands: Orders = Field(default=Orders(), description="Who may give orders in comments, and approve.")
     approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")

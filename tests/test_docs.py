@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bot.cli.examination import EVENTS, OPTIONAL_EVENTS, OPTIONAL_PERMISSIONS, PERMISSIONS
+from bot.cli.examination import EVENTS, OPTIONAL_EVENTS, OPTIONAL_PERMISSIONS, PERMISSION_LABELS, PERMISSIONS
 from bot.cli.main import assay
 from config.settings import Settings, variable
 
@@ -89,7 +89,11 @@ def test_named_settings_exist(page: Path) -> None:
 
 def test_readme_asks_for_the_permissions_that_the_doctor_asks_for() -> None:
     rows = re.findall(r"^ *\| ([\w ]+?)( \(optional\))? \| (Read[\w -]+?) \|", _readme(), re.MULTILINE)
-    asked = {(name.lower().replace(" ", "_"), _ACCESS[access], bool(optional)) for name, optional, access in rows}
+    names = {label: name for name, label in PERMISSION_LABELS.items()}
+    asked = {
+        (names.get(name, name.lower().replace(" ", "_")), _ACCESS[access], bool(optional))
+        for name, optional, access in rows
+    }
     needed = {(name, level, False) for name, level in PERMISSIONS.items()}
     assert asked == needed | {(name, level, True) for name, level in OPTIONAL_PERMISSIONS.items()}
 

@@ -34,7 +34,9 @@ from workers.sandbox.process import ProcessSandbox
 
 # What the App must be allowed, and be told of (README, "Install the App").
 PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}
-OPTIONAL_PERMISSIONS = {"issues": "read", "merge_queues": "read"}
+OPTIONAL_PERMISSIONS = {"issues": "read", "merge_queues": "read", "security_events": "write"}
+# What GitHub's pages call a permission, where that is not its name in the API.
+PERMISSION_LABELS = {"security_events": "Code scanning alerts"}
 EVENTS = ("pull_request", "push")
 # `check_run` and `check_suite` are sent to every App that may write checks, whether it subscribes or not.
 OPTIONAL_EVENTS = ("issue_comment", "merge_group", "pull_request_review_comment", "pull_request_review_thread")
@@ -239,7 +241,7 @@ def _app(chosen: Settings) -> Iterator[Report]:
 def _rights(info: AppInfo) -> Iterator[Report]:
     missing = {name: level for name, level in (PERMISSIONS | OPTIONAL_PERMISSIONS).items() if _lacks(info, name, level)}
     for name, level in missing.items():
-        label = name.replace("_", " ").capitalize()
+        label = PERMISSION_LABELS.get(name, name.replace("_", " ").capitalize())
         remedy = f"on the App's page, under Permissions, set {label} to {level}; then accept it where it is installed"
         what = f"{name}: {info.permissions.get(name, 'none')}"
         yield Report("fail" if name in PERMISSIONS else "warn", "Permissions", what, remedy)

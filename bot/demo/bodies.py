@@ -168,6 +168,17 @@ class NewStatus(Body):
     context: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "default"
 
 
+class NewSarif(Body):
+    commit_sha: Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+    ref: Annotated[str, StringConstraints(pattern="^refs/(heads|tags|pull)/.*$")]
+    sarif: str
+    checkout_uri: str | None = None
+    started_at: Time | None = None
+    tool_name: Name | None = None
+    # `validate` in the API, which is a method here.
+    checked: Annotated[bool | None, Field(alias="validate")] = None
+
+
 class ReactionBody(Body):
     content: Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
 

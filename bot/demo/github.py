@@ -27,12 +27,24 @@ from bot.demo.api import Api, Recorded
 from bot.demo.app_routes import app_routes
 from bot.demo.check_routes import CHECK_ROUTES
 from bot.demo.deliveries import Delivery, Hook
-from bot.demo.github_state import AppRecord, CheckRun, Comment, Review, ReviewComment, Status, Thread, User, World
+from bot.demo.github_state import (
+    Analysis,
+    AppRecord,
+    CheckRun,
+    Comment,
+    Review,
+    ReviewComment,
+    Status,
+    Thread,
+    User,
+    World,
+)
 from bot.demo.graphql import GRAPHQL_ROUTE
 from bot.demo.limits import Fault, FaultKind, Limits
 from bot.demo.pull_routes import PULL_ROUTES
 from bot.demo.pull_shapes import comments_of, threads_of
 from bot.demo.repo_routes import REPO_ROUTES
+from bot.demo.scan_routes import SCAN_ROUTES, analyses_of
 from bot.demo.story import Story
 
 PERMISSIONS: Mapping[str, str] = {
@@ -42,6 +54,7 @@ PERMISSIONS: Mapping[str, str] = {
     "members": "read",
     "merge_queues": "read",
     "pull_requests": "write",
+    "security_events": "write",
     "statuses": "write",
 }
 EVENTS = (
@@ -121,7 +134,7 @@ class StandInGitHub(Story):
         super().__init__(world, Hook(app.id, webhook_secret, events, clock, webhook_url))
         if echo:
             world.announce = self._echo
-        routes = [*app_routes(self.hook), *CHECK_ROUTES, *PULL_ROUTES, *REPO_ROUTES, GRAPHQL_ROUTE]
+        routes = [*app_routes(self.hook), *CHECK_ROUTES, *PULL_ROUTES, *REPO_ROUTES, *SCAN_ROUTES, GRAPHQL_ROUTE]
         self.api = Api(world, routes, limits or Limits())
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -243,6 +256,11 @@ class StandInGitHub(Story):
     def threads(self, repo: str, number: int) -> list[Thread]:
         with self.world.lock:
             return deepcopy(threads_of(self.world, self.world.pulls[repo, number]))
+
+    def analyses(self, repo: str) -> list[Analysis]:
+        """What code scanning has, the newest first."""
+        with self.world.lock:
+            return deepcopy(analyses_of(self.world, repo))
 
     def head(self, repo: str, branch: str) -> str:
         """The commit a branch points at."""

@@ -40,6 +40,7 @@ class Repository:
     pushed_at: float
     archived: bool = False
     disabled: bool = False
+    code_security: bool = False
     collaborators: dict[str, str] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(1))
 
@@ -194,7 +195,38 @@ class ReviewComment:
         return self.in_reply_to or self.id
 
 
-Belonging = Move | Pull | CheckSuite | CheckRun | Status | Comment | Review | ReviewComment
+@dataclass
+class SarifUpload:
+    """A file for code scanning, processed after `due`. `log` is None for what is no SARIF at all."""
+
+    id: str
+    repo: str
+    commit_sha: str
+    ref: str
+    log: Any
+    due: float
+    state: Literal["pending", "complete", "failed"] = "pending"
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Analysis:
+    """What an upload says in one category. `results` are those that are kept, as they were sent."""
+
+    id: int
+    repo: str
+    upload: str
+    ref: str
+    commit_sha: str
+    tool: str
+    category: str
+    results: list[Any]
+    rules: int
+    warning: str
+    created_at: float
+
+
+Belonging = Move | Pull | CheckSuite | CheckRun | Status | Comment | Review | ReviewComment | SarifUpload | Analysis
 
 
 @dataclass
@@ -266,6 +298,10 @@ class World:
     # Members of an organisation's teams, by `organisation/slug`: logins, each with whether they took the invitation.
     teams: dict[str, dict[str, bool]] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    uploads: dict[str, SarifUpload] = field(default_factory=dict)
+    analyses: dict[int, Analysis] = field(default_factory=dict)
+    # Seconds that code scanning takes to process a file.
+    scan_seconds: float = 0.0
     announce: Callable[[str, dict[str, Any]], None] = lambda _event, _payload: None
 
     @property
@@ -299,7 +335,10 @@ class World:
 
     def belongings(self, full_name: str) -> list[Belonging]:
         """All that is in a repository."""
-        tables = (self.pulls, self.suites, self.runs, self.comments, self.reviews, self.review_comments)
+        tables = (
+            *(self.pulls, self.suites, self.runs, self.comments, self.reviews, self.review_comments),
+            *(self.uploads, self.analyses),
+        )
         things = [*self.moves, *self.statuses, *(thing for table in tables for thing in table.values())]
         return [thing for thing in things if thing.repo == full_name]
 

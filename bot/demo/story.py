@@ -85,6 +85,10 @@ class Story:
             world.installed_at[number] = now
         return repo
 
+    def buy_code_security(self, full_name: str) -> None:
+        """Code scanning is on from now on; in a public repository it always is."""
+        self.world.repositories[full_name].code_security = True
+
     def archive(self, full_name: str) -> None:
         """Nobody can change anything in it any more; nobody is told."""
         self.world.repositories[full_name].archived = True

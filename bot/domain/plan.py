@@ -54,7 +54,8 @@ class AgentPlan(Frozen):
 
 
 class Plan(Frozen):
-    """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs."""
+    """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs.
+    `code_scanning`: GitHub's is told what was found."""
 
     agents: tuple[AgentPlan, ...] = ()
     source: str = "built-in defaults"
@@ -62,6 +63,7 @@ class Plan(Frozen):
     notices: tuple[str, ...] = ()
     max_comments: int = 5
     ignored: tuple[Ignored, ...] = ()
+    code_scanning: bool = False
 
 
 def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> str:
@@ -113,6 +115,7 @@ def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in def
         notices=notices,
         max_comments=config.agents.review.max_comments,
         ignored=ignored,
+        code_scanning=config.code_scanning,
     )
 
 

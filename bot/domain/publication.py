@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from bot.domain.model import Frozen
@@ -30,16 +32,38 @@ class CheckRecord(Frozen):
     newer_than: int = 0
 
 
+class AnalysisRecord(Frozen):
+    """What code scanning was told of a ref. `digest` is of what was sent last, `at` (seconds since the epoch), and `id`
+    GitHub's for it; `earlier` are the ids of those before. `doubtful`: nobody knows whether it arrived; `pending`:
+    GitHub has yet to process it, and was `asked` so often whether it has. `words` say for people what became of it
+    where that is not what they would expect."""
+
+    digest: str = ""
+    state: Literal["", "doubtful", "pending", "done"] = ""
+    id: str = ""
+    at: float = 0.0
+    asked: int = 0
+    words: str = ""
+    earlier: tuple[str, ...] = ()
+
+
 class Publication(Frozen):
-    """A run's checks, by name. `refusal` says why GitHub cannot be brought up to date, where it does not let us."""
+    """A run's checks, by name, and what code scanning was told, by ref. `refusal` says why GitHub cannot be brought up
+    to date, where it does not let us."""
 
     checks: dict[str, CheckRecord] = Field(default_factory=dict)
     refusal: str = ""
+    analyses: dict[str, AnalysisRecord] = Field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
         """Whether GitHub shows, beyond doubt, all of them as completed."""
         return all(record.status == "completed" and not record.doubtful for record in self.checks.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people are to hear of code scanning, each word once."""
+        return tuple(dict.fromkeys(record.words for record in self.analyses.values() if record.words))
 
     @property
     def written_at(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from bot.domain.code_scanning import kept_back
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
@@ -36,12 +37,12 @@ APPROVE = Action(label="Approve", description="Let this very commit be executed"
 RERUN = Action(label="Re-run all", description="Run every agent again", identifier="rerun")
 
 
-def checks(run: Run, web: str | None = None) -> tuple[CheckView, ...]:
+def checks(run: Run, web: str | None = None, notes: Sequence[str] = ()) -> tuple[CheckView, ...]:
     """Every check of the run as it should stand now, the joined one last. `web` is the address of GitHub's pages, for a
-    link to the newer head's checks."""
+    link to the newer head's checks; `notes` are for the joined one's readers, of what became of it elsewhere."""
     newer = _newer(run, web)
     first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent, newer) for agent in run.shown)
-    return (*first, _joined(run, newer))
+    return (*first, _joined(run, newer, notes))
 
 
 def _newer(run: Run, web: str | None) -> str:
@@ -194,7 +195,7 @@ def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
 # -- the joined check
 
 
-def _joined(run: Run, newer: str) -> CheckView:
+def _joined(run: Run, newer: str, notes: Sequence[str]) -> CheckView:
     joined = verdict(run)
     done, cancelled = joined.conclusion is not None, joined.conclusion is Conclusion.CANCELLED
     ends = [agent.finished_at for agent in run.shown if agent.finished_at is not None]
@@ -205,7 +206,7 @@ def _joined(run: Run, newer: str) -> CheckView:
         status="completed" if done else "in_progress" if begun else "queued",
         conclusion=joined.conclusion,
         title=_title(joined.title),
-        summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because)), TEXT_LIMIT),
+        summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because, notes)), TEXT_LIMIT),
         text=fit([section("Findings", _findings(run, counted(run)))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,
@@ -213,7 +214,7 @@ def _joined(run: Run, newer: str) -> CheckView:
     )
 
 
-def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
+def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str]) -> list[str]:
     if run.plan.problems:
         return [problems_table(run)]
     new = len(counted(run))
@@ -229,6 +230,7 @@ def _joined_summary(run: Run, because: tuple[str, ...]) -> list[str]:
         section("Looked at", coverage(run)),
         section("Not looked at", bullets(gaps(run)[:100])),
         "\n\n".join(plain(notice) for notice in run.plan.notices[:20]),
+        "\n\n".join(plain(note, 1_000) for note in (*notes, *kept_back(run))[:20]),
         f"Configuration: {plain(run.plan.source, 200)}" + (f" · Spent: {plain(spent, 200)}" if spent else ""),
         f"Approved for execution by {plain(run.approval.actor, 100)}." if run.approval and not run.trusted else "",
     ]

@@ -59,6 +59,10 @@ class Pulls:
             if pull.draft:
                 heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request became a draft")
             return f"ignored: {planned}"
+        if planned.code_scanning and not pull.fork:
+            # Whether others hear of findings is not for a pull request to say.
+            allowed = case.configuration(pull.base_ref).config.code_scanning
+            planned = planned.model_copy(update={"code_scanning": allowed})
         planned = held(planned, self._pushers.rounds(key.repository, pull.number), reading.config)
         self._starts.let_wait(case, key, trigger, reading)
         base = case.ahead.ask(case.contents.merge_base, pull.base_sha, pull.head_sha) or pull.base_sha

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from bot.domain.publication import Publication
 from bot.domain.render import abandoned, set_aside
 from bot.domain.run import Run, RunKey, Stored
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
@@ -87,11 +86,13 @@ class LooseChecks:
 
     def _doubt(self, run: Run, loose: list[CheckSeen]) -> list[CheckSeen]:
         """Have publishing ask GitHub how the run's own checks stand; those that are not among them."""
-        records = dict(self._runs.publication(run.key).checks)
+        publication = self._runs.publication(run.key)
+        records = dict(publication.checks)
         names = {record.id: name for name, record in records.items()}
         doubtful = {names[check.id] for check in loose if check.id in names}
         update = {name: records[name].model_copy(update={"doubtful": True}) for name in doubtful}
         if update:
-            self._runs.save_publication(run.key, Publication(checks=records | update))
+            changed = publication.model_copy(update={"checks": records | update, "refusal": ""})
+            self._runs.save_publication(run.key, changed)
         # Where nothing is remembered publishing takes over what is unfinished.
         return [check for check in loose if records and check.id not in names]

@@ -51,8 +51,8 @@ class CheckWriter:
         self._clock = clock
         self._web = web
         self._run = look()
-        self._wanted = _wanted(self._run, web)
-        publication = records.publication(self._run.key)
+        self._publication = publication = records.publication(self._run.key)
+        self._wanted = self._want()
         self._records = dict(publication.checks)
         self._asked = False
         # What GitHub refused before is news no more.
@@ -109,13 +109,17 @@ class CheckWriter:
 
     # -- what to write
 
+    def _want(self) -> tuple[Wanted, ...]:
+        return tuple(map(want, checks(self._run, self._web, self._publication.notes)))
+
     def _next(self) -> Write | float | None:
         """What to send now, of the run as it stands now; or when to come again, where there is anything to come for."""
         while isinstance(due := self._choose(), Write):
             run = self._look()
             if run is self._run:
                 break
-            self._run, self._wanted = run, _wanted(run, self._web)
+            self._run = run
+            self._wanted = self._want()
         return due
 
     def _plan(self) -> list[Write]:
@@ -172,12 +176,9 @@ class CheckWriter:
 
     def _save(self, records: dict[str, CheckRecord]) -> None:
         if records != self._saved:
-            self._store.save_publication(self._run.key, Publication(checks=records))
+            changed = self._publication.model_copy(update={"checks": records, "refusal": ""})
+            self._store.save_publication(self._run.key, changed)
             self._saved = dict(records)
-
-
-def _wanted(run: Run, web: str) -> tuple[Wanted, ...]:
-    return tuple(map(want, checks(run, web)))
 
 
 def _doubt(write: Write) -> CheckRecord:

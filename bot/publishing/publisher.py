@@ -12,16 +12,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Protocol
 
+from bot.domain.code_scanning import Target
 from bot.domain.run import Run, RunKey, Stored
-from bot.domain.triggers import Pull
-from bot.domain.verdict import verdict
+from bot.domain.triggers import Pull, Push
+from bot.domain.verdict import Conclusion, verdict
 from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
 from bot.github.pacing import Paced
 from bot.patience import pause
 from bot.publishing.check_writer import CheckWriter, Records
 from bot.publishing.pull_writer import Desk, Memories, Opinions, PullWriter
+from bot.publishing.scan_writer import ScanWriter
 from bot.publishing.write_budget import Turn, WriteBudget
 from bot.queues import JobSpec
 from bot.store import Head
@@ -146,25 +149,45 @@ class Publisher:
         run = latest.stored.run
         desk = self._desk(run.installation, run.key.repository)
         with Turn(self._budget, run.installation, str(run.key)) as turn:
-            again = CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
+            again = self._write_checks(latest, desk, turn)
             written = latest.stored
             self._publish_pulls(latest, desk, turn)
+            if again is None:
+                again = self._tell_code_scanning(latest, desk, turn)
         if again is None:
             self._runs.published(run.key, written.version)
         else:
             self._come_again(run, again)
 
+    def _write_checks(self, latest: _Latest, desk: Desk, turn: Turn) -> float | None:
+        return CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
+
     def _publish_pulls(self, latest: _Latest, desk: Desk, turn: Turn) -> None:
         run = latest.stored.run
-
-        def ready() -> None:
-            latest.look()
-            turn.claim(verdict=False)
-            turn.use()
-
         if verdict(run).conclusion is not None:
             for pull in run.pulls:
-                self._publish_pull(desk, run, pull, ready)
+                self._publish_pull(desk, run, pull, partial(_claim, latest, turn))
+
+    def _tell_code_scanning(self, latest: _Latest, desk: Desk, turn: Turn) -> float | None:
+        """When to come again to hear what became of it, in seconds since the epoch."""
+        run = latest.stored.run
+        if not run.plan.code_scanning or verdict(run).conclusion in (None, Conclusion.CANCELLED):
+            return None
+        before = self._runs.publication(run.key).notes
+
+        def is_head(target: Target) -> bool:
+            match target.trigger:
+                case Pull():
+                    return self._is_head(run.key, target.trigger)
+                case Push():
+                    return desk.branch(target.trigger.branch) == run.key.sha
+            return False
+
+        ready = partial(_claim, latest, turn)
+        again = ScanWriter(self._runs, desk.code_scanning, run, ready, is_head, self._clock).write()
+        if self._runs.publication(run.key).notes != before:
+            self._write_checks(latest, desk, turn)
+        return again
 
     def _is_head(self, key: RunKey, pull: Pull) -> bool:
         """Whether this is the pull request's newest head: its comment tells of no other."""
@@ -181,3 +204,10 @@ class Publisher:
 
             if pull.live and self._is_head(run.key, pull):
                 PullWriter(self._runs, self._opinions, desk, run, pull, both, self._clock()).write()
+
+
+def _claim(latest: _Latest, turn: Turn) -> None:
+    """The right to one more write. Raises TakenOver, and Paced where it has to wait."""
+    latest.look()
+    turn.claim(verdict=False)
+    turn.use()

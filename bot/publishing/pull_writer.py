@@ -21,6 +21,7 @@ from bot.domain.views import Changes, InlineComment, Known
 from bot.domain.wording import rule_words
 from bot.errors import Gone, Refused
 from bot.github.checks import Checks
+from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
 from bot.github.reviews import Reviews, Thread
 from bot.publishing.opinions import opinion, resolved_by_us
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Desk:
     """What is written on, for one repository, with tokens for just that. `threads` is what review threads are
-    resolved with; `web` is the address of GitHub's pages."""
+    resolved with; `web` is the address of GitHub's pages. `code_scanning` is None where the App has no right to it;
+    `branch` says which commit a branch holds."""
 
     checks: Checks
     comments: Comments
@@ -39,6 +41,8 @@ class Desk:
     threads: Reviews
     bot_login: str
     web: str
+    code_scanning: CodeScanning | None
+    branch: Callable[[str], str | None]
 
 
 class Memories(Protocol):

@@ -120,6 +120,7 @@ def test_text_that_is_no_key(doctor: Doctor) -> None:
         ({"pull_requests": ""}, 1, "✗ Permissions pull_requests: none\n→"),
         ({"issues": ""}, 0, "! Permissions issues: none\n→"),
         ({"merge_queues": ""}, 0, "! Permissions merge_queues: none\n→"),
+        ({"security_events": "read"}, 0, "under Permissions, set Code scanning alerts to write"),
         ({"checks": "admin"}, 0, "✓ Permissions all that Assay needs"),
     ],
 )
@@ -131,6 +132,7 @@ def test_permissions(doctor: Doctor, permissions: dict[str, str], code: int, tol
         "pull_requests": "write",
         "issues": "read",
         "merge_queues": "read",
+        "security_events": "write",
     }
     given = {name: level for name, level in (whole | permissions).items() if level}
     with StandInGitHub(permissions=given) as github:

@@ -34,8 +34,8 @@ def make_finding(message: str = "`os` imported but unused", agent: str = "lint",
 
 
 def make_plan(name: str, **fields: Any) -> AgentPlan:
-    given = {"required": True, "fail_on": Severity.MEDIUM, "report": "added", "timeout": 600, **fields}
-    return AgentPlan(name=name, kind=name, **given)
+    given = {"kind": name, "required": True, "fail_on": Severity.MEDIUM, "report": "added", "timeout": 600, **fields}
+    return AgentPlan(name=name, **given)
 
 
 def make_agent(name: str, result: AgentResult | None = None, phase: Phase = Phase.DONE, **fields: Any) -> AgentState:

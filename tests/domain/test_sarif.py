@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import given
 
-from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
-from bot.domain.sarif import to_sarif
+from bot.demo.sarif_rules import complaints
+from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Severity
+from bot.domain.sarif import to_analyses, to_sarif
 from tests.domain.hostile import HOSTILE
 from tests.domain.runs import clean_run, failing_run, found, hostile_run, make_agent, make_finding, make_run
 
@@ -35,7 +36,10 @@ def test_a_result_has_place_fingerprint_and_baseline() -> None:
         "artifactLocation": {"uri": "a%20b.py", "uriBaseId": "SRCROOT"},
         "region": {"startLine": 3, "endLine": 5, "startColumn": 2, "endColumn": 9},
     }
-    assert result["partialFingerprints"] == {"assay/v1": finding.fingerprint}
+    assert result["partialFingerprints"] == {
+        "assay/v1": finding.fingerprint,
+        "primaryLocationLineHash": f"{finding.fingerprint}:1",
+    }
     assert result["baselineState"] == "new"
 
 
@@ -43,8 +47,37 @@ def test_what_was_there_before_is_unchanged() -> None:
     assert sarif_run(make_finding(new=False))["results"][0]["baselineState"] == "unchanged"
 
 
-def test_a_finding_without_a_place_has_no_location() -> None:
-    assert "locations" not in sarif_run(make_finding(path="", start_line=None))["results"][0]
+def test_a_finding_without_a_place_is_told_beside_the_results() -> None:
+    """Code scanning refuses a whole file for one result that has none."""
+    run = sarif_run(make_finding("everything is late", path="", start_line=None))
+    assert run["results"] == []
+    (note,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert (note["level"], note["message"]["text"]) == ("warning", "lint: ruff F401: everything is late")
+
+
+def test_what_was_dismissed_is_suppressed() -> None:
+    (result,) = sarif_run(make_finding(dismissed="ignored by alice"))["results"]
+    assert result["suppressions"] == [{"kind": "external", "justification": "ignored by alice"}]
+
+
+def test_an_analysis_has_a_category_an_agent_and_the_worst_findings() -> None:
+    mild, grave = make_finding(severity=Severity.LOW), make_finding("worse", severity=Severity.CRITICAL, start_line=9)
+    dismissed = make_finding("no", start_line=5, dismissed="by alice")
+    lint = make_agent("lint", found(mild, dismissed, grave))
+    security = make_agent("security", found(make_finding(agent="security", rule="B1", severity=Severity.HIGH, cwe=78)))
+    one, other = json.loads(to_analyses(make_run(lint, security), (lint, security), 1))["runs"]
+    assert [run["automationDetails"]["id"] for run in (one, other)] == ["assay/lint/", "assay/security/"]
+    assert [result["message"]["text"] for result in one["results"]] == ["worse"]
+    (rule,) = other["tool"]["driver"]["rules"]
+    assert rule["properties"] == {"tags": ["security", "external/cwe/cwe-078"], "security-severity": "8.0"}
+    assert "properties" not in one["tool"]["driver"]["rules"][0]
+
+
+@given(HOSTILE)
+def test_code_scanning_takes_what_strangers_wrote(text: str) -> None:
+    run = hostile_run(text)
+    agents = [agent for agent in run.shown if agent.result]
+    assert complaints(json.loads(to_analyses(run, agents, 100))) == []
 
 
 def test_a_replacement_is_a_fix_of_whole_lines() -> None:

@@ -16,8 +16,10 @@ from bot.domain.run import RunKey
 from bot.domain.triggers import Pull, Push, Trigger
 from bot.github.checks import Checks
 from bot.github.client import App
+from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
 from bot.github.connection import Call
+from bot.github.contents import Contents
 from bot.github.pacing import Limit
 from bot.github.reviews import Reviews
 from bot.ledger import Ledger
@@ -26,7 +28,7 @@ from bot.publishing.pull_writer import Desk
 from bot.publishing.write_budget import WriteBudget
 from bot.queues import JobSpec
 from bot.store import Store
-from bot.wiring import WRITE
+from bot.wiring import CONFIG, SCAN, WRITE
 from tests.builders import plan_of, pull
 from tests.flow.assay import Clock
 
@@ -48,7 +50,7 @@ class Answered:
 
 class PublishingDesk:
     """Publishing for one repository. `limits` are what its installation may write, `timeout` is how many seconds an
-    answer may take."""
+    answer may take, `scanning` whether code scanning is told, too."""
 
     def __init__(
         self,
@@ -57,7 +59,9 @@ class PublishingDesk:
         repository: str,
         limits: tuple[Limit, ...] = (),
         timeout: float = 10.0,
+        scanning: bool = False,
     ) -> None:
+        self.scanning = scanning
         self.github = github
         self.store = store
         self.repository = repository
@@ -76,6 +80,7 @@ class PublishingDesk:
         )
         self.publisher = Publisher(store, store.lock, self._desk, self.budget, self.clock.time, Ledger(store.redis))
         github.add_repository(repository, {"many.py": ""})
+        github.buy_code_security(repository)
         self.installation = github.installation(repository.split("/")[0])
 
     def _sleep(self, seconds: float) -> None:
@@ -97,7 +102,9 @@ class PublishingDesk:
     def _desk(self, installation: int, repository: str) -> Desk:
         api = self.app.api(installation, repository, WRITE)
         checks, comments, reviews = Checks(api, repository), Comments(api, repository), Reviews(api, repository)
-        return Desk(checks, comments, reviews, reviews, self.app.bot_login, self.github.url)
+        scans = CodeScanning(self.app.api(installation, repository, SCAN), repository)
+        branch = Contents(self.app.api(installation, repository, CONFIG), repository).branch
+        return Desk(checks, comments, reviews, reviews, self.app.bot_login, self.github.url, scans, branch)
 
     # -- what happens
 
@@ -121,8 +128,8 @@ class PublishingDesk:
         return pull(number, head_repository=self.repository)
 
     def _receive(self, sha: str, trigger: Trigger, *agents: str) -> RunKey:
-        key, plan = RunKey(repository=self.repository, sha=sha), plan_of(*agents or ("lint",), max_comments=2)
-        at = self.clock.time()
+        key, at = RunKey(repository=self.repository, sha=sha), self.clock.time()
+        plan = plan_of(*agents or ("lint",), max_comments=2, code_scanning=self.scanning)
         self.tell(key, CommitReceived(at=at, installation=self.installation, trigger=trigger, plan=plan))
         return key
 

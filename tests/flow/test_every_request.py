@@ -38,6 +38,8 @@ REQUESTS = {
     "a change of a comment": "PATCH .*/issues/comments/[0-9]+",
     "threads": "POST /graphql",
     "an answer in a thread": "POST .*/pulls/1/comments/[0-9]+/replies",
+    "a file for code scanning": "POST .*/code-scanning/sarifs",
+    "what became of it": "GET .*/code-scanning/sarifs/.*",
 }
 # How often the fault meets a kind: a check changes to in progress, gets annotations, more of them, and its end; and of
 # GraphQL there are a question and a change.
@@ -77,7 +79,7 @@ def open_desk(github: StandInGitHub, store: Store) -> Iterator[Callable[..., Pub
     with ExitStack() as stack:
 
         def open_one(**options: Any) -> PublishingDesk:
-            made = PublishingDesk(github, store, f"octo{next(_numbers)}/demo", **options)
+            made = PublishingDesk(github, store, f"octo{next(_numbers)}/demo", scanning=True, **options)
             stack.callback(made.app.close)
             return made
 
@@ -113,6 +115,11 @@ def tell_story(desk: PublishingDesk, settle: Callable[[RunKey], None]) -> None:
     (comment,) = desk.github.comments(desk.repository, 1)
     assert "60 fixed" in comment.body
     assert [thread.resolved for thread in desk.github.threads(desk.repository, 1)] == [True, True]
+
+
+def scanned(desk: PublishingDesk) -> list[tuple[str, int]]:
+    """What code scanning was told, the newest first: the ref, and how many findings."""
+    return [(made.ref, len(made.results)) for made in desk.github.analyses(desk.repository)]
 
 
 def order(desk: PublishingDesk, picks: FirstOfEach, kind: FaultKind, **about: Any) -> None:
@@ -183,6 +190,7 @@ def test_what_passes_is_waited_for_and_all_is_there_once(
     order(desk, picks, fault.kind, headers=lambda: fault.headers(desk.clock.time()), **fault.about)
     tell_story(desk, desk.settle)
     assert set(picks.seen) == set(REQUESTS)
+    assert scanned(desk) == [("refs/pull/1/head", 0), ("refs/pull/1/head", 60)]
     assert too_early(desk, fault.asked) == []
     assert desk.clock.time() - began < 2 * 3600
 
@@ -203,8 +211,9 @@ REFUSALS = {
 def test_what_does_not_pass_is_a_stated_end_until_the_installation_changes(
     desk: PublishingDesk, status: int, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # That threads may not be resolved is no reason to stop; nor is a review of lines that GitHub's diff does not have.
-    unheard = {"threads", "a review"} if status == 422 else {"threads"}
+    # That threads may not be resolved, or code scanning is not had, is no reason to stop; nor is a review of lines that
+    # GitHub's diff does not have.
+    unheard = {"threads", "a file for code scanning", "what became of it"} | ({"a review"} if status == 422 else set())
     picks = FirstOfEach({kind: pattern for kind, pattern in REQUESTS.items() if kind not in unheard})
     order(desk, picks, "error", status=status, message=message)
     ends = 0
