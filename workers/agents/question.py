@@ -17,11 +17,12 @@ from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from workers.agents.hunks import visible
 from workers.agents.kinds import is_kept_back
+from workers.agents.outline.callers import Caller
 
 _TITLE, _DESCRIPTION, _INSTRUCTIONS, _DELETED = 300, 4_000, 4_000, 50
 _REFUTED, _REFUTATIONS = 600, 20
 _MESSAGES, _MESSAGE, _CONVENTIONS = 6_000, 1_000, 8_000
-_REPORTS, _REPORT = 6_000, 300
+_REPORTS, _REPORT, _CALLS = 6_000, 300, 6_000
 # Text is cut after it was redacted, for half a secret is not recognised; and somewhat before, for it may be endless.
 _MARGIN = 8_000
 # Where repositories say how they want to be worked on, as git and other agents know these files.
@@ -46,7 +47,8 @@ class Change:
     """A change to review: the facts, and a stranger's words about it. `files` are the paths to look at; `refuted` are
     claims about it that did not hold. Of what matches `never_send` nothing is shown, not even its name. `messages` are
     those of its commits, the newest first; `conventions` are texts of the base, by path, that its owners wrote for
-    whoever works on it."""
+    whoever works on it. `heads(path, line)` are the heads of the functions and classes that a line lies in and that
+    begin before it, the outermost first, as lines with their numbers."""
 
     repository: str
     title: str
@@ -58,6 +60,7 @@ class Change:
     never_send: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
+    heads: Callable[[str, int], Sequence[tuple[int, str]]] = lambda _path, _line: ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,19 @@ class Request:
             key=lambda one: (-one.severity.rank, one.path, one.start_line or 0),
         )
         lines = [f"| {shown[one.path]}:{one.start_line} {_report(one, redact)}" for one in here]
-        return replace(self, hints=(*self.hints, *_list("Found there by tools already:", lines, _REPORTS)))
+        return self._hinted("Found there by tools already:", lines, _REPORTS)
+
+    def called(self, callers: Iterable[Caller], redact: Callable[[str], str]) -> Request:
+        """The same, with who calls what it shows."""
+        lines = [
+            f"| {one.name}: {visible(one.path)}:{one.line}{f' in {visible(one.within)}' if one.within else ''}: "
+            f"{visible(redact(one.text))}"
+            for one in callers
+        ]
+        return self._hinted("Called elsewhere in the repository, going by the name:", lines, _CALLS)
+
+    def _hinted(self, heading: str, lines: Sequence[str], most: int) -> Request:
+        return replace(self, hints=(*self.hints, *_list(heading, lines, most)))
 
 
 def _is_shown(finding: Finding, diff: Diff) -> bool:

@@ -12,6 +12,8 @@ from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
 from workers.agents.kinds import is_kept_back, risk_rank
 from workers.agents.question import Change, Request, Rule, to_request
 
+Heads = Callable[[str, int], Sequence[tuple[int, str]]]
+
 REQUEST_CHARACTERS = 60_000
 MAX_REQUESTS = 6
 LONGEST_LINE = 2_000
@@ -89,20 +91,17 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
     """Class the files, and pack what is to be read into requests of whole hunks, those first on which most
     depends, else in the order of the diff."""
     hunks = read_patch(change.patch)
-    wanted = frozenset(change.files)
     batches = _Batches()
-    passed_over, left = [], []
+    not_ours, left = [], []
     altered: set[tuple[str, int]] = set()
-    for path, file in sorted(change.diff.files.items(), key=lambda item: risk_rank(item[0])):
-        if path not in wanted or file.status == "deleted":
-            continue
+    for path, file in _by_risk(change):
         if is_kept_back(file, change.never_send):
-            passed_over.append(NotCovered(what=path, why="never shown to a model, by never_send"))
-        elif why := _why_not(file):
-            passed_over.append(NotCovered(what=path, why=why))
+            not_ours.append(NotCovered(what=path, why="never shown to a model, by never_send"))
+        elif why := "binary" if file.binary else passed_over(path):
+            not_ours.append(NotCovered(what=path, why=why))
         elif hunks.get(path):
             try:
-                altered |= _read(batches, file, hunks[path], redact)
+                altered |= _read(batches, file, hunks[path], change.heads, redact)
             except _Unread as unread:
                 left.append(NotCovered(what=path, why=str(unread)))
     requests = tuple(
@@ -112,13 +111,27 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
         for batch in batches.filled
         if batch
     )
-    return Plan(requests, tuple(passed_over), tuple(left), frozenset(altered))
+    return Plan(requests, tuple(not_ours), tuple(left), frozenset(altered))
 
 
-def _why_not(file: FileDiff) -> str:
-    if file.binary:
-        return "binary"
-    return next((why for why, globs in _NOT_READ if matches_any(globs, file.path)), "")
+def to_read(change: Change) -> list[str]:
+    """The files of a change that a reviewer should read, in the order in which it does."""
+    return [
+        path
+        for path, file in _by_risk(change)
+        if not is_kept_back(file, change.never_send) and not file.binary and not passed_over(path)
+    ]
+
+
+def _by_risk(change: Change) -> list[tuple[str, FileDiff]]:
+    wanted = frozenset(change.files)
+    files = ((path, file) for path, file in change.diff.files.items() if path in wanted and file.status != "deleted")
+    return sorted(files, key=lambda item: risk_rank(item[0]))
+
+
+def passed_over(path: str) -> str:
+    """Why a file is not a reviewer's business, by its name; empty where it is."""
+    return next((why for why, globs in _NOT_READ if matches_any(globs, path)), "")
 
 
 class _Unread(Exception):
@@ -126,7 +139,7 @@ class _Unread(Exception):
 
 
 def _read(
-    batches: _Batches, file: FileDiff, hunks: Sequence[Hunk], redact: Callable[[str], str]
+    batches: _Batches, file: FileDiff, hunks: Sequence[Hunk], heads: Heads, redact: Callable[[str], str]
 ) -> set[tuple[str, int]]:
     """Put the file into the batches; the lines that are shown other than they are."""
     beyond = f"beyond what one review reads, {MAX_REQUESTS} requests of {REQUEST_CHARACTERS} characters"
@@ -139,7 +152,9 @@ def _read(
         lines = show(hunk, redact)
         if any(len(line.text) > LONGEST_LINE for line in lines):
             raise _Unread(f"it has lines of more than {LONGEST_LINE} characters")
-        pieces += _pieces(f"{visible(redact(hunk.heading))[:_HEADING]}\n", lines)
+        within = [f"{number:6}  {visible(redact(text)[:_HEADING])}\n" for number, text in heads(file.path, hunk.start)]
+        more = ["   ...\n"] if within else []
+        pieces += _pieces("".join((f"{visible(redact(hunk.heading))[:_HEADING]}\n", *within, *more)), lines)
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
     if not batches.add(file.path, f"\n--- {visible(file.path)} ({file.status})\n", pieces):
         raise _Unread(beyond)

@@ -12,23 +12,30 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from pydantic import ConfigDict, ValidationError
 
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
+from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import CutOff, Kit, Memory, Model, Work
+from workers.agent import CutOff, Kit, Memory, Model, Reader, Work
+from workers.agents import tree
 from workers.agents.claims import Review, to_findings
+from workers.agents.outline.callers import changed_names, find_callers
+from workers.agents.outline.outline import Outline, outlines
 from workers.agents.purse import Budget, joined, words
 from workers.agents.question import CONVENTIONS, Change, Request, Rule
-from workers.agents.reading import Plan, plan_reading
+from workers.agents.reading import Plan, passed_over, plan_reading, to_read
 
 AT_ONCE = 2
 # The share of the agent's time that asking may take; the rest is for saying what came of it.
 ASKING = 0.9
 # Seconds, and the share of the agent's time, that it waits for tools which are at work, so as not to repeat them.
 PATIENCE, _WAITING = 15.0, 0.05
+# Heads that are shown before a hunk, the innermost ones, and lines of one beyond its first.
+_DEPTH, _HEAD = 4, 3
 _SUMMARY = 600
 # Seconds for which an answer to the same question serves again.
 _KEPT = 30 * 86_400
@@ -93,6 +100,8 @@ class ReviewAgent:
             messages=tuple(work.messages()),
             conventions=work.base_texts(CONVENTIONS),
         )
+        found = outlines(to_read(change), work.root, kit.sandbox)
+        change = replace(change, heads=partial(_heads, found, tree.reader(work.root)))
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         model = kit.model.named(settings.model) if settings.model else kit.model
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
@@ -102,7 +111,7 @@ class ReviewAgent:
 
         keys = {request.judged: self._key(model, request) for request in plan.requests}
         known = {} if work.fresh else _recall(keys, kit.memory)
-        heard = _hear(_told(work, plan, known, kit), known, ask, price, settings.budget, kit)
+        heard = _hear(_told(work, plan, known, kit, change, found), known, ask, price, settings.budget, kit)
         kit.memory.note({keys[one.request.judged]: one.review.model_dump_json() for one in heard if one.review}, _KEPT)
         return conclude(work, plan, heard)
 
@@ -111,16 +120,39 @@ class ReviewAgent:
         return f"review {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
 
 
-def _told(work: Work, plan: Plan, known: Mapping[str, Review], kit: Kit) -> Plan:
-    """The plan with what others found meanwhile put to what is still to be asked."""
+def _heads(found: Mapping[str, Outline], read: Reader, path: str, line: int) -> list[tuple[int, str]]:
+    lines = read(path)
+    around = [one for one in found.get(path, Outline()).around(line) if one.first < line]
+    numbers = (
+        number
+        for one in around[-_DEPTH:]
+        for number in range(one.first, min(one.head, one.first + _HEAD, line - 1, len(lines)) + 1)
+    )
+    return [(number, lines[number - 1]) for number in dict.fromkeys(numbers)]
+
+
+def _told(
+    work: Work, plan: Plan, known: Mapping[str, Review], kit: Kit, change: Change, outlined: Mapping[str, Outline]
+) -> Plan:
+    """The plan with who calls what, and what others found meanwhile, put to what is still to be asked."""
     if all(request.judged in known for request in plan.requests):
         return plan
     others = work.overhear(min(PATIENCE, work.timeout * _WAITING))
     found = [finding for result in others.values() for finding in result.findings]
-    told = (
-        request if request.judged in known else request.told(found, work.diff, kit.redact) for request in plan.requests
-    )
-    return replace(plan, requests=tuple(told))
+    names = changed_names(outlined, work.diff)
+
+    def skipped(path: str) -> bool:
+        return bool(passed_over(path)) or matches_any(change.never_send, path)
+
+    callers = find_callers(chain.from_iterable(names.values()), work.root, work.diff, kit.sandbox, skipped)
+
+    def told(request: Request) -> Request:
+        own = {name for path in request.paths.values() for name in names.get(path, ())}
+        called = request.called([one for one in callers if one.name in own], kit.redact)
+        return called.told(found, work.diff, kit.redact)
+
+    requests = (request if request.judged in known else told(request) for request in plan.requests)
+    return replace(plan, requests=tuple(requests))
 
 
 def _recall(keys: Mapping[str, str], memory: Memory) -> dict[str, Review]:

@@ -222,6 +222,22 @@ def test_what_owners_wrote_is_not_shown_where_no_model_may_see_it() -> None:
     assert request.text.count("<<< ") == 1
 
 
+def test_heads_before_a_hunk_are_redacted_visible_and_bounded() -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    heads = [(7, f"def f(key='{token}', \u202e):"), (8, "w" * 5_000)]
+    change = replace(
+        change_of({}, {"a.py": "x\n"}), heads=lambda path, line: heads if (path, line) == ("a.py", 1) else []
+    )
+    planned = plan_reading(change, (), redact)
+    shown = text(planned)
+    assert "\n     7  def f(key='[redacted" in shown
+    assert shown.index("\n   ...\n") < shown.index("     1 +x")
+    assert token not in shown
+    assert "\u202e" not in shown
+    assert "w" * 300 not in shown
+    assert planned.altered == frozenset()
+
+
 def test_a_question_is_the_same_whatever_the_commits_say() -> None:
     one, other = framed({"a.py": "x\n"}, ("Fix it",)), framed({"a.py": "x\n"}, ("Mend it", "Second"))
     assert one.text != other.text

@@ -1,0 +1,105 @@
+"""What is defined where in the files of a tree, and who calls what, as far as it can be told.
+
+Grammars of tree-sitter read what a stranger wrote, so they run where tools run, in a program of their own
+(`inside.py`). What it says is a stranger's word, too: it tells of lines, and nothing else is made of it. Where nothing
+can be run, or a file ends the program, less is known.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter, ValidationError
+
+from bot.errors import NoSandbox, ToolFailed
+from workers.agent import Command, Sandbox
+
+_PROGRAM = Path(__file__).with_name("inside.py")
+# Seconds for all files and for one, files that are read, and files that may end the program.
+TIMEOUT, _A_FILE, MOST_FILES, _PATIENCE = 10.0, 2.0, 100, 3
+# By a file's ending; the names are those of the program's grammars.
+LANGUAGES = {
+    **dict.fromkeys((".py", ".pyi"), "python"),
+    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), "javascript"),
+    **dict.fromkeys((".ts", ".mts", ".cts"), "typescript"),
+    ".tsx": "tsx",
+    ".go": "go",
+    ".java": "java",
+    ".rs": "rust",
+    **dict.fromkeys((".c", ".h"), "c"),
+    **dict.fromkeys((".cc", ".cpp", ".cxx", ".hpp", ".hh"), "cpp"),
+    ".cs": "c_sharp",
+    ".rb": "ruby",
+    ".php": "php",
+}
+
+
+Told = tuple[str, list[tuple[str, int, int, int]], list[tuple[str, int]]]
+_TOLD: TypeAdapter[Told] = TypeAdapter(Told)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function, method or class: its lines, and the last one of its head."""
+
+    name: str
+    first: int
+    last: int
+    head: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What one file defines, and the calls in it of what was asked for, by name and line."""
+
+    definitions: tuple[Definition, ...] = ()
+    calls: tuple[tuple[str, int], ...] = ()
+
+    def around(self, line: int) -> tuple[Definition, ...]:
+        """The definitions that a line lies in, the outermost first."""
+        found = (one for one in self.definitions if one.first <= line <= one.last)
+        return tuple(sorted(found, key=lambda one: (one.first, -one.last)))
+
+
+def language_of(path: str) -> str | None:
+    return LANGUAGES.get(PurePosixPath(path).suffix.lower())
+
+
+def outlines(paths: Sequence[str], root: Path, sandbox: Sandbox, calls: Iterable[str] = ()) -> dict[str, Outline]:
+    """The outlines of files of a tree, of those that could be read. Never raises."""
+    left = [(path, language) for path in paths if (language := language_of(path))][:MOST_FILES]
+    found: dict[str, Outline] = {}
+    for _ in range(_PATIENCE):
+        if not left:
+            break
+        order = {"files": left, "calls": sorted(calls), "seconds": _A_FILE}
+        argv = [sys.executable, "-I", str(_PROGRAM)]
+        try:
+            done = sandbox.run(Command(argv, root, TIMEOUT, stdin=json.dumps(order), reads=(_PROGRAM,)))
+        except (NoSandbox, ToolFailed):
+            break
+        told = parse(done.stdout, [path for path, _ in left])
+        found |= told
+        if done.timed_out:
+            break
+        # The first of which it said nothing is what ended it.
+        left = left[len(told) + 1 :]
+    return found
+
+
+def parse(text: str, paths: Sequence[str]) -> Mapping[str, Outline]:
+    """The outlines of these files, in their order, up to the first that is not as it should be."""
+    found: dict[str, Outline] = {}
+    for line, path in zip(text.split("\n"), paths, strict=False):
+        try:
+            name, definitions, calls = _TOLD.validate_json(line)
+        except ValidationError:
+            break
+        if name != path:
+            break
+        found[path] = Outline(tuple(Definition(*one) for one in definitions), tuple(calls))
+    return found
