@@ -29,6 +29,7 @@ from workers.tools import (
     detect_secrets,
     errorformat,
     eslint,
+    eslint_security,
     gitlab,
     gofmt,
     gosec,
@@ -78,7 +79,16 @@ LINTERS = (
     stylelint.TOOL,
     markdownlint.TOOL,
 )
-SCANNERS = (detect_secrets.TOOL, bandit.TOOL, zizmor.TOOL, iac.TOOL, semgrep.TOOL, gosec.TOOL, trivy.TOOL)
+SCANNERS = (
+    detect_secrets.TOOL,
+    bandit.TOOL,
+    zizmor.TOOL,
+    iac.TOOL,
+    semgrep.TOOL,
+    gosec.TOOL,
+    trivy.TOOL,
+    eslint_security.TOOL,
+)
 TOOLS = (*LINTERS, *SCANNERS)
 
 # The report formats of `agents.<name>.format`, beside `exit-code` and `errorformat`.

@@ -49,8 +49,8 @@ class AgentPlan(Frozen):
 
     @property
     def executes(self) -> bool:
-        """Whether it executes what the commit holds; of the linters some do."""
-        return self.kind in ("test", "lint", "command", "extension")
+        """Whether it executes what the commit holds; of the linters and scanners some do."""
+        return self.kind in ("test", "lint", "security", "command", "extension")
 
 
 class Plan(Frozen):

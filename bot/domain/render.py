@@ -240,7 +240,7 @@ def _would_run(run: Run) -> list[str]:
     """What waits for an approval: each agent with its commands, as far as the configuration names them."""
     if not run.awaits_approval:
         return []
-    waiting = [agent.plan for agent in run.shown if agent.barred]
+    waiting = [agent.plan for agent in run.shown if agent.held_back]
     return [
         ": ".join(filter(None, (plain(plan.name, 100), ", then ".join(_commands(plan.settings))))) for plan in waiting
     ]

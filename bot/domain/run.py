@@ -94,6 +94,11 @@ class AgentState(Frozen):
     def outcome(self) -> Outcome | None:
         return self.result.outcome if self.result else None
 
+    @property
+    def held_back(self) -> bool:
+        """Whether it left something undone because it might execute nothing."""
+        return self.barred and self.result is not None and (self.outcome is Outcome.NOT_RUN or self.result.waits)
+
 
 class Request(Frozen):
     """When a trigger asked for the commit last, and the plan it came with."""
@@ -183,8 +188,7 @@ class Run(Frozen):
     @property
     def awaits_approval(self) -> bool:
         """Whether an agent did not run that would after an approval."""
-        waits = any(agent.barred and agent.result is not None and _would_do_more(agent.result) for agent in self.agents)
-        return waits and not self.may_execute and self.wanted
+        return any(agent.held_back for agent in self.agents) and not self.may_execute and self.wanted
 
     @property
     def pulls(self) -> tuple[Pull, ...]:
@@ -195,11 +199,6 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
-
-
-def _would_do_more(result: AgentResult) -> bool:
-    """Whether an agent that might execute nothing left something undone because of that."""
-    return result.outcome is Outcome.NOT_RUN or result.waits
 
 
 class Stored(Frozen):

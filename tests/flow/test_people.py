@@ -88,6 +88,33 @@ def test_a_strangers_commit_is_executed_once_it_is_approved(
     assert (granted.actor, bool(granted.delivery)) == ("alice", True)
 
 
+PLUGIN = """
+agents:
+  test: {enabled: false}
+  lint: {tools: [ruff]}
+  security: {tools: [detect-secrets, eslint-security]}
+  review: {enabled: false}
+"""
+
+
+def test_a_scanner_that_executes_waits_for_an_approval(assay: Assay, github: StandInGitHub, fork: str) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: PLUGIN})
+    files = {"package.json": '{"eslint-plugin-security": ""}', "eslint.config.mjs": "", "a.js": "", "a.py": "X = 1\n"}
+    sha = github.commit(fork, "feature", files, author="mallory")
+    github.open_pull(REPOSITORY, "feature", author="mallory", head_repo=fork)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
+    summary = str(assay.check(sha, "assay").output.get("summary"))
+    would_run = summary.partition("An approval would run")[2].partition("\n|")[0]
+    assert "security" in would_run
+    assert "lint" not in would_run
+    press(assay, github, sha, "alice")
+    security = assay.run(sha).agent("security")
+    assert security is not None
+    assert security.result is not None
+    assert (security.barred, security.result.waits) == (False, False)
+
+
 def test_nobody_approves_their_own_commit(assay: Assay, github: StandInGitHub, fork: str) -> None:
     number, sha = opened(github, assay, fork)
     # Given a right after the fact, it is still their own.

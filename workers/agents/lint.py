@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.baseline import mark_old
-from workers.agents.rooms import Rooms
 
 
 class LintAgent:
@@ -33,18 +30,7 @@ class LintAgent:
         tools = scan.choose(self._tools, wanted)
         if isinstance(tools, str):
             return scan.misnamed("lint", tools)
-        with ExitStack() as stack:
-            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True))
-            target = scan.Target(
-                work.root,
-                work.files,
-                work.trusted,
-                time.monotonic() + work.timeout,
-                changed=tuple(work.diff.files),
-                executes=work.trusted or work.approved,
-                rooms=Rooms(work, kit, stack, Path(home)),
-                tree_name=work.trees()[1],
-            )
+        with scan.opened(work, kit, time.monotonic() + work.timeout) as target:
             selection = scan.select(scan.present(tools, wanted, kit.sandbox), target, scan.named(wanted))
             return self._result(tools, selection, target, work, kit)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
 from bot.errors import ToolFailed
-from workers.agent import Kit, Sandbox, Tool
+from workers.agent import Kit, Sandbox, Tool, Work
 from workers.agents import tree
 from workers.agents.calls import Calls, version_of
 from workers.agents.configs import find_config, is_configured, project_of, touches
@@ -39,6 +41,24 @@ class Target:
     executes: bool = False
     rooms: Rooms | None = None
     tree_name: str = ""
+
+
+@contextmanager
+def opened(work: Work, kit: Kit, ends: float) -> Iterator[Target]:
+    """The work's tree, to be looked at until `ends`, on the monotonic clock. What is made for tools that execute goes
+    with the context."""
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True))
+        yield Target(
+            work.root,
+            work.files,
+            work.trusted,
+            ends,
+            changed=tuple(work.diff.files),
+            executes=work.trusted or work.approved,
+            rooms=Rooms(work, kit, stack, Path(home)),
+            tree_name=work.trees()[1],
+        )
 
 
 @dataclass(frozen=True)

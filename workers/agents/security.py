@@ -20,8 +20,9 @@ class SecurityAgent:
     """Runs its scanners on the files of the work, and on the base's versions of those that they found something in;
     looks for secrets in each commit on the way, and at the packages that lock files name.
 
-    They only read, so a fork's commits are scanned like others, without their configuration of the scanners. `secrets`
-    is the name of the scanner that looks at commits, too.
+    Most only read, so a fork's commits are scanned like others, without their configuration of the scanners; one that
+    executes is held back until somebody approves, as a linter is. `secrets` is the name of the scanner that looks at
+    commits, too.
     """
 
     def __init__(self, tools: Sequence[Tool], secrets: str = "detect-secrets") -> None:
@@ -45,14 +46,13 @@ class SecurityAgent:
     def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
-        changed, tree = tuple(work.diff.files), work.trees()[1]
-        target = scan.Target(work.root, work.files, work.trusted, ends, changed=changed, tree_name=tree)
-        selection = scan.select(tools, target)
-        if not selection.work and not selection.missed:
-            reason = "no scanner reads what changed: binary or generated files only"
-            return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)
-        scans = mark_old(scan.run_all(selection, target, kit), target, work, kit)
-        return scan.result(scans, selection)
+        with scan.opened(work, kit, ends) as target:
+            selection = scan.select(tools, target, scan.named(work.settings.get("tools")))
+            if not selection.work and not selection.missed:
+                reason = "no scanner reads what changed: binary or generated files only"
+                return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)
+            scans = mark_old(scan.run_all(selection, target, kit), target, work, kit)
+            return scan.result(scans, selection)
 
 
 def _asks(wanted: object, name: str) -> bool:

@@ -27,6 +27,22 @@ _PAGES = {
     "@typescript-eslint": "https://typescript-eslint.io/rules/{}",
     "security": "https://github.com/eslint-community/eslint-plugin-security/blob/main/docs/rules/{}.md",
 }
+# What the rules of eslint-plugin-security are about.
+_WEAKNESS = {
+    "security/detect-buffer-noassert": 119,
+    "security/detect-child-process": 78,
+    "security/detect-disable-mustache-escape": 79,
+    "security/detect-eval-with-expression": 95,
+    "security/detect-new-buffer": 908,
+    "security/detect-no-csrf-before-method-override": 352,
+    "security/detect-non-literal-fs-filename": 22,
+    "security/detect-non-literal-regexp": 1333,
+    "security/detect-non-literal-require": 829,
+    "security/detect-object-injection": 1321,
+    "security/detect-possible-timing-attacks": 208,
+    "security/detect-pseudoRandomBytes": 338,
+    "security/detect-unsafe-regex": 1333,
+}
 _NAME = re.compile(r"[\w-]+")
 
 
@@ -68,6 +84,7 @@ def _finding(path: str, message: Mapping[str, Any], output: Output, offsets: Off
         message=string(message.get("message")),
         path=path,
         url=_url(rule),
+        cwe=_WEAKNESS.get(rule),
         **span(*(message.get(key) for key in ("line", "endLine", "column", "endColumn"))),
     )
     fix, lines = mapping(message.get("fix")), output.read(path)

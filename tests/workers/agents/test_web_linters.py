@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.domain.findings import AgentResult, Outcome
+from workers.agent import Agent
 from workers.agents.lint import LintAgent
-from workers.registry import LINTERS
+from workers.registry import AGENTS, LINTERS
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.choice import choose
 
@@ -44,12 +45,12 @@ WEB: Mapping[str, str] = {
 }
 
 
-def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None) -> AgentResult:
+def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None, agent: Agent = AGENT) -> AgentResult:
     plant(tmp_path / "head", {})
     (tmp_path / "head/node_modules").symlink_to(PACKAGES)
     # A folder of the PATH is shown to commands: this one stands for packages that were set up.
     sandbox = BubblewrapSandbox(f"{PACKAGES}{os.pathsep}{os.environ['PATH']}")
-    return Stage(tmp_path, {**WEB, **(more or {})}, sandbox=sandbox, settings={"tools": [tool]}).run(AGENT)
+    return Stage(tmp_path, {**WEB, **(more or {})}, sandbox=sandbox, settings={"tools": [tool]}).run(agent)
 
 
 @real
@@ -126,3 +127,28 @@ def test_nobodys_taste_is_asked_without_a_configuration(tmp_path: Path) -> None:
     files = {"package.json": '{"devDependencies": {"eslint": "9"}}\n', "a.js": "let x = 1;\n", "a.css": "a{}\n"}
     result = Stage(tmp_path, files, sandbox=(sandbox := Watching())).run(AGENT)
     assert (result.outcome, sandbox.commands) == (Outcome.SKIPPED, [])
+
+
+INSECURE = {
+    "package.json": '{"devDependencies": {"eslint": "^10.0.0", "eslint-plugin-security": "^4.0.0"}}\n',
+    "eslint.config.mjs": 'import security from "eslint-plugin-security";\n'
+    'export default [{plugins: {security}, rules: {"prefer-const": 2, "security/detect-eval-with-expression": 1}}];\n',
+    "src/a.js": "let shop = 1;\neval(shop + name);\n",
+}
+
+
+@real
+def test_the_security_plugin_of_eslint_speaks_for_the_security_agent(tmp_path: Path) -> None:
+    result = look(tmp_path, "eslint-security", INSECURE, AGENTS["security"]())
+    assert {(f.tool, f.rule, f.path, f.start_line, f.cwe) for f in result.findings} == {
+        ("eslint-security", "security/detect-eval-with-expression", "src/a.js", 2, 95)
+    }, result
+    assert result.tools["eslint-security"].startswith("10.")
+
+
+def test_a_strangers_plugin_waits_for_an_approval_and_the_other_scanners_do_not(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {**INSECURE, "app.py": "assert True\n"}, trusted=False)
+    result = stage.run(AGENTS["security"]())
+    assert (result.outcome, result.waits) == (Outcome.PARTIAL, True)
+    assert "app.py" in result.covered
+    assert "eslint-security (it may execute what a stranger wrote" in result.reason

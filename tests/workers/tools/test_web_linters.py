@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
-from workers.tools import biome, eslint, markdownlint, oxlint, stylelint, tsc
+from workers.tools import biome, eslint, eslint_security, markdownlint, oxlint, stylelint, tsc
 
 from .recordings import output, reader, recorded
 
@@ -48,6 +48,16 @@ def test_eslint_by_an_old_configuration_may_not_be_meant_for_a_file(path: str, e
     said = [{"filePath": path, "messages": [{"fatal": True, "severity": 2, "message": "Parsing error", "line": 1}]}]
     reading = eslint.parse(output(json.dumps(said), config=".eslintrc.json"))
     assert (len(reading.excluded), len(reading.findings)) == (excluded, 1 - excluded)
+
+
+def test_eslint_security_weighs_guesses_and_names_weaknesses() -> None:
+    reading = eslint_security.parse(output(recorded("eslint-security.json"), config="eslint.config.mjs"))
+    assert {(f.tool, f.rule, f.start_line, f.severity, f.cwe) for f in reading.findings} == {
+        ("eslint-security", "security/detect-child-process", 4, Severity.MEDIUM, 78),
+        ("eslint-security", "security/detect-eval-with-expression", 5, Severity.HIGH, 95),
+        ("eslint-security", "security/detect-object-injection", 6, Severity.LOW, 1321),
+    }
+    assert [one.what for one in reading.unread] == ["/checkout/src/bad.js"]
 
 
 def test_biome_levels_syntax_and_formats() -> None:
