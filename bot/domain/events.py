@@ -32,13 +32,13 @@ class CommitReceived(_Fact):
 
 
 class RerunRequested(_Fact):
-    """A person wants agents to run again: those named, or all. `failed_only` leaves out those that passed. Where they
-    are not to be `fresh`, what was said of the same before will do."""
+    """A person wants agents to run again: those named, or all. `failed_only` leaves out those that passed. With
+    `reuse`, what was said of the same before will do."""
 
     kind: Literal["RerunRequested"] = "RerunRequested"
     agents: tuple[str, ...] = ()
     failed_only: bool = False
-    fresh: bool = True
+    reuse: bool = False
 
 
 class ApprovalGranted(_Fact):

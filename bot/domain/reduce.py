@@ -336,7 +336,7 @@ def _rerun(run: Run, event: RerunRequested) -> Run:
 
     # A delivery that found nothing to do is remembered too: repeated later, it must not find something.
     reruns = (*run.reruns, event.delivery)[-_RERUNS:] if event.delivery else run.reruns
-    return _again(run, asked_for, fresh=event.fresh).model_copy(update={"reruns": reruns})
+    return _again(run, asked_for, fresh=not event.reuse).model_copy(update={"reruns": reruns})
 
 
 def _again(run: Run, chosen: Callable[[AgentState], bool], *, fresh: bool = False) -> Run:

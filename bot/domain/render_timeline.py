@@ -53,7 +53,7 @@ def _cause(event: Event) -> str:
 
 
 def _anew(event: RerunRequested) -> str:
-    return "" if event.fresh else "; what was said of the same before will do"
+    return "; what was said of the same before will do" if event.reuse else ""
 
 
 def _meaning(event: Event) -> str:

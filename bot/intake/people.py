@@ -85,7 +85,7 @@ class People:
                 actor=case.received.sender,
                 agents=command.agents,
                 failed_only=command.failed_only,
-                fresh=command.fresh,
+                reuse=not command.fresh,
             ),
         )
         return ""

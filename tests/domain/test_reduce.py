@@ -498,7 +498,7 @@ def test_newest_of_several_ends_names_the_newer_head() -> None:
 def test_only_what_a_person_asks_for_is_looked_at_anew() -> None:
     run, _ = play(commit_received("test", "lint"), finished("test"), finished("lint", FAILED), rerun("lint"))
     assert {agent.plan.name: agent.fresh for agent in run.agents} == {"test": False, "lint": True}
-    again = RerunRequested(at=300.0, delivery="d1", agents=("lint",), fresh=False)
+    again = RerunRequested(at=300.0, delivery="d1", agents=("lint",), reuse=True)
     kept = lint_of(play(commit_received("lint"), finished("lint"), again)[0])
     assert (kept.attempt, kept.fresh) == (2, False)
     history = (commit_received("lint"), pull_changed(), commit_received("lint", trigger=pull(updated_at=300.0)))
