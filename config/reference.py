@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from config.repository import (
     AgentConfig,
+    Approvals,
     Budget,
     CommandConfig,
     ExtensionConfig,
@@ -46,6 +47,7 @@ _TABLES: dict[str, type[Section]] = {
     "ignore[]": Ignore,
     "trusted": Trusted,
     "commands": Orders,
+    "approvals": Approvals,
     "agents.NAME with run": CommandConfig,
     "agents.NAME with uses": ExtensionConfig,
 }

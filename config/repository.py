@@ -31,8 +31,11 @@ FailOn = Literal["info", "low", "medium", "warning", "high", "error", "critical"
 Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit", "gitlab", "errorformat"]
 EventName = Literal["push", "pull_request", "merge_group", "schedule"]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
+_DAY = 86_400
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": _DAY}
 _LONGEST = 6 * 3600
+# As long as runs are kept, unless the operator says otherwise.
+_LONGEST_WAIT = 30 * _DAY
 # The YAML file is bounded too; these keep one key from filling it all.
 _MAX_ENTRIES = 100
 _MAX_GLOB = 256
@@ -40,33 +43,29 @@ _MAX_OWN_AGENTS = 28
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from `90s`, `10m`, `1h` or `1h30m`. What is no string is left to the next check.
+    """Seconds from `90s`, `10m`, `1h30m` or `14d`. What is no string is left to the next check.
 
     Raises ValueError for any other text.
     """
     if not isinstance(value, str):
         return value
-    if not re.fullmatch(r"([0-9]{1,9}[smh])+", value):
-        raise ValueError("a duration is a number of seconds, or like 90s, 10m, 1h30m")
-    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smh])", value))
+    if not re.fullmatch(r"([0-9]{1,9}[smhd])+", value):
+        raise ValueError("a duration is a number of seconds, or like 90s, 10m, 1h30m, 14d")
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhd])", value))
 
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Duration = Annotated[
-    StrictInt,
-    BeforeValidator(parse_duration),
-    Field(ge=1, le=_LONGEST),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": _LONGEST},
-                {"type": "string", "pattern": "^([0-9]{1,9}[smh])+$"},
-            ]
-        }
-    ),
+def _span_schema(shortest: int, longest: int) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": shortest, "maximum": longest}
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": "^([0-9]{1,9}[smhd])+$"}]})
+
+
+Duration = Annotated[StrictInt, BeforeValidator(parse_duration), Field(ge=1, le=_LONGEST), _span_schema(1, _LONGEST)]
+Days = Annotated[
+    StrictInt, BeforeValidator(parse_duration), Field(ge=60, le=_LONGEST_WAIT), _span_schema(60, _LONGEST_WAIT)
 ]
 Glob = Annotated[str, Field(min_length=1, max_length=_MAX_GLOB)]
 Globs = Annotated[
@@ -430,13 +429,38 @@ class Trusted(Section):
 
 
 class Orders(Section):
-    """Orders in comments, and the button Approve."""
+    """Orders in comments, and the buttons of checks: Approve, and Re-run, GitHub's own too."""
 
     who: Literal["write", "maintain", "admin", "nobody"] = Field(
         default="write",
         description="The permission that it takes, by the configuration of the base branch. Where that cannot be read, "
         "`admin`.",
     )
+
+
+class Approvals(Section):
+    """What a stranger's commit needs before anything of it is executed. It counts in the configuration of the base
+    branch only."""
+
+    fork_run: Literal["always"] = Field(
+        default="always", description="A stranger's commit is executed after an approval only; there is no other word."
+    )
+    carry_over: Literal["never", "sources"] = Field(
+        default="never",
+        description="`sources`: an approval carries over to the next push of the pull request where that leaves alone "
+        "all files of build, dependencies, tests' configuration and CI, and whoever gave it still may. `never`: each "
+        "push asks anew.",
+    )
+    expire: Days = Field(
+        default=14 * _DAY,
+        description="For how long an approval holds, and for how long it is asked for: then Re-run asks anew. 14 days; "
+        "at most 30d.",
+    )
+    remind: Days = Field(
+        default=3 * _DAY,
+        description="After how long without an answer the check reminds of it, once, on itself. 3 days.",
+    )
+    apply_fix: str = Field(default="", description="Not acted on yet.")
 
 
 class RepositoryConfig(Section):
@@ -458,14 +482,18 @@ class RepositoryConfig(Section):
         "write`, and counts in a pull request only where the base branch says so, too.",
     )
     trusted: Trusted = Field(default=Trusted(), description="Who is trusted beside people who may write.")
-    commands: Orders = Field(default=Orders(), description="Who may give orders in comments, and approve.")
-    approvals: dict[str, str] = Field(default={}, description="Not acted on yet.")
+    commands: Orders = Field(
+        default=Orders(), description="Who may give orders in comments, press Re-run, and approve."
+    )
+    approvals: Approvals = Field(default=Approvals(), description="What a stranger's commit waits for.")
     notify: tuple[dict[str, str], ...] = Field(default=(), description="Not acted on yet.")
     workflows: dict[str, dict[str, Any]] = Field(default={}, description="Not acted on yet.")
 
     def not_acted_on(self) -> tuple[str, ...]:
         """The keys of this file that this version of Assay understands but does not act on."""
-        ahead = [key for key in ("approvals", "notify", "workflows") if getattr(self, key)]
+        ahead = [key for key in ("notify", "workflows") if getattr(self, key)]
+        if self.approvals.apply_fix:
+            ahead.append("approvals.apply_fix")
         if self.triggers.schedule:
             ahead.append("triggers.schedule")
         return tuple(ahead)

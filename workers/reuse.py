@@ -39,7 +39,7 @@ def digest_of(run: Run, plan: AgentPlan, trees: tuple[str, str], model: Model | 
     own = plan.model_dump(mode="json", include={"name", "kind", "report", "paths", "paths_ignore", "settings"})
     agent = run.agent(plan.name)
     refuted = agent.refutations if agent else ()
-    trust = run.trusted, run.may_execute and not (agent and agent.barred)
+    trust = run.trusted, not (agent and agent.barred)
     facts = [run.key.repository, trust, trees, own, words, model.name if model else "", toolbox, refuted]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

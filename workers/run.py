@@ -18,7 +18,7 @@ from typing import Protocol
 from bot.domain.accounts import accounts
 from bot.domain.asked import Asked
 from bot.domain.diff import Diff
-from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, Event
+from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, DeadlinePassed, Event
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, skipped_by_paths
@@ -188,12 +188,22 @@ def begin(bench: Bench, key: RunKey, name: str, attempt: int) -> Attempt | None:
     if run is None or agent is None or agent.attempt != attempt or agent.phase is Phase.DONE:
         log.info("%s: %s attempt %d is no longer wanted", key, name, attempt)
         return None
+    if name in run.under_approval and not run.may_execute(bench.clock()):
+        log.info("%s: %s: the approval has ended", key, name)
+        bench.runs.update(key, DeadlinePassed(at=bench.clock()))
+        return None
     bench.runs.update(key, AgentStarted(at=bench.clock(), agent=name, attempt=attempt), token, stored)
     if not _unknown(agent.plan):
         return Attempt(run, agent, token)
     commits = run.base_sha or "", run.key.sha
     digest = digest_of(run, agent.plan, commits, bench.kit(_say_nothing, threading.Event()).model, bench.toolbox)
     return Attempt(run, agent, token, digest, take_over(bench.runs, digest, agent))
+
+
+def may_execute(begun: Attempt, at: float) -> bool:
+    """Whether this attempt may execute what the commit holds, at that time."""
+    agent = begun.agent
+    return agent.plan.executes and not agent.barred and begun.run.may_execute(at)
 
 
 def _say_nothing(_: str) -> None:
@@ -301,7 +311,7 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
     if broke := _broke(plan, kit.model):
         return Said(result=broke)
     # What was approved is a stranger's all the same: it is executed where it is kept apart, and has no further say.
-    approved = plan.executes and run.may_execute and not agent.barred and kit.sandbox.isolates
+    approved = may_execute(begun, bench.clock()) and kit.sandbox.isolates
     work = _prepare(bench, run, plan, mirror, stack, approved=approved)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.

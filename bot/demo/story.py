@@ -438,16 +438,18 @@ class Story:
         with self.world.lock:
             self.world.reactions.setdefault(comment, []).append((content, self.world.user(author)))
 
-    def click_rerun(self, check_run: int, author: str = "alice") -> None:
+    # These buttons GitHub shows to people who may write; the owner presses them unless a test says who.
+
+    def click_rerun(self, check_run: int, author: str = "") -> None:
         """Press "Re-run" on a check; sends `check_run.rerequested`."""
         world = self.world
         with world.lock:
             run = world.runs[check_run]
             world.suites[run.suite].rerequested = True
-            payload = payloads.check_run(world, run, "rerequested", world.user(author))
+            payload = payloads.check_run(world, run, "rerequested", self._presser(run.repo, author))
         self.send([("check_run", payload)])
 
-    def click_action(self, check_run: int, identifier: str, author: str = "alice") -> None:
+    def click_action(self, check_run: int, identifier: str, author: str = "") -> None:
         """Press one of a completed check's own buttons; sends `check_run.requested_action`."""
         world = self.world
         with world.lock:
@@ -455,17 +457,21 @@ class Story:
             if run.status != "completed" or identifier not in {action["identifier"] for action in run.actions}:
                 raise ValueError(f"the check {run.name!r} shows no button {identifier!r}")
             pressed = {"identifier": identifier}
-            payload = payloads.check_run(world, run, "requested_action", world.user(author), requested_action=pressed)
+            sender = self._presser(run.repo, author)
+            payload = payloads.check_run(world, run, "requested_action", sender, requested_action=pressed)
         self.send([("check_run", payload)])
 
-    def rerequest_suite(self, repo: str, sha: str, author: str = "alice") -> None:
+    def rerequest_suite(self, repo: str, sha: str, author: str = "") -> None:
         """Press "Re-run all checks"; sends `check_suite.rerequested`."""
         world = self.world
         with world.lock:
             suite = suite_for(world, world.repositories[repo], sha)
             suite.rerequested = True
-            payload = payloads.check_suite(world, suite, "rerequested", world.user(author))
+            payload = payloads.check_suite(world, suite, "rerequested", self._presser(repo, author))
         self.send([("check_suite", payload)])
+
+    def _presser(self, repo: str, author: str) -> User:
+        return self.world.user(author) if author else self.world.repositories[repo].owner
 
     # The App's own news
 

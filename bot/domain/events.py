@@ -15,6 +15,9 @@ from bot.domain.model import Frozen, Text
 from bot.domain.plan import Plan
 from bot.domain.triggers import Trigger
 
+# For how long an approval holds where nobody said; seconds.
+APPROVAL_HOLDS = 14 * 86_400.0
+
 
 class _Fact(Frozen):
     at: float
@@ -41,11 +44,27 @@ class RerunRequested(_Fact):
     reuse: bool = False
 
 
+class OrderRefused(_Fact):
+    """`actor` pressed Re-run, and may not give orders here, for this reason."""
+
+    kind: Literal["OrderRefused"] = "OrderRefused"
+    reason: Text
+
+
 class ApprovalGranted(_Fact):
     """`actor`, who may write to the repository and did not write this commit, lets it be executed. It holds for this
-    commit and for no other."""
+    commit and for no other, and no longer than `until` (seconds since the epoch). `saw` is what they were told, in
+    plain words. One that is `carried_from` an earlier head of the pull request was given there."""
 
     kind: Literal["ApprovalGranted"] = "ApprovalGranted"
+    until: float = 0.0
+    saw: tuple[Text, ...] = ()
+    carried_from: str = ""
+
+    @property
+    def ends(self) -> float:
+        """When it ends. The first version set no end."""
+        return self.until or self.at + APPROVAL_HOLDS
 
 
 class TriggerEnded(_Fact):
@@ -111,6 +130,7 @@ class DeadlinePassed(_Fact):
 Event = Annotated[
     CommitReceived
     | RerunRequested
+    | OrderRefused
     | ApprovalGranted
     | TriggerEnded
     | AgentStarted

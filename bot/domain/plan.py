@@ -13,6 +13,7 @@ from bot.domain.triggers import MergeGroup, Pull, Push, Trigger
 from config.problems import Problem
 from config.repository import (
     AgentConfig,
+    Approvals,
     CommandConfig,
     ExtensionConfig,
     FailOn,
@@ -53,9 +54,17 @@ class AgentPlan(Frozen):
         return self.kind in ("test", "lint", "security", "command", "extension")
 
 
+class Patience(Frozen):
+    """How long an approval is waited for, and how long one holds, `expire`; and after how long people are reminded of
+    it; seconds."""
+
+    expire: int = Approvals().expire
+    remind: int = Approvals().remind
+
+
 class Plan(Frozen):
     """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs.
-    `code_scanning`: GitHub's is told what was found."""
+    `code_scanning`: GitHub's is told what was found. `patience` is there for a stranger's commit."""
 
     agents: tuple[AgentPlan, ...] = ()
     source: str = "built-in defaults"
@@ -64,6 +73,7 @@ class Plan(Frozen):
     max_comments: int = 5
     ignored: tuple[Ignored, ...] = ()
     code_scanning: bool = False
+    patience: Patience | None = None
 
 
 def why_not(config: RepositoryConfig, trigger: Trigger, default_branch: str) -> str:

@@ -16,8 +16,9 @@ The rules:
 7. A verifier judges what its agent said in the end: when that changes, it starts anew. An agent most of whose claims
    are refuted is asked once more.
 8. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
-9. What executes the commit is barred while a stranger leads it and nobody has approved it. The first approval counts,
-   whenever it is heard; then what was barred starts anew.
+9. What executes the commit is barred while a stranger leads it and no approval holds. The first one counts, whenever
+   it is heard, until it ends; then what was barred starts anew. What is still under way when it ends starts anew too,
+   barred. A question that nobody answers is reminded of once, and ends; a person who has it run again asks it anew.
 10. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
    `AWAY_PATIENCE`; then its last word counts.
 11. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
@@ -40,13 +41,25 @@ from bot.domain.events import (
     DeadlinePassed,
     Event,
     FindingsIgnored,
+    OrderRefused,
     RerunRequested,
     TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Ignored, Outcome
 from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
-from bot.domain.run import AWAY_PATIENCE, GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Request, Run, RunKey
+from bot.domain.run import (
+    AWAY_PATIENCE,
+    GRACE,
+    QUEUE_PATIENCE,
+    STARTS,
+    AgentState,
+    Phase,
+    Question,
+    Request,
+    Run,
+    RunKey,
+)
 from bot.domain.triggers import Trigger, rank
 from bot.domain.verdict import Conclusion, agent_conclusion, passed
 
@@ -55,6 +68,7 @@ _TRIGGERS = 20
 _CLOSINGS = 500
 _RERUNS = 50
 _IGNORED = 2_000
+_APPROVALS = 10
 # Seconds until a service that is away is asked again.
 _SHORTEST_WAIT = 60.0
 
@@ -83,8 +97,8 @@ def _fold(run: Run, event: Event) -> Run:
     match event:
         case CommitReceived():
             return _settle(run, _requested(run, event), event.at)
-        case ApprovalGranted():
-            return _approved(run, event)
+        case ApprovalGranted() | OrderRefused():
+            return _answered(run, event)
         case TriggerEnded():
             return _settle(run, _closed(run, event), event.at)
         case RerunRequested():
@@ -98,7 +112,8 @@ def _fold(run: Run, event: Event) -> Run:
         case FindingsIgnored():
             return _ignored(run, event)
         case DeadlinePassed():
-            return _resumed(_each(run, lambda agent: _overdue(agent, event.at)), event.at)
+            run = _each(run, lambda agent: _overdue(agent, event.at))
+            return _waited(_lapsed(_resumed(run, event.at), event.at), event.at)
         case _:
             assert_never(event)
 
@@ -108,16 +123,18 @@ def _fold(run: Run, event: Event) -> Run:
 
 def _advance(before: Run, run: Run, at: float) -> Step:
     """Start every agent whose turn has come, and say what changed."""
-    run = _verify(_unbar(run), at)
+    run = _verify(_unbar(run, at), at)
     ready = _ready(run)
 
     def start(agent: AgentState) -> AgentState:
         if agent.plan.name not in ready:
             return agent
-        barred = agent.plan.executes and not run.may_execute
+        barred = agent.plan.executes and not run.may_execute(at)
         return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": at + QUEUE_PATIENCE, "barred": barred})
 
-    run = _each(run, start).model_copy(update={"updated_at": max(run.updated_at, at)})
+    run = _each(run, start)
+    question = (run.question or Question(asked_at=at)) if run.lacks_approval else None
+    run = run.model_copy(update={"updated_at": max(run.updated_at, at), "question": question})
     stops = (StopAgent(agent.plan.name, agent.attempt) for agent in before.agents if _let_go(agent, run))
     starts = (
         StartAgent(agent.plan.name, agent.plan.kind, agent.attempt, agent.plan.timeout)
@@ -143,17 +160,46 @@ def _let_go(agent: AgentState, run: Run) -> bool:
 # -- approvals
 
 
+def _answered(run: Run, event: ApprovalGranted | OrderRefused) -> Run:
+    if isinstance(event, ApprovalGranted):
+        return _approved(run, event)
+    newer = run.refused is None or (event.at, event.delivery) > (run.refused.at, run.refused.delivery)
+    return run.model_copy(update={"refused": event}) if newer else run
+
+
 def _approved(run: Run, event: ApprovalGranted) -> Run:
-    """Of several the first counts, whichever is heard first."""
-    known = run.approval
-    if known is not None and (known.at, known.delivery, known.actor) <= (event.at, event.delivery, event.actor):
+    """Of several the first counts, whichever is heard first, until its end; then the first after that."""
+    known = run.approvals or ((run.approval,) if run.approval else ())
+    if event in known:
         return run
-    return run.model_copy(update={"approval": event})
+    heard = sorted((*known, event), key=lambda one: (one.at, one.delivery, one.actor))[-_APPROVALS:]
+    counts = heard[0]
+    for one in heard[1:]:
+        counts = one if one.at >= counts.ends else counts
+    return run.model_copy(update={"approval": counts, "approvals": tuple(heard)})
 
 
-def _unbar(run: Run) -> Run:
+def _lapsed(run: Run, at: float) -> Run:
+    """What is under way by an approval that has ended begins anew, without it."""
+    under = () if run.may_execute(at) else run.under_approval
+    return _again(run, lambda agent: agent.plan.name in under)
+
+
+def _waited(run: Run, at: float) -> Run:
+    """A question that was not answered is reminded of, once, and ends in the end."""
+    question, patience = run.question, run.patience
+    if question is None or question.expired:
+        return run
+    if at >= question.asked_at + patience.expire:
+        question = question.model_copy(update={"expired": True})
+    elif at >= question.asked_at + patience.remind:
+        question = question.model_copy(update={"reminded": True})
+    return run.model_copy(update={"question": question})
+
+
+def _unbar(run: Run, at: float) -> Run:
     """What had to do without executing anything begins anew once it may."""
-    if not run.may_execute or not run.wanted:
+    if not run.may_execute(at) or not run.wanted:
         return run
     return _again(run, lambda agent: agent.barred and agent.outcome is not Outcome.CANCELLED)
 
@@ -336,7 +382,7 @@ def _rerun(run: Run, event: RerunRequested) -> Run:
 
     # A delivery that found nothing to do is remembered too: repeated later, it must not find something.
     reruns = (*run.reruns, event.delivery)[-_RERUNS:] if event.delivery else run.reruns
-    return _again(run, asked_for, fresh=not event.reuse).model_copy(update={"reruns": reruns})
+    return _again(run, asked_for, fresh=not event.reuse).model_copy(update={"reruns": reruns, "question": None})
 
 
 def _again(run: Run, chosen: Callable[[AgentState], bool], *, fresh: bool = False) -> Run:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from bot.domain.code_scanning import kept_back
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
+from bot.domain.render_approval import approval_parts, approved_words
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
@@ -17,6 +18,7 @@ from bot.domain.wording import (
     agent_time,
     cost_words,
     limit_words,
+    moment,
     result_words,
     rule_words,
     run_time,
@@ -42,7 +44,7 @@ def checks(run: Run, web: str | None = None, notes: Sequence[str] = ()) -> tuple
     link to the newer head's checks; `notes` are for the joined one's readers, of what became of it elsewhere."""
     newer = _newer(run, web)
     first = (_config(run),) if run.plan.problems else tuple(_agent(run, agent, newer) for agent in run.shown)
-    return (*first, _joined(run, newer, notes))
+    return (*first, _joined(run, newer, notes, web))
 
 
 def _newer(run: Run, web: str | None) -> str:
@@ -195,7 +197,7 @@ def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
 # -- the joined check
 
 
-def _joined(run: Run, newer: str, notes: Sequence[str]) -> CheckView:
+def _joined(run: Run, newer: str, notes: Sequence[str], web: str | None) -> CheckView:
     joined = verdict(run)
     done, cancelled = joined.conclusion is not None, joined.conclusion is Conclusion.CANCELLED
     ends = [agent.finished_at for agent in run.shown if agent.finished_at is not None]
@@ -206,7 +208,7 @@ def _joined(run: Run, newer: str, notes: Sequence[str]) -> CheckView:
         status="completed" if done else "in_progress" if begun else "queued",
         conclusion=joined.conclusion,
         title=_title(joined.title),
-        summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because, notes)), TEXT_LIMIT),
+        summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because, notes, web)), TEXT_LIMIT),
         text=fit([section("Findings", _findings(run, counted(run)))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,
@@ -214,7 +216,7 @@ def _joined(run: Run, newer: str, notes: Sequence[str]) -> CheckView:
     )
 
 
-def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str]) -> list[str]:
+def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str], web: str | None) -> list[str]:
     if run.plan.problems:
         return [problems_table(run)]
     new = len(counted(run))
@@ -223,8 +225,7 @@ def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str]) ->
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),
-        f"Whoever has read it can also comment {code(f'/assay approve {run.key.sha}')}." if run.awaits_approval else "",
-        section("An approval would run", bullets(_would_run(run))),
+        *approval_parts(run, web),
         agents_table(run),
         total,
         section("Looked at", coverage(run)),
@@ -232,22 +233,16 @@ def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str]) ->
         "\n\n".join(plain(notice) for notice in run.plan.notices[:20]),
         "\n\n".join(plain(note, 1_000) for note in (*notes, *kept_back(run))[:20]),
         f"Configuration: {plain(run.plan.source, 200)}" + (f" · Spent: {plain(spent, 200)}" if spent else ""),
-        f"Approved for execution by {plain(run.approval.actor, 100)}." if run.approval and not run.trusted else "",
+        approved_words(run),
+        _refused_words(run),
     ]
 
 
-def _would_run(run: Run) -> list[str]:
-    """What waits for an approval: each agent with its commands, as far as the configuration names them."""
-    if not run.awaits_approval:
-        return []
-    waiting = [agent.plan for agent in run.shown if agent.held_back]
-    return [
-        ": ".join(filter(None, (plain(plan.name, 100), ", then ".join(_commands(plan.settings))))) for plan in waiting
-    ]
-
-
-def _commands(settings: Mapping[str, object]) -> list[str]:
-    return [code(str(settings[name])[:200]) for name in ("setup", "run") if settings.get(name)]
+def _refused_words(run: Run) -> str:
+    if run.refused is None:
+        return ""
+    who, reason = plain(run.refused.actor, 100), plain(run.refused.reason)
+    return f"Not run again for {who} on {moment(run.refused.at)}: {reason}."
 
 
 def _actions(run: Run) -> tuple[Action, ...]:

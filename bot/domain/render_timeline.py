@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import assert_never
 
+from bot.domain.approvals import since_words
 from bot.domain.events import (
     AgentFinished,
     AgentProgressed,
@@ -15,6 +16,7 @@ from bot.domain.events import (
     DeadlinePassed,
     Event,
     FindingsIgnored,
+    OrderRefused,
     RerunRequested,
     TriggerEnded,
 )
@@ -25,7 +27,7 @@ from bot.domain.render_text import to_text
 from bot.domain.run import Run
 from bot.domain.triggers import Manual, MergeGroup, Pull, Push, Trigger
 from bot.domain.verdict import count
-from bot.domain.wording import duration
+from bot.domain.wording import duration, moment
 
 _TRIGGER_WORDS = {"pull": "pull request", "push": "branch", "merge_group": "entry of the merge queue"}
 
@@ -44,6 +46,8 @@ def _timeline(events: Iterable[Event]) -> Iterator[str]:
         # A clock that went back is shown, not hidden: order in the log is what counts.
         since = f"{'-' if event.at < first else '+'}{duration(abs(event.at - first))}"
         yield f"{when}  {since:>12}  {event.kind:<15} {clip(visible(_meaning(event)), 400)}{_cause(event)}"
+        if isinstance(event, ApprovalGranted):
+            yield from (f"{'':>37}saw: {clip(visible(one), 400)}" for one in event.saw)
 
 
 def _cause(event: Event) -> str:
@@ -66,8 +70,8 @@ def _meaning(event: Event) -> str:
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
             return f"{who} to run again" + (" where it did not pass" if event.failed_only else "") + _anew(event)
-        case ApprovalGranted():
-            return "approved: what a stranger wrote may be executed"
+        case ApprovalGranted() | OrderRefused():
+            return _answer(event)
         case TriggerEnded():
             moved = f"; its head is now {event.moved_to[:7]}" if event.moved_to else ""
             kind, _, name = event.trigger.partition(":")
@@ -86,14 +90,21 @@ def _meaning(event: Event) -> str:
             assert_never(event)
 
 
+def _answer(event: ApprovalGranted | OrderRefused) -> str:
+    if isinstance(event, OrderRefused):
+        return f"not run again: {event.reason}"
+    carried = f", carried over from {event.carried_from[:7]}" if event.carried_from else ""
+    return f"approved: what a stranger wrote may be executed until {moment(event.ends)}{carried}"
+
+
 def _trigger(trigger: Trigger) -> str:
     match trigger:
         case Push():
             return f"pushed to {trigger.branch}"
         case Pull():
-            return f"head of pull request {trigger.number} into {trigger.base_ref}" + (
-                " (fork)" if trigger.fork else ""
-            )
+            fork = " (fork)" if trigger.fork else ""
+            changed = f"; {since_words(trigger.since)}" if trigger.since else ""
+            return f"head of pull request {trigger.number} into {trigger.base_ref}{fork}{changed}"
         case MergeGroup():
             return f"entry of the merge queue, {trigger.head_ref}"
         case Manual():

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bot.domain.events import ApprovalGranted, TriggerEnded
+from bot.domain.events import ApprovalGranted, OrderRefused, TriggerEnded
 from bot.domain.findings import AgentResult, Ignored, Outcome
 from bot.domain.model import Frozen, Text
-from bot.domain.plan import AgentPlan, Plan
+from bot.domain.plan import AgentPlan, Patience, Plan
 from bot.domain.triggers import Pull, Trigger, rank
 
 # How long an agent may wait in a queue before the run ends without it, and what a worker gets on top of an agent's own
@@ -107,13 +107,23 @@ class Request(Frozen):
     plan: Plan
 
 
+class Question(Frozen):
+    """Whether somebody approves the commit: since when that is asked, whether people were reminded of it, and whether
+    nobody answered for too long."""
+
+    asked_at: float
+    reminded: bool = False
+    expired: bool = False
+
+
 class Run(Frozen):
     """The state that the event log folds into.
 
     `base_sha` is what the commit is compared with. `requests` holds the newest word of each trigger by the trigger's
     id, `closings` that of each trigger which let the commit go. `superseded_by` names the newer head when the last of
-    them moved on; `reruns` the deliveries that asked for another attempt; `approval` the first word of somebody who let
-    a stranger's commit be executed. While only the end of a trigger has been
+    them moved on; `reruns` the deliveries that asked for another attempt; `approval` the word that counts of
+    somebody who let a stranger's commit be executed, of all `approvals` that were heard; `question` is there while one
+    is waited for; `refused` is the last order that was not obeyed. While only the end of a trigger has been
     heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
     """
 
@@ -131,6 +141,9 @@ class Run(Frozen):
     superseded_by: str | None = None
     reruns: tuple[str, ...] = ()
     approval: ApprovalGranted | None = None
+    approvals: tuple[ApprovalGranted, ...] = ()
+    question: Question | None = None
+    refused: OrderRefused | None = None
     ignored: tuple[Ignored, ...] = ()
 
     def agent(self, name: str) -> AgentState | None:
@@ -179,16 +192,25 @@ class Run(Frozen):
         """Whether it came from somebody who may write to the repository, not only as a fork's pull request."""
         return self.leader is not None and not (isinstance(self.leader, Pull) and self.leader.stranger)
 
+    def may_execute(self, at: float) -> bool:
+        """Whether agents may execute what the commit holds at that time: because of who wrote it, or because somebody
+        who may say so has approved it and that still holds."""
+        return self.trusted or (self.approval is not None and at < self.approval.ends)
+
     @property
-    def may_execute(self) -> bool:
-        """Whether agents may execute what the commit holds: because of who wrote it, or because somebody who may say so
-        has approved it."""
-        return self.trusted or self.approval is not None
+    def lacks_approval(self) -> bool:
+        """Whether an agent did not run that would after an approval."""
+        return any(agent.held_back for agent in self.agents) and not self.trusted and self.wanted
 
     @property
     def awaits_approval(self) -> bool:
-        """Whether an agent did not run that would after an approval."""
-        return any(agent.held_back for agent in self.agents) and not self.may_execute and self.wanted
+        """Whether one is asked for."""
+        return self.lacks_approval and not (self.question and self.question.expired)
+
+    @property
+    def patience(self) -> Patience:
+        """How long an approval is waited for."""
+        return self.plan.patience or Patience()
 
     @property
     def pulls(self) -> tuple[Pull, ...]:
@@ -198,7 +220,21 @@ class Run(Frozen):
     @property
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
-        return min((a.deadline for a in self.agents if a.deadline is not None), default=None)
+        ends = [agent.deadline for agent in self.agents if agent.deadline is not None]
+        if self.question and not self.question.expired:
+            asked, patience = self.question.asked_at, self.patience
+            reminds = not self.question.reminded and patience.remind < patience.expire
+            ends.append(asked + (patience.remind if reminds else patience.expire))
+        if self.approval and self.under_approval:
+            ends.append(self.approval.ends)
+        return min(ends, default=None)
+
+    @property
+    def under_approval(self) -> tuple[str, ...]:
+        """The agents under way that may execute a stranger's commit because it was approved."""
+        if self.trusted:
+            return ()
+        return tuple(a.plan.name for a in self.agents if a.in_flight and a.plan.executes and not a.barred)
 
 
 class Stored(Frozen):

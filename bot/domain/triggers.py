@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bot.domain.model import Frozen
+from bot.domain.model import Frozen, Text
 
 
 class _Trigger(Frozen):
@@ -34,11 +34,26 @@ class Push(_Trigger):
         return f"push:{self.branch}"
 
 
+class Since(Frozen):
+    """What changed since the commit of the same pull request that was approved last: `sha`, by whom, when and until
+    when (seconds since the epoch). Of `total` files that may differ some are named, those that decide what is executed
+    first, which are `weighty` in number. Not `complete` where GitHub does not tell of all."""
+
+    sha: str
+    by: str
+    at: float
+    until: float
+    files: tuple[Text, ...] = ()
+    weighty: int = 0
+    total: int = 0
+    complete: bool = False
+
+
 class Pull(_Trigger):
     """This commit is the head of a pull request. `base_sha` is the merge base. `head_repository` differs from the
     run's repository for a fork, and is empty when the fork is gone; `trusted` says of a
     fork's that its author may write to this repository all the same. `live` is false once it is closed, has moved on or
-    became an unwanted draft."""
+    became an unwanted draft. `since` is there where an earlier head was approved."""
 
     kind: Literal["pull"] = "pull"
     number: int
@@ -51,6 +66,7 @@ class Pull(_Trigger):
     head_repository: str = ""
     fork: bool = False
     trusted: bool = False
+    since: Since | None = None
 
     @property
     def stranger(self) -> bool:

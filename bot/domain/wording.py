@@ -39,8 +39,12 @@ def result_words(agent: AgentState) -> str:
     said, origin = _said_words(agent, agent.result), agent.result.origin
     if origin is None:
         return said
-    when = datetime.fromtimestamp(origin.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{said}; taken over from {origin.sha[:7]}, {when}"
+    return f"{said}; taken over from {origin.sha[:7]}, {moment(origin.at)}"
+
+
+def moment(at: float) -> str:
+    """A time in seconds since the epoch, for people."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _said_words(agent: AgentState, result: AgentResult) -> str:

@@ -17,6 +17,8 @@ from bot.github.names import to_path
 
 # What the endpoint itself serves. A configuration file is far smaller.
 FILE_LIMIT = 1_000_000
+# Files that a comparison names at most.
+_COMPARED = 300
 # Items a page where the first few are mostly enough: a pull request in a list takes 20 KB.
 _GLANCE = 10
 
@@ -121,8 +123,14 @@ class _Parents(Seen):
     parents: tuple[_Commit, ...] = ()
 
 
+class _Changed(Seen):
+    filename: str
+    previous_filename: str = ""
+
+
 class _Comparison(Seen):
     merge_base_commit: _Commit
+    files: tuple[_Changed, ...] = ()
 
 
 class _File(Seen):
@@ -165,13 +173,31 @@ class Contents:
 
     def merge_base(self, base: str, head: str) -> str | None:
         """The SHA where two commits or branches parted; None where one is unknown or they have nothing in common."""
+        compared = self._compare(base, head)
+        return compared.merge_base_commit.sha if compared else None
+
+    def differing(self, one: str, other: str) -> tuple[set[str], bool]:
+        """The paths of all files that may differ between two commits, and whether these are all of them; none where
+        they cannot be compared.
+
+        GitHub compares a commit with where the two parted. Where neither came after the other, what differs is among
+        what each of them changed since then.
+        """
+        ahead = self._compare(one, other)
+        back = self._compare(other, one) if ahead and ahead.merge_base_commit.sha != one else None
+        if ahead is None or (back is None and ahead.merge_base_commit.sha != one):
+            return set(), False
+        sides = [side for side in (ahead, back) if side]
+        paths = {path for side in sides for file in side.files for path in (file.filename, file.previous_filename)}
+        return paths - {""}, all(len(side.files) < _COMPARED for side in sides)
+
+    def _compare(self, base: str, head: str) -> _Comparison | None:
         path = to_path(self._repository, "compare", f"{base}...{head}")
         try:
             # One a page: the comparison also lists the commits between, which nobody asks for here.
-            data = self._api.request("GET", path, params={"per_page": 1})
+            return read(_Comparison, self._api.request("GET", path, params={"per_page": 1}))
         except Gone:
             return None
-        return read(_Comparison, data).merge_base_commit.sha
 
     def branch(self, name: str) -> str | None:
         """The commit that a branch holds; None where there is no such branch."""

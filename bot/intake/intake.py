@@ -208,6 +208,8 @@ class Intake:
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
         key = case.about(rerun.sha)
+        if why_not := self._people.not_in_charge(case, key):
+            return f"ignored: {why_not}"
         name = rerun.check_name or ""
         agents = (name.removeprefix("assay / "),) if name.startswith("assay / ") and name != "assay / config" else ()
         asked = RerunRequested(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import assert_never, get_args
 
+from bot.domain.approvals import shown
 from bot.domain.commands import HELP, Approve, Help, Misspelt, Reply, Rerun
-from bot.domain.events import ApprovalGranted, RerunRequested
+from bot.domain.events import ApprovalGranted, OrderRefused, RerunRequested
 from bot.domain.run import Run, RunKey
+from bot.domain.triggers import Pull
 from bot.github.contents import Role
 from bot.github.received import ApprovalAsked, CommandGiven
 from bot.intake import heads
@@ -35,6 +37,15 @@ class People:
         key = case.about(asked.sha)
         why_not = self._approve(case, key)
         return f"ignored: {why_not}" if why_not else f"accepted: {key}"
+
+    def not_in_charge(self, case: Case, key: RunKey) -> str:
+        """Why whoever pressed a button of GitHub's own may not have the commit run again; empty where they may. Those
+        who may write are told on its check: GitHub offers these buttons to no others."""
+        who, run = case.received.sender, self._run(key)
+        why_not = not_theirs_here(case, who, run.pulls if run else ())
+        if why_not and run and may_write(case, who) and self._allow(key.repository, who):
+            self._runs.update(key, OrderRefused(at=case.at, delivery=case.guid, actor=who, reason=why_not))
+        return why_not
 
     def on_command(self, case: Case, given: CommandGiven) -> str:
         if not may_write(case, given.sender):
@@ -95,20 +106,35 @@ class People:
         who, run = case.received.sender, self._run(key)
         if run is None:
             return f"no run of {key.sha[:7]} is known"
-        if run.may_execute:
+        if run.may_execute(case.at):
             return f"{key.sha[:7]} needs no approval" if run.trusted else f"{key.sha[:7]} is approved already"
-        if any(pull.author.lower() == who.lower() for pull in run.pulls):
-            return "nobody approves what they wrote themselves"
-        # Each pull request's base branch has a say.
-        bases = {pull.base_ref for pull in run.pulls if pull.live} or {case.received.default_branch}
-        if why_not := next(filter(None, (not_theirs(case, who, base) for base in sorted(bases))), ""):
+        if run.lacks_approval and not run.awaits_approval:
+            return "nobody answered for too long, so that it is not asked any more; Re-run asks again"
+        if why_not := not_an_approver(case, who, run.pulls):
             return why_not
-        self._runs.update(key, ApprovalGranted(at=case.at, delivery=case.guid, actor=who))
+        until = case.at + run.patience.expire
+        granted = ApprovalGranted(at=case.at, delivery=case.guid, actor=who, until=until, saw=shown(run))
+        self._runs.update(key, granted)
         return ""
 
     def _run(self, key: RunKey) -> Run | None:
         stored = self._runs.load(key)
         return stored.run if stored else None
+
+
+def not_an_approver(case: Case, login: str, pulls: Iterable[Pull]) -> str:
+    """Why a person may not approve the head of these pull requests; empty where they may."""
+    pulls = tuple(pulls)
+    if any(pull.author.lower() == login.lower() for pull in pulls):
+        return "nobody approves what they wrote themselves"
+    return not_theirs_here(case, login, pulls)
+
+
+def not_theirs_here(case: Case, login: str, pulls: Iterable[Pull]) -> str:
+    """Why a person may not give orders about a commit: each base branch of its pull requests has a say, and the default
+    branch where it has none. Empty where they may."""
+    bases = {pull.base_ref for pull in pulls if pull.live} or {case.received.default_branch}
+    return next(filter(None, (not_theirs(case, login, base) for base in sorted(bases))), "")
 
 
 def may_write(case: Case, login: str) -> bool:

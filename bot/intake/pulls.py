@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bot.domain.plan import held
-from bot.domain.triggers import Pull
+from bot.domain.approvals import carries_over, since, since_words
+from bot.domain.events import ApprovalGranted
+from bot.domain.plan import Patience, Plan, held
+from bot.domain.run import RunKey
+from bot.domain.triggers import Pull, Since
 from bot.github.contents import PullSeen
-from bot.github.received import PullReceived
+from bot.github.received import FromRepository, PullReceived
 from bot.intake import heads
 from bot.intake.case import Case
-from bot.intake.people import is_trusted
+from bot.intake.people import is_trusted, not_an_approver
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
+from config.repository import Approvals
 
 
 class Pushers(Protocol):
@@ -66,9 +70,60 @@ class Pulls:
         planned = held(planned, self._pushers.rounds(key.repository, pull.number), reading.config)
         self._starts.let_wait(case, key, trigger, reading)
         base = case.ahead.ask(case.contents.merge_base, pull.base_sha, pull.head_sha) or pull.base_sha
+        trigger = trigger.model_copy(update={"base_sha": base})
+        if trigger.stranger:
+            policy = reading.config.approvals
+            planned = planned.model_copy(update={"patience": Patience(expire=policy.expire, remind=policy.remind)})
+            trigger = trigger.model_copy(update={"since": self._since(case, key, trigger, planned)})
+            self._carry_over(case, key, trigger, policy)
         # First, for only the newest head's run writes the pull request's comment.
         heads.supersede(self._runs, case, key, trigger)
-        return self._starts.start(case, key, trigger.model_copy(update={"base_sha": base}), planned)
+        return self._starts.start(case, key, trigger, planned)
+
+    def _since(self, case: Case, key: RunKey, trigger: Pull, planned: Plan) -> Since | None:
+        """What changed since the head of this pull request that was approved last."""
+        known = heads.known(self._runs, key, trigger.id)
+        newest = next((head.sha for head in self._runs.heads(key.repository, trigger.id)), None)
+        if isinstance(known, Pull) and newest == key.sha:
+            return known.since
+        before = newest if newest != key.sha else _before(case.received)
+        approved = self._approved(case, before, trigger.id) if before else None
+        if approved is None or approved.sha == key.sha:
+            return None
+        paths, complete = case.contents.differing(approved.sha, key.sha)
+        return since(approved, paths, planned.agents, complete=complete)
+
+    def _approved(self, case: Case, head: str, trigger: str) -> Since | None:
+        """Of an earlier head: its own approval, or the last one before it."""
+        stored = self._runs.load(case.key(head))
+        if stored is None:
+            return None
+        if granted := stored.run.approval:
+            return Since(sha=head, by=granted.actor, at=granted.at, until=granted.ends)
+        return next((t.since for t in stored.run.triggers if isinstance(t, Pull) and t.id == trigger), None)
+
+    def _carry_over(self, case: Case, key: RunKey, trigger: Pull, policy: Approvals) -> None:
+        """Approve the commit in the name of who approved the last one, where the base branch's policy lets them and
+        they still may."""
+        changed, stored = trigger.since, self._runs.load(key)
+        if changed is None or policy.carry_over != "sources" or not carries_over(changed, case.at):
+            return
+        pulls = (*stored.run.pulls, trigger) if stored else (trigger,)
+        if (stored and stored.run.approval) or not_an_approver(case, changed.by, pulls):
+            return
+        granted = ApprovalGranted(
+            at=case.at,
+            delivery=case.guid,
+            actor=changed.by,
+            until=changed.until,
+            saw=(since_words(changed),),
+            carried_from=changed.sha,
+        )
+        self._runs.update(key, granted)
+
+
+def _before(received: FromRepository) -> str | None:
+    return received.before if isinstance(received, PullReceived) else None
 
 
 def _to_trigger(pull: PullSeen) -> Pull:

@@ -49,10 +49,10 @@ def test_missing_file_is_2(assay: Assay, repository: Repository) -> None:
 
 
 def test_keys_of_later_versions_are_told(assay: Assay, repository: Repository) -> None:
-    file = repository.write(".github/assay.yml", "approvals: {fork_run: always}\n")
+    file = repository.write(".github/assay.yml", "approvals: {apply_fix: write}\n")
     ended = assay("config", "validate", file)
     assert ended.code == 0
-    assert "does not act on `approvals`" in ended.out
+    assert "does not act on `approvals.apply_fix`" in ended.out
 
 
 def test_schema_is_json(assay: Assay) -> None:

@@ -38,6 +38,7 @@ GOOD = (
     "agents: {review: {budget: {run: 1}, max_comments: 0}}",
     "triggers: {pull_request: false, push: []}",
     "triggers: {pull_request: true, push: main}",
+    "approvals: {carry_over: sources, expire: 7d, remind: 36h}",
 )
 
 BAD = (
@@ -71,4 +72,8 @@ BAD = (
     "triggers: {schedule: [{agents: test}]}",
     "notify: {to: slack}",
     "approvals: {fork_run: true}",
+    "approvals: {fork_run: never}",
+    "approvals: {carry_over: always}",
+    "approvals: {expire: 3000000}",
+    "approvals: {expire: 1}",
 )

@@ -70,7 +70,7 @@ def test_the_example_of_the_design_reads_without_problems() -> None:
     assert docs.run == "mkdocs build --strict"
     assert reading.config.triggers.push == ("main", "release/**")
     assert reading.config.not_acted_on() == (
-        "approvals", "notify", "workflows", "triggers.schedule",
+        "notify", "workflows", "approvals.apply_fix", "triggers.schedule",
     )  # fmt: skip
 
 

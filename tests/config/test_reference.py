@@ -24,7 +24,7 @@ def test_the_page_names_what_is_not_acted_on() -> None:
     everything = RepositoryConfig.model_validate(
         {
             "triggers": {"schedule": [{"cron": "0 3 * * 1"}]},
-            "approvals": {"a": "b"},
+            "approvals": {"apply_fix": "write"},
             "notify": [{"a": "b"}],
             "workflows": {"a": {}},
         }

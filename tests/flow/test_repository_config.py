@@ -141,9 +141,9 @@ def test_empty_file_is_the_built_in_configuration(assay: Assay, github: StandInG
 
 
 def test_keys_that_are_not_acted_on_are_named(assay: Assay, github: StandInGitHub) -> None:
-    sha = pushed(github, QUICK + "approvals: {fork_run: always}\n")
+    sha = pushed(github, QUICK + "approvals: {apply_fix: write}\n")
     assay.settle()
-    assert "does not act on: approvals" in str(assay.check(sha).summary)
+    assert "does not act on: approvals.apply_fix" in str(assay.check(sha).summary)
 
 
 def test_agent_whose_paths_do_not_match_is_skipped_with_a_reason(assay: Assay, github: StandInGitHub) -> None:

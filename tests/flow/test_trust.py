@@ -82,3 +82,54 @@ def test_the_base_branch_says_who_gives_orders(
     assert len(words(world, number)) == 3 - len(may)
     press(assay, world, sha, "alice")
     assert (outcome(assay, sha, "shell") is Outcome.CLEAN) == ("alice" in may)
+
+
+@pytest.mark.parametrize("press_it", ["one check", "the joined check", "all checks", "the button"])
+def test_githubs_own_buttons_take_the_same_permission(assay: Assay, world: StandInGitHub, press_it: str) -> None:
+    world.push(REPOSITORY, "main", {CONFIG: SHELL + "commands: {who: maintain}\n"})
+    assay.settle()
+    _, sha = opened(world, assay, world.fork(REPOSITORY, "mallory"))
+
+    def press_as(who: str) -> None:
+        match press_it:
+            case "one check":
+                world.click_rerun(assay.check(sha, "assay / lint").id, author=who)
+            case "the joined check":
+                world.click_rerun(assay.check(sha).id, author=who)
+            case "all checks":
+                world.rerequest_suite(REPOSITORY, sha, author=who)
+            case _:
+                world.click_action(assay.check(sha).id, "rerun", author=who)
+        assay.settle()
+
+    press_as("alice")
+    press_as("rita")
+    assert assay.run(sha).attempt == 1
+    assert assay.outcomes()[0] == "ignored: rita may not write to this repository"
+    told = str(assay.check(sha).output.get("summary"))
+    assert "Not run again for alice on 20" in told
+    assert "orders take the permission `maintain` here." in told
+    assert "rita" not in told, "who may not write does not make Assay write"
+    press_as("mia")
+    assert assay.run(sha).attempt == 2
+
+
+def test_a_push_is_run_again_by_whom_the_default_branch_lets(assay: Assay, world: StandInGitHub) -> None:
+    """Whoever pushes a branch does not say so there."""
+    world.push(REPOSITORY, "main", {CONFIG: SHELL + "triggers: {push: ['**']}\ncommands: {who: admin}\n"})
+    sha = world.push(REPOSITORY, "topic", {CONFIG: SHELL + "triggers: {push: ['**']}\ncommands: {who: write}\n"})
+    assay.settle()
+    world.click_rerun(assay.check(sha).id, author="alice")
+    assay.settle()
+    assert assay.run(sha).attempt == 1
+    world.click_rerun(assay.check(sha).id, author="bob")
+    assay.settle()
+    assert assay.run(sha).attempt == 2
+
+
+def test_nobody_is_believed_while_github_does_not_say_who_may(assay: Assay, world: StandInGitHub) -> None:
+    _, sha = opened(world, assay, world.fork(REPOSITORY, "mallory"))
+    world.fail("error", path="/collaborators/", status=503, times=20)
+    world.click_rerun(assay.check(sha).id, author="bob")
+    assay.settle()
+    assert assay.run(sha).attempt == 1

@@ -82,6 +82,36 @@ def test_no_merge_base(hub: Hub) -> None:
     assert contents(hub).merge_base("main", SHA) is None
 
 
+ONE, OTHER = "1" * 40, "2" * 40
+
+
+def compared(hub: Hub, base: str, head: str, parted: str, *files: dict[str, str]) -> None:
+    body = {"merge_base_commit": {"sha": parted}, "commits": [], "files": list(files)}
+    hub.plan("GET", f"{ROOT}/compare/{base}...{head}", answer(body))
+
+
+def test_what_differs_where_one_came_after_the_other(hub: Hub) -> None:
+    compared(hub, ONE, OTHER, ONE, {"filename": "b.py", "previous_filename": "a.py"}, {"filename": "c.py"})
+    assert contents(hub).differing(ONE, OTHER) == ({"a.py", "b.py", "c.py"}, True)
+
+
+def test_what_differs_where_the_two_parted(hub: Hub) -> None:
+    """What only the earlier one had is among it."""
+    compared(hub, ONE, OTHER, "b" * 40, {"filename": "a.py"})
+    compared(hub, OTHER, ONE, "b" * 40, {"filename": "conftest.py"})
+    assert contents(hub).differing(ONE, OTHER) == ({"a.py", "conftest.py"}, True)
+
+
+def test_of_300_files_nobody_knows_whether_they_are_all(hub: Hub) -> None:
+    compared(hub, ONE, OTHER, ONE, *({"filename": f"{number}.py"} for number in range(300)))
+    paths, complete = contents(hub).differing(ONE, OTHER)
+    assert (len(paths), complete) == (300, False)
+
+
+def test_commits_that_cannot_be_compared(hub: Hub) -> None:
+    assert contents(hub).differing(ONE, OTHER) == (set(), False)
+
+
 def pull(**changes: Any) -> dict[str, Any]:
     here = {"full_name": "Octo/Spoon"}
     return {
