@@ -26,6 +26,8 @@ from pydantic import (
     model_validator,
 )
 
+from config.env_secrets import NAME as NAME_OF_SECRET
+
 Report = Literal["added", "context", "file", "all"]
 FailOn = Literal["info", "low", "medium", "warning", "high", "error", "critical", "never"]
 Format = Literal["exit-code", "sarif", "checkstyle", "rdjson", "rdjsonl", "junit", "gitlab", "errorformat"]
@@ -127,6 +129,16 @@ class AgentConfig(Section):
     )
 
 
+EnvName = Annotated[str, Field(pattern=f"^{NAME_OF_SECRET}$")]
+EnvSecrets = Annotated[
+    tuple[EnvName, ...], BeforeValidator(_as_list, json_schema_input_type=EnvName | list[EnvName]), Field(max_length=20)
+]
+_ENV_SECRETS = (
+    "Names of secrets that the operator keeps for the repository: `run` gets them in its environment, at trusted "
+    "commits only. `setup` gets none."
+)
+
+
 # A union's branch is chosen by `Discriminator`, so that a mistake in it is reported once and not for each branch.
 # The tags stand in pydantic's error locations between keys; their brackets tell them from keys.
 Tools = Annotated[
@@ -147,6 +159,7 @@ class TestConfig(AgentConfig):
     run: str | None = Field(
         default=None, description="The test command. Left out: found by detection (see the table of suites)."
     )
+    env_secrets: EnvSecrets = Field(default=(), description=_ENV_SECRETS)
     junit: Globs = Field(default=(), description="Globs of JUnit XML files that the command leaves behind.")
     coverage: Globs = Field(
         default=(),
@@ -275,6 +288,7 @@ class CommandConfig(AgentConfig):
     report: Report = Field(default="all", description="As for every agent; all by default.")
     setup: str | None = Field(default=None, description="A shell command run before, such as `npm ci`.")
     run: Annotated[str, Field(min_length=1)] = Field(description="A shell command.")
+    env_secrets: EnvSecrets = Field(default=(), description=_ENV_SECRETS)
     format: Format = Field(default="exit-code", description="How to read its standard output.")
     output: str | None = Field(default=None, description="A file it writes, to read instead of standard output.")
     errorformat: tuple[Annotated[str, Field(min_length=1, max_length=_MAX_GLOB)], ...] = Field(

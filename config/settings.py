@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from config.env_secrets import Table, parse_env_secrets
 from config.fields import DAY, AppId, Interval, PrivateKey, RedisUrl, Retention, Size, Url
 from config.wording import complaint, nearest, printable
 
@@ -69,6 +70,11 @@ Served = Literal[
     "pull_request_review_comment",
     "pull_request_review_thread",
 ]
+
+
+def _check_env_secrets(value: SecretStr) -> SecretStr:
+    parse_env_secrets(value.get_secret_value())
+    return value
 
 
 class Settings(BaseModel):
@@ -220,6 +226,13 @@ class Settings(BaseModel):
         description="What a reader of `/metrics` has to show, as a bearer token. Without one only the machine itself "
         "may read them.",
     )
+    env_secrets: Annotated[SecretStr, AfterValidator(_check_env_secrets)] | None = Field(
+        default=None,
+        description='Secrets for repositories\' commands, as TOML: a table a repository, `["OWNER/NAME"]`, or for all '
+        'of `["OWNER/*"]`, of `NAME = "value"`. A command gets those that its `env_secrets` names, at trusted commits '
+        "only.",
+    )
+    env_secrets_file: Path | None = Field(default=None, description="A file that holds these, instead of the above.")
     openai_api_key: SecretStr | None = Field(
         default=None, description="The model provider's key. Without it the review agent is `not_run`."
     )
@@ -252,7 +265,12 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """The values of all secrets that are set: what must never be shown."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        single = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        return (*single, *(secret for named in self.env_secrets_table().values() for secret in named.values()))
+
+    def env_secrets_table(self) -> Table:
+        """The secrets for repositories' commands."""
+        return parse_env_secrets(self.env_secrets.get_secret_value()) if self.env_secrets else {}
 
     def require_app(self) -> App:
         """What it takes to act as a GitHub App.
@@ -304,7 +322,8 @@ def load(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     stripped = {field: given[name].strip() for name, field in fields.items() if name in given}
     values: dict[str, Any] = {field: text for field, text in stripped.items() if text}
     _add_paths(values, environ, problems)
-    _read_key_file(values, problems)
+    for name, what in _FILES.items():
+        _read_secret_file(name, what, values, problems)
     if "github_url" not in values and "github_api_url" in values:
         values["github_url"] = _site_of(values["github_api_url"])
     try:
@@ -337,7 +356,7 @@ def _unknown(name: str, known: list[str]) -> str:
 def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
     values.setdefault("data_dir", f"{home}/assay")
-    for name in ("data_dir", "work_dir", "github_private_key_file", "osv_database", "llm_prices"):
+    for name in ("data_dir", "work_dir", "github_private_key_file", "env_secrets_file", "osv_database", "llm_prices"):
         if name in values:
             try:
                 values[name] = Path(values[name]).expanduser().absolute()
@@ -346,21 +365,26 @@ def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: lis
     values.setdefault("work_dir", Path(values["data_dir"], "work"))
 
 
-def _read_key_file(values: dict[str, Any], problems: list[str]) -> None:
-    """Put the text of the private key's file in the place of the key."""
-    if "github_private_key_file" not in values:
+# Secrets that may stand in a file of their own, and what that file is.
+_FILES = {"github_private_key": "the .pem file", "env_secrets": "the .toml file"}
+
+
+def _read_secret_file(name: str, what: str, values: dict[str, Any], problems: list[str]) -> None:
+    """Put the text of a secret's file in the place of the secret."""
+    file_name = f"{name}_file"
+    if file_name not in values:
         return
-    if "github_private_key" in values:
-        problems.append("ASSAY_GITHUB_PRIVATE_KEY and ASSAY_GITHUB_PRIVATE_KEY_FILE are both set: unset one of them")
+    if name in values:
+        problems.append(f"{variable(name)} and {variable(file_name)} are both set: unset one of them")
         return
-    path = Path(values["github_private_key_file"])
+    path = Path(values[file_name])
     try:
-        with path.open(encoding="ascii") as file:
-            values["github_private_key"] = file.read(_MAX_KEY_FILE)
+        with path.open(encoding="utf-8") as file:
+            values[name] = file.read(_MAX_KEY_FILE)
     except (OSError, ValueError) as error:
         problems.append(
-            f"ASSAY_GITHUB_PRIVATE_KEY_FILE: {printable(str(path), 200)} cannot be read ({_reason(error)}): "
-            "give the path of the .pem file, readable by this user"
+            f"{variable(file_name)}: {printable(str(path), 200)} cannot be read ({_reason(error)}): "
+            f"give the path of {what}, readable by this user"
         )
 
 

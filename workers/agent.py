@@ -344,6 +344,8 @@ class Work:
     agent's part of the configuration. `trusted` is false when the author may not execute code here
     (a fork): then nothing of the repository is executed, unless somebody `approved` it, and its tools' configuration is
     not honoured. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
+    `secrets` are the operator's for its command, by name; None for one that gets none: a stranger wrote
+    the commit, or it is on somebody's own machine.
     `others` is what the run's other agents have said so far, by name; `overhear(seconds)` what they have said when
     it is called, after waiting so long at most for linters and scanners that are at work. `about` names the one that a
     verifier is to judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
@@ -372,6 +374,7 @@ class Work:
     base_texts: Callable[[Sequence[str]], Mapping[str, str]] = lambda _paths: {}
     overhear: Callable[[float], Mapping[str, AgentResult]] = lambda _seconds: {}
     own: Callable[[Path], Path] = lambda tree: tree
+    secrets: Mapping[str, str] | None = None
 
     @cached_property
     def root(self) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -134,7 +134,7 @@ class Bench:
     `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
     `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
     None where that is switched off; `spending` is what they have cost, of which an installation may spend
-    `installation_budget` US dollars a month."""
+    `installation_budget` US dollars a month; `secrets(repository)` are the operator's for its commands."""
 
     runs: Runs
     cache: Cache
@@ -150,6 +150,7 @@ class Bench:
     asked: Callable[[RunKey, Asked], object] | None = None
     spending: Spending | None = None
     installation_budget: float | None = None
+    secrets: Callable[[str], Mapping[str, str]] = lambda _repository: {}
 
 
 @dataclass(frozen=True)
@@ -322,6 +323,8 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
     return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
 
 
+# Agents that run commands which the repository names.
+_COMMANDS = ("test", "command")
 # Agents that do nothing but ask a model.
 _ASKING = ("review", "verify")
 
@@ -389,6 +392,8 @@ def _prepare(
         # A linter that only reads takes no word from a stranger, whatever was approved.
         trusted=run.trusted or (approved and not only_reads(plan.kind)),
         approved=approved,
+        # Not for what was only approved: a stranger's code would read them.
+        secrets=bench.secrets(run.key.repository) if run.trusted and plan.kind in _COMMANDS else None,
         title=pull.title if pull else "",
         description=pull.body if pull else "",
         others={name: result for name, result in said_so_far(run.agents).items() if name != plan.name},

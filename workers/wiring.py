@@ -16,6 +16,7 @@ from bot.store import Store
 from bot.telemetry import tracing
 from bot.telemetry.observation import Observer
 from bot.wiring import make_store, settings
+from config.env_secrets import env_secrets_of
 from workers import run
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
@@ -60,6 +61,7 @@ def bench() -> Bench:
         asked=Dialogue(store().redis, chosen.retention).note if chosen.llm_log else None,
         spending=Spending(store().redis),
         installation_budget=chosen.llm_budget_month,
+        secrets=partial(env_secrets_of, chosen.env_secrets_table()),
     )
 
 

@@ -10,7 +10,16 @@ from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.errors import Theirs, ToolFailed
 from workers.agent import Completed, Kit, Reader, Work
 from workers.agents import tree
-from workers.agents.shell import Reports, Shell, cut_short, how_it_ended, last_words, untrusted
+from workers.agents.shell import (
+    Reports,
+    Shell,
+    cut_short,
+    how_it_ended,
+    last_words,
+    secrets,
+    untrusted,
+    without_secrets,
+)
 
 _EXIT_CODE = "exit-code"
 _BY_LINES = "errorformat"
@@ -32,6 +41,8 @@ class CommandAgent:
     def run(self, work: Work, kit: Kit) -> AgentResult:
         if not work.trusted:
             return untrusted()
+        if lacks := without_secrets(work):
+            return lacks
         with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as home:
             shell = Shell.begin(work, kit, Path(home))
             try:
@@ -44,7 +55,7 @@ class CommandAgent:
         style, output = str(settings.get("format") or _EXIT_CODE), settings.get("output")
         shell.kit.progress("running")
         reports = Reports(shell.work.root, [_literal(str(output))] if output else [])
-        completed = shell.script(str(settings["run"]))
+        completed = shell.script(str(settings["run"]), secrets(shell.work))
         log = shell.tail(completed)
         if cut := cut_short(completed, _AGENT, "the command", log):
             return cut

@@ -31,6 +31,25 @@ def untrusted() -> AgentResult:
     )
 
 
+def secrets(work: Work) -> dict[str, str]:
+    """What the setting `env_secrets` names of the operator's secrets; nothing for a stranger's commit."""
+    names = [str(name) for name in work.settings.get("env_secrets") or ()]
+    return {name: work.secrets[name] for name in names if name in work.secrets} if work.secrets is not None else {}
+
+
+def without_secrets(work: Work) -> AgentResult | None:
+    """A result where a command is to have secrets that nobody keeps for it."""
+    names = [str(name) for name in work.settings.get("env_secrets") or ()]
+    missing = [name for name in names if work.secrets is not None and name not in work.secrets]
+    if not missing:
+        return None
+    return AgentResult(
+        outcome=Outcome.NOT_RUN,
+        reason=f"the operator of Assay keeps no secret {', '.join(missing)} for {work.repository}",
+        remedy="Have it added to ASSAY_ENV_SECRETS, or take it out of env_secrets in .github/assay.yml.",
+    )
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs commands in the work's tree until the agent's time is used up. `home` lasts as long as the agent, so that

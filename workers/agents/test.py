@@ -12,7 +12,7 @@ from bot.domain.findings import AgentResult, NotCovered, Outcome
 from bot.errors import Theirs, ToolFailed
 from workers.agent import Kit, Work
 from workers.agents import missing
-from workers.agents.shell import Shell, untrusted
+from workers.agents.shell import Shell, secrets, untrusted, without_secrets
 from workers.agents.suites import comparing, covering, flaky
 from workers.agents.suites.judging import Seen, join, judge
 from workers.agents.suites.preparing import Ready, prepare
@@ -40,6 +40,8 @@ class TestAgent:
     def run(self, work: Work, kit: Kit) -> AgentResult:
         if not work.trusted:
             return untrusted()
+        if lacks := without_secrets(work):
+            return lacks
         # All in one folder, for the commands see no other: it is their home, and holds their reports.
         with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as folder:
             scratch = Path(folder)
@@ -56,7 +58,9 @@ class TestAgent:
         with ExitStack() as stack:
             ready = Ready()
             if command := settings.get("run"):
-                found = Detection([configured(str(command), running.scratch)])
+                suite = configured(str(command), running.scratch)
+                suite = replace(suite, env={**secrets(shell.work), **suite.env})
+                found = Detection([suite])
             else:
                 rows = look(running.tree)
                 if shell.kit.prepared and not settings.get("setup"):
