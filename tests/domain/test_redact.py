@@ -222,6 +222,6 @@ def test_a_secret_never_survives(before: str, planted: str, after: str) -> None:
 )
 def test_time_is_linear_in_hostile_text(piece: str) -> None:
     text = piece * (300_000 // len(piece))
-    begun = time.perf_counter()
+    begun = time.process_time()
     redact(text, [_SECRET, "aaaaaaab"])
-    assert time.perf_counter() - begun < 3.0
+    assert time.process_time() - begun < 3.0
