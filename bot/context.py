@@ -62,9 +62,10 @@ def taken_up(subject: Subject) -> Iterator[None]:
 
 
 def found(run: str) -> None:
-    """The job in hand has turned out to be about that run."""
+    """The job in hand, if there is one, has turned out to be about that run."""
     global _in_hand  # noqa: PLW0603 - as above
-    _in_hand = replace(_in_hand, run=run)
+    if _in_hand is not _NOTHING:
+        _in_hand = replace(_in_hand, run=run)
 
 
 def delivery() -> str:

@@ -143,7 +143,9 @@ def _message(text: str) -> dict[str, str]:
 
 
 def _artifact(finding: Finding) -> dict[str, str]:
-    return {"uri": quote(finding.path, safe="/", errors="replace"), "uriBaseId": "SRCROOT"}
+    uri = quote(finding.path, safe="/", errors="replace")
+    # A relative one in any case.
+    return {"uri": uri.replace("/", "%2F", 1) if uri.startswith("/") else uri, "uriBaseId": "SRCROOT"}
 
 
 def _location(finding: Finding) -> dict[str, Any]:

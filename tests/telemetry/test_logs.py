@@ -42,6 +42,8 @@ def _logging(file: Path, form: Literal["text", "json"]) -> Iterator[Lines]:
     """What is logged goes to a file: pytest's standard error is another one in a fixture and in a test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # A worker that another test had quiet.
+    logging.getLogger("rq.worker").setLevel(logging.NOTSET)
     configure(form, Redactor([SECRET]))
     with file.open("w", buffering=1) as stream:
         (handler,) = root.handlers
