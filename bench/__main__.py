@@ -12,7 +12,7 @@ import click
 
 from bench.measure import Figure, Scale, machine, table
 
-BENCHES = ("admission", "pipeline", "stored", "idle", "checkout", "diff", "findings", "agents", "sandbox")
+BENCHES = ("admission", "pipeline", "stored", "idle", "checkout", "diff", "findings", "reading", "agents", "sandbox")
 
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -34,6 +34,7 @@ def main(names: Sequence[str], *, quick: bool, write: Path | None) -> None:
     checkout    a new commit of a cached repository
     diff        parsing a diff of 500,000 lines
     findings    a run with 100,000 findings
+    reading     the plan of a review of 5,000 files
     agents      lint and security on 20 changed files of a large repository
     sandbox     the start of a command in the sandbox
     """

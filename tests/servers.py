@@ -1,5 +1,5 @@
-"""Real Redis servers that tests may kill, stop and let go on, and a proxy in front of one that speaks TLS or loses
-answers."""
+"""Real Redis servers that tests may kill, stop and let go on, a proxy in front of one that speaks TLS or loses answers,
+and a server that says one word."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Self
 
@@ -41,6 +42,30 @@ def until(what: str, true: Callable[[], object], patience: float = PATIENCE) -> 
     while not true():
         assert time.monotonic() < give_up, f"{what} did not happen in {patience:g} s"
         time.sleep(0.02)
+
+
+@contextmanager
+def saying(word: str) -> Iterator[int]:
+    """An HTTP server of this machine that answers every GET with the word; its port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(word.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Server:

@@ -62,6 +62,8 @@ class _Glob:
         self.repeats = self.empty = self.folders = 0
         pattern = pattern + "**" if pattern.endswith("/") else pattern
         pattern = re.sub(r"\*{3,}", "**", pattern)
+        # What a path has to hold in any case tells most of those that do not match.
+        self.literal = max(_SPECIAL.split(pattern), key=len)
         index = 0
         while index < len(pattern):
             index += self._add(pattern, index)
@@ -93,6 +95,8 @@ class _Glob:
         return 1
 
     def matches(self, path: str) -> bool:
+        if self.literal not in path:
+            return False
         places = self._skip(1)
         for char in path:
             taken = places & self._takers(char)
@@ -118,6 +122,8 @@ class _Glob:
 
 # A `]` that comes first stands for itself.
 _CLASS = re.compile(r"\[(!?\][^\]]*|!?[^\]]+)\]")
+# What takes no character of its own name; a `**/` may take none at all.
+_SPECIAL = re.compile(r"\*\*/|\*+|\?|\[(?:!?\][^\]]*|!?[^\]]+)\]")
 
 
 class _Class:

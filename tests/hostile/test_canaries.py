@@ -6,9 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from bot.domain.run import RunKey
 from bot.redis.embedded import EmbeddedRedis
 from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, Assay, running
 from tests.flow.test_people import press
+from tests.servers import saying
 from workers.sandbox.choice import choose
 
 WHY_NOT = choose("auto", os.environ["PATH"]).why_not
@@ -73,16 +72,6 @@ print("it tried")
 """
 
 
-class _Answer(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(CANARY.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def github() -> Iterator[StandInGitHub]:
     with StandInGitHub() as stand_in:
@@ -91,13 +80,8 @@ def github() -> Iterator[StandInGitHub]:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _Answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with saying(CANARY) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture

@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from bot.errors import ToolFailed
+from tests.servers import saying
 from workers.agent import Command, Completed
 from workers.sandbox import own_etc
 from workers.sandbox.bubblewrap import BubblewrapSandbox
@@ -53,16 +54,6 @@ class Machine:
         return sandbox.run(Command([sys.executable, "-c", script], self.tree, timeout, executes_code=executes_code))
 
 
-class _Answer(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(CANARY.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     data, tree, other = (tmp_path / name for name in ("data", "tree", "other"))
@@ -76,16 +67,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     (tree / "link").symlink_to(key)
     # A unix socket's path must be short.
     path = Path(f"/var/tmp/assay-{os.getpid()}.sock")
-    server, unix = HTTPServer(("127.0.0.1", 0), _Answer), socket.socket(socket.AF_UNIX)
-    unix.bind(str(path))
-    unix.listen()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield Machine(tmp_path, tree, key, path, server.server_port)
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    unix.close()
+    with saying(CANARY) as port, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(path))
+        unix.listen()
+        yield Machine(tmp_path, tree, key, path, port)
     path.unlink()
 
 
@@ -438,11 +423,13 @@ def test_values_of_the_environment_stand_in_no_argument_list(machine: Machine) -
 
     thread = threading.Thread(target=look)
     thread.start()
-    command = Command(["sleep", "1.5"], machine.tree, 5, env={"TOKEN": CANARY})
+    # No other test's, which may run beside this one and name it.
+    token = f"token-{uuid4().hex}"
+    command = Command(["sleep", "1.5"], machine.tree, 5, env={"TOKEN": token})
     BubblewrapSandbox(PATH).run(command)
     thread.join()
     assert "1.5" in seen
-    assert not any(CANARY in word for word in seen)
+    assert not any(token in word for word in seen)
 
 
 def test_what_assay_puts_into_a_home_later_is_the_commands_too(machine: Machine) -> None:
