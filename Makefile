@@ -21,7 +21,10 @@ demo: $(VENV)/.installed sandbox
 test: $(VENV)/.installed-dev sandbox tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json \
   tests/linters/node_modules/.package-lock.json
 	tests/toolchains.sh
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	@# docs/decisions.md, "Testing": what failed is run once more, alone, to tell a flaky test from a broken one.
+	$(BIN)/python -m pytest $(TEST_ARGS) || { test $$? = 1 && \
+	  echo "What failed is run once more, alone. What passes now is flaky and wants mending:" && \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -v --maxfail 3; }
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

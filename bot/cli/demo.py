@@ -131,13 +131,10 @@ class _Show:
             stored = self._store.load(key)
             if stored is not None:
                 show(stored.run)
-                if verdict(stored.run).conclusion is not None and self._shown(key):
+                if verdict(stored.run).conclusion is not None and self._store.to_publish(key) is None:
                     return stored.run
             time.sleep(0.05)
         raise Unavailable(f"the demo had no verdict within {_PATIENCE:g} s: see the log above")
-
-    def _shown(self, key: RunKey) -> bool:
-        return key not in self._store.unpublished(time.time() + 1)
 
     def _show_checks(self, sha: str) -> None:
         table = _table("Checks on the commit", "conclusion", "title")

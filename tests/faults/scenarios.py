@@ -85,25 +85,13 @@ def many_machines(name: str, seed: int) -> Iterator[Stage]:
 
 
 def kill_loop(at: Stage, runs: int, interval: float = 0.5) -> Figures:
-    """A worker, a supervisor's other child or a work-horse is killed every half second, until all is done."""
-    wanted = at.witness.answered() + runs
+    """A worker, a supervisor's other child or a work-horse is killed every half second, until all is done and as many
+    were killed as there were runs."""
+    answered, kills = at.witness.answered() + runs, at.kills() + runs
     with again_and_again(lambda: at.system.kill_one(at.random), interval):
         at.load.add(runs, _HURRY)
-        at.system.until("all commits are answered", lambda: at.witness.answered() >= wanted, 60 + 3 * runs)
-    return at.conclude()
-
-
-def crash_points(at: Stage, points: Sequence[str], times: int = 1) -> Figures:
-    """Processes die at these points, each so many times."""
-    for point in points:
-        at.system.arm(point, times)
-    if any(point.startswith("sweep") for point in points):
-        # A sweep that dies shall have something in its hands.
-        at.system.arm("agent-looked")
-    give_up = time.monotonic() + 60
-    while at.system.armed():
-        assert time.monotonic() < give_up, f"nobody came by {at.system.armed()}"
-        at.load.add(1, _USUAL)
+        at.system.until("all commits are answered", lambda: at.witness.answered() >= answered, 60 + 3 * runs)
+        at.system.until(f"{kills} were killed", lambda: at.kills() >= kills, 60 + 2 * runs * interval)
     return at.conclude()
 
 

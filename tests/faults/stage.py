@@ -81,6 +81,11 @@ class Stage:
             self.redis.start()
         self.redis_kills += 1
 
+    def kills(self) -> int:
+        """How many processes have been killed or have died at a crash point so far."""
+        dead = {entry.pid for entry in self.system.journal.read() if entry.what in ("killed", "crashed")}
+        return len(dead) + self.redis_kills
+
     def settle(self) -> None:
         """Wait until nobody has anything to do. If that does not come, the history says so."""
         give_up = time.monotonic() + self.patience
@@ -113,8 +118,7 @@ class Stage:
             name=self.name,
             runs=len(history.runs),
             webhooks=len(history.acknowledged),
-            kills=len({entry.pid for entry in history.journal if entry.what in ("killed", "crashed")})
-            + self.redis_kills,
+            kills=self.kills(),
             recoveries=tuple(recoveries(history.journal)),
             again=begun_again(history.journal),
             dead=len(given_up),
