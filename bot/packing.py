@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from isal import isal_zlib
 
-# Bytes from which compressing pays, and how hard to try: a sixth of the size for 1.5 us a kilobyte.
+# Bytes from which compressing pays, and how hard to try: least, an eighth of a webhook's size for 0.8 us a kilobyte.
 _LARGE = 1024
-_LEVEL = 1
+_LEVEL = 0
 _MARK = b"x"
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import redis.asyncio
 from fastapi import FastAPI
@@ -87,14 +88,18 @@ class Webhook:
         if scope["method"] != "POST":
             raise Rejected(405, "send a POST", Allow="POST")
         # GitHub sends each header once; of a repeated one the last counts.
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+
+        def header(name: bytes, otherwise: bytes = b"") -> str:
+            return headers.get(name, otherwise).decode("latin-1")
+
+        kind = header(b"content-type").partition(";")[0].strip().lower()
         if kind not in (_JSON, _FORM):
             raise Rejected(415, f"set the webhook's content type to {_JSON}")
-        raw = await self._body(headers.get(b"content-length", "0"), receive)
-        if not verify(raw, headers.get(b"x-hub-signature-256"), self._secrets):
+        raw = await self._body(header(b"content-length", b"0"), receive)
+        if not verify(raw, header(b"x-hub-signature-256"), self._secrets):
             raise Rejected(401, "X-Hub-Signature-256 is missing or does not match: is the webhook secret the same?")
-        guid, event = headers.get(b"x-github-delivery", ""), headers.get(b"x-github-event", "")
+        guid, event = header(b"x-github-delivery"), header(b"x-github-event")
         if not _GUID.fullmatch(guid) or not _EVENT.fullmatch(event):
             raise Rejected(400, "the headers X-GitHub-Delivery and X-GitHub-Event must name a delivery and an event")
         try:
@@ -145,8 +150,13 @@ class Webhook:
                 )
 
 
+@lru_cache(64)
+def _said(message: str) -> bytes:
+    return json.dumps({"message": message}).encode()
+
+
 async def _answer(send: Send, status: int, message: str, headers: Mapping[str, str]) -> None:
-    body = json.dumps({"message": message}).encode()
+    body = _said(message)
     head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     head += [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": head})
