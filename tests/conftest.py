@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from bot.queues import Queues
@@ -14,6 +15,10 @@ from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 
 DAY = 86400
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("assay", deadline=None)
+settings.load_profile("assay")
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def test_job_reads_as_rq_made_it(redis: Redis, queues: Queues) -> None:
 tenants = st.tuples(st.integers(1, 3), st.integers(0, 2), st.integers(0, 2))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(tenants | st.none(), max_size=40), st.integers(0, 2))
 def test_every_job_is_served_once_and_no_tenant_above_its_limit(
     redis: Redis, steps: Sequence[tuple[int, int, int] | None], limit: int

@@ -289,13 +289,13 @@ TREES = st.recursive(
 @example("\ud800")
 @example("%YAML 9.9\n--- a")
 @example("a: |9\n")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_makes_reading_raise(text: str) -> None:
     assert all(str(problem).isprintable() for problem in read_one(text).problems)
 
 
 @given(TREES, TREES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_yaml_makes_reading_raise(weak: Any, strong: Any) -> None:
     reading = read([Layer("acme", "acme/.github", dump(weak)), Layer("own", FILE, dump(strong))])
     assert len(reading.problems) <= MAX_PROBLEMS

@@ -172,7 +172,7 @@ def test_the_app_is_complete_with_its_three_and_takes_the_previous_secret_along(
 
 
 @given(st.dictionaries(st.sampled_from(SECRETS), st.text("qxz:/@#?[]", min_size=1).map(lambda tail: f"hush{tail}hush")))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_secret_is_in_no_message_and_no_repr(chosen: dict[str, str]) -> None:
     try:
         told = repr(load({variable(name): text for name, text in chosen.items()}))

@@ -143,7 +143,7 @@ def is_subsequence(part: list[bytes], whole: list[bytes]) -> bool:
     return all(line in rest for line in part)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes(), st.sampled_from(["", *NAMES]))
 def test_agrees_with_git_about_every_file(repository: Repository, change: tuple[Tree, Tree], executable: str) -> None:
     old, new = change
@@ -189,7 +189,7 @@ def assert_tells_the_change(file: FileDiff, before: bytes, after: bytes) -> None
 tame = st.lists(st.sampled_from([line for line in LINES if line.isprintable()]), max_size=40)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tame, tame, st.integers(0, 4))
 def test_agrees_with_unidiff_about_every_line(
     repository: Repository, old: list[str], new: list[str], context: int

@@ -180,7 +180,7 @@ def test_lines_that_are_too_many_are_not_kept_and_their_fixes_told(tmp_path: Pat
 TEXTS = st.text(alphabet=st.sampled_from("ab-+ @\\\t\x0c\u2028ä"), max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), ending=st.booleans(), end=st.sampled_from(["\n", "\r\n"]))
 def test_git_applies_any(data: st.DataObject, ending: bool, end: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     lines = data.draw(st.lists(TEXTS, min_size=1, max_size=25))

@@ -322,7 +322,7 @@ def assert_wanted_agrees(run: Run | None, world: World) -> None:
 schedules = st.lists(st.integers(0, 59), min_size=60, max_size=150)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds(), schedules)
 def test_every_schedule_ends_the_same_way(world: World, schedule: list[int]) -> None:
     in_order, shuffled = Simulation(world, []), Simulation(world, schedule)
@@ -331,7 +331,7 @@ def test_every_schedule_ends_the_same_way(world: World, schedule: list[int]) -> 
     assert_wanted_agrees(shuffled.run, world)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(worlds(), schedules, st.randoms(use_true_random=False))
 def test_after_the_end_everything_old_is_without_effect(world: World, schedule: list[int], chance: Random) -> None:
     simulation = Simulation(world, schedule)
@@ -343,7 +343,7 @@ def test_after_the_end_everything_old_is_without_effect(world: World, schedule: 
         assert (step.run, step.effects) == (end, ())
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(worlds(), schedules)
 def test_folding_the_log_again_gives_the_same_run(world: World, schedule: list[int]) -> None:
     simulation = Simulation(world, schedule)

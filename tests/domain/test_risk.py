@@ -101,7 +101,7 @@ def run_of(measure: Measure, found_there: list[Finding], outcome: Outcome) -> Ru
     return make_run(make_agent("lint", result.model_copy(update={"outcome": outcome})), make_agent("test", of_tests(3)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(measures, found_lists, st.sampled_from([Outcome.CLEAN, Outcome.PARTIAL, Outcome.ERROR]), st.data())
 def test_bounded_and_monotone(measure: Measure, there: list[Finding], outcome: Outcome, data: st.DataObject) -> None:
     run = run_of(measure, there, outcome)

@@ -95,6 +95,20 @@ def kill_loop(at: Stage, runs: int, interval: float = 0.5) -> Figures:
     return at.conclude()
 
 
+def crash_points(at: Stage, points: Sequence[str], times: int = 1) -> Figures:
+    """Processes die at these points, each so many times."""
+    for point in points:
+        at.system.arm(point, times)
+    if any(point.startswith("sweep") for point in points):
+        # A sweep that dies shall have something in its hands.
+        at.system.arm("agent-looked")
+    give_up = time.monotonic() + 60
+    while at.system.armed():
+        assert time.monotonic() < give_up, f"nobody came by {at.system.armed()}"
+        at.load.add(1, _USUAL)
+    return at.conclude()
+
+
 def machine_dies(at: Stage, runs: int, name: str = "machine-2") -> Figures:
     """One of two machines that do the agents' work is gone at once, with all that it had in hand."""
     _keep_busy(at, name)

@@ -220,7 +220,10 @@ def test_text_alone_is_written_once_a_minute(assay: Assay, github: StandInGitHub
     _, sha = opened(github)
     assay.settle("intake", "publish")
     assay.store.update(_key(sha), AgentStarted(at=time.time(), agent="lint", attempt=1))
+    # That it has begun is more than text, and written a second after the first word.
+    assay.wait(2)
     assay.settle("publish")
+    assert assay.check(sha).status == "in_progress"
     assay.settle("test")
     assay.settle("publish")
     assert "0 of 4" in str(assay.check(sha).title)

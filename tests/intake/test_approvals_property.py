@@ -245,7 +245,7 @@ def play(todo: list[tuple[str, Any]]) -> World:
     return world
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps)
 def test_nothing_is_executed_without_an_approval_that_holds(todo: list[tuple[str, Any]]) -> None:
     play(todo)

@@ -180,7 +180,7 @@ def _fits(tree: dict[str, bytes]) -> bool:
     return not any(other.startswith(f"{path}/") for path in tree for other in tree)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees=st.lists(TREES.filter(_fits), min_size=2, max_size=4))
 def test_any_tree_is_made_from_any_other(machine: Machine, trees: list[dict[str, bytes]]) -> None:
     for tree in trees:

@@ -140,7 +140,7 @@ def test_where_the_base_cannot_be_scanned_all_is_new(tmp_path: Path) -> None:
 LINES = st.lists(st.sampled_from(["BAD 1", "BAD 2", "  BAD 1", "x", "y", ""]), max_size=6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(0, 2))
 def test_however_lines_are_moved_none_becomes_new(files: list[list[str]], chance, added: int) -> None:  # type: ignore[no-untyped-def] # hypothesis' own Random
     """Lines of all files are dealt out anew, and some that nobody had are added: only those are new."""
