@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, merge
 from bot.domain.model import Frozen
 from bot.domain.risk import Risk, risk
 from bot.domain.run import AgentState, Phase, Run
+
+T = TypeVar("T")
 
 
 class Conclusion(StrEnum):
@@ -42,11 +45,17 @@ class Verdict(Frozen):
 def blocking(agent: AgentState) -> tuple[Finding, ...]:
     """The agent's new findings at or above its `fail_on`."""
     limit = agent.plan.fail_on
-    return _blocking(_Results((agent.result,)), limit) if agent.result and limit else ()
+    return _blocking(_Same((agent.result,)), limit) if agent.result and limit else ()
 
 
 def risk_of(run: Run) -> Risk:
     """The risk of a run by what is known of it."""
+    return _risk(_Same((run,)))
+
+
+@lru_cache(maxsize=1)
+def _risk(one: _Same[Run]) -> Risk:
+    (run,) = one.things
     return risk(run, counted(run))
 
 
@@ -100,6 +109,12 @@ _UNLOOKED = (Conclusion.ACTION_REQUIRED, Conclusion.TIMED_OUT, Conclusion.FAILUR
 
 def verdict(run: Run) -> Verdict:
     """Join the agents of a run."""
+    return _verdict(_Same((run,)))
+
+
+@lru_cache(maxsize=1)
+def _verdict(one: _Same[Run]) -> Verdict:
+    (run,) = one.things
     if run.plan.problems:
         return Verdict(
             conclusion=Conclusion.FAILURE,
@@ -171,38 +186,39 @@ def counted(run: Run) -> tuple[Finding, ...]:
     return _counted(_results(run))
 
 
-def _results(run: Run) -> _Results:
-    return _Results(agent.result for agent in run.shown if agent.result)
+def _results(run: Run) -> _Same[AgentResult]:
+    return _Same(agent.result for agent in run.shown if agent.result)
 
 
-class _Results:
-    """Results, equal to another only when they are the same objects."""
+class _Same(Generic[T]):
+    """Things that are equal to others only when they are the same objects: they are too large to be compared by what
+    is in them."""
 
-    def __init__(self, results: Iterable[AgentResult]) -> None:
-        self.results = tuple(results)
-        self._ids = tuple(map(id, self.results))
+    def __init__(self, things: Iterable[T]) -> None:
+        self.things = tuple(things)
+        self._ids = tuple(map(id, self.things))
 
     def __hash__(self) -> int:
         return hash(self._ids)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Results) and self._ids == other._ids
+        return isinstance(other, _Same) and self._ids == other._ids
 
 
 # Whoever renders a run asks for all of these a dozen times.
 @lru_cache(maxsize=1)
-def _merged(joined: _Results) -> tuple[Finding, ...]:
-    every = merge(finding for result in joined.results for finding in result.findings)
+def _merged(joined: _Same[AgentResult]) -> tuple[Finding, ...]:
+    every = merge(finding for result in joined.things for finding in result.findings)
     return tuple(sorted(every, key=lambda f: (-f.severity.rank, f.path, f.start_line or 0, f.tool, f.rule)))
 
 
 @lru_cache(maxsize=1)
-def _counted(joined: _Results) -> tuple[Finding, ...]:
+def _counted(joined: _Same[AgentResult]) -> tuple[Finding, ...]:
     return tuple(finding for finding in _merged(joined) if finding.counts)
 
 
 @lru_cache(maxsize=8)
-def _blocking(said: _Results, limit: Severity) -> tuple[Finding, ...]:
+def _blocking(said: _Same[AgentResult], limit: Severity) -> tuple[Finding, ...]:
     loud = {severity for severity in Severity if severity >= limit}
-    every = (finding for result in said.results for finding in result.findings)
+    every = (finding for result in said.things for finding in result.findings)
     return tuple(finding for finding in every if finding.severity in loud and finding.counts)
