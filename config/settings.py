@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from config.env_secrets import Table, parse_env_secrets
+from config.fallbacks import Fallback, parse_fallbacks
 from config.fields import DAY, AppId, Interval, PrivateKey, RedisUrl, Retention, Size, Url
 from config.wording import complaint, nearest, printable
 
@@ -74,6 +75,11 @@ Served = Literal[
 
 def _check_env_secrets(value: SecretStr) -> SecretStr:
     parse_env_secrets(value.get_secret_value())
+    return value
+
+
+def _check_fallbacks(value: SecretStr) -> SecretStr:
+    parse_fallbacks(value.get_secret_value())
     return value
 
 
@@ -194,6 +200,12 @@ class Settings(BaseModel):
     llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Seconds to wait for one answer of the model."
     )
+    llm_fallbacks: Annotated[SecretStr, AfterValidator(_check_fallbacks)] | None = Field(
+        default=None,
+        description="Providers that are asked when the one before fails, as TOML: a table a provider, in their order, "
+        '`[NAME]`, of `url`, `key`, `model` and `models = {"ASKED" = "ITS-OWN"}`.',
+    )
+    llm_fallbacks_file: Path | None = Field(default=None, description="A file that holds these, instead of the above.")
     llm_budget_month: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None,
         description="US dollars that the models of one installation may cost in a calendar month (UTC). Unset: no "
@@ -266,11 +278,16 @@ class Settings(BaseModel):
         """The values of all secrets that are set: what must never be shown."""
         values = (getattr(self, name) for name in type(self).model_fields)
         single = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
-        return (*single, *(secret for named in self.env_secrets_table().values() for secret in named.values()))
+        keys = (one.key.get_secret_value() for one in self.fallbacks() if one.key)
+        return (*single, *keys, *(secret for named in self.env_secrets_table().values() for secret in named.values()))
 
     def env_secrets_table(self) -> Table:
         """The secrets for repositories' commands."""
         return parse_env_secrets(self.env_secrets.get_secret_value()) if self.env_secrets else {}
+
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """The model providers beside the first, in their order."""
+        return parse_fallbacks(self.llm_fallbacks.get_secret_value()) if self.llm_fallbacks else ()
 
     def require_app(self) -> App:
         """What it takes to act as a GitHub App.
@@ -356,7 +373,7 @@ def _unknown(name: str, known: list[str]) -> str:
 def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or '~'}/.local/share"
     values.setdefault("data_dir", f"{home}/assay")
-    for name in ("data_dir", "work_dir", "github_private_key_file", "env_secrets_file", "osv_database", "llm_prices"):
+    for name in _PATHS:
         if name in values:
             try:
                 values[name] = Path(values[name]).expanduser().absolute()
@@ -366,7 +383,12 @@ def _add_paths(values: dict[str, Any], environ: Mapping[str, str], problems: lis
 
 
 # Secrets that may stand in a file of their own, and what that file is.
-_FILES = {"github_private_key": "the .pem file", "env_secrets": "the .toml file"}
+_FILES = {
+    "github_private_key": "the .pem file",
+    "env_secrets": "the .toml file",
+    "llm_fallbacks": "the .toml file",
+}
+_PATHS = ("data_dir", "work_dir", "osv_database", "llm_prices", *(f"{name}_file" for name in _FILES))
 
 
 def _read_secret_file(name: str, what: str, values: dict[str, Any], problems: list[str]) -> None:

@@ -186,12 +186,17 @@ Answer = TypeVar("Answer", bound=BaseModel)
 LAST_TRY = "last_try"
 
 
+# Refusals with one of these are about the account or the model's name, not about what was asked: the next request to
+# that provider would meet them too.
+ACCOUNT = (401, 403, 404, 429)
+
+
 class CutOff(Unavailable):
     """An answer that was not waited for to its end: its time was up, or nobody waits for it any more. `cost` is what
     was used until then."""
 
-    def __init__(self, message: str, cost: Cost) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, cost: Cost, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after)
         self.cost = cost
 
 

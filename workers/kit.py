@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
@@ -20,7 +22,7 @@ from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
 
 if TYPE_CHECKING:
-    from workers.llm.client import OpenAIModel
+    from workers.llm.providers import Providers
 
 # Makes the kit of one agent, given what hears its progress and what is set once nobody waits for it any more.
 KitFor = Callable[[Callable[[str], None], Event], Kit]
@@ -31,20 +33,30 @@ def resolve(plan: AgentPlan) -> Agent:
     return agent_for(plan.kind, plan.settings)
 
 
-def make_model(chosen: Settings) -> OpenAIModel | None:
-    """The language model, None without a key."""
-    if chosen.openai_api_key is None:
+def make_model(chosen: Settings) -> Providers | None:
+    """The language model at all its providers, None without one."""
+    fallbacks = chosen.fallbacks()
+    if chosen.openai_api_key is None and not fallbacks:
         return None
     # Late: it takes as long to load as all the rest of `assay check`.
     from workers.llm.client import OpenAIModel
+    from workers.llm.failures import FIRST, Place
+    from workers.llm.providers import Member, Providers
 
-    return OpenAIModel(
-        chosen.openai_api_key.get_secret_value(),
-        chosen.openai_base_url,
-        chosen.llm_model,
-        chosen.llm_timeout,
-        load_prices(chosen.llm_prices),
-    )
+    prices = load_prices(chosen.llm_prices)
+
+    def member(name: str, key: SecretStr | None, url: str | None, place: Place, **models: Any) -> Member:
+        # The package sends a key in any case.
+        secret = key.get_secret_value() if key else "no-key-needed"
+        return Member(name, OpenAIModel(secret, url, chosen.llm_model, chosen.llm_timeout, prices, place), **models)
+
+    members = []
+    if chosen.openai_api_key is not None:
+        members.append(member("the first provider", chosen.openai_api_key, chosen.openai_base_url, FIRST))
+    for one in fallbacks:
+        place = Place(*(f"the {what} of [{one.name}] in ASSAY_LLM_FALLBACKS" for what in ("key", "url")))
+        members.append(member(one.name, one.key, one.url, place, own=one.model, models=one.models))
+    return Providers(members, chosen.llm_model)
 
 
 def make_advisories(chosen: Settings) -> Advisories | None:

@@ -53,7 +53,7 @@ class RecordedModel:
                     agent=self.agent,
                     attempt=self.attempt,
                     at=at,
-                    model=self.name,
+                    model=cost.model if cost else self.name,
                     shape=answer.__name__,
                     seconds=seconds,
                     cost=cost,

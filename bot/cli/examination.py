@@ -195,10 +195,12 @@ def _packages(chosen: Settings) -> Iterator[Report]:
 
 
 def _model(chosen: Settings) -> Iterator[Report]:
-    if chosen.openai_api_key is None:
+    fallbacks = [one.name for one in chosen.fallbacks()]
+    if chosen.openai_api_key is None and not fallbacks:
         yield Report("warn", "Model", "none, so the review agent does not run", "set OPENAI_API_KEY")
     else:
-        yield Report("ok", "Model", f"{chosen.llm_model} (its key is not tried)")
+        then = f"; where it fails, of {', '.join(fallbacks)}" if fallbacks else ""
+        yield Report("ok", "Model", f"{chosen.llm_model}{then} (keys are not tried)")
 
 
 # -- GitHub

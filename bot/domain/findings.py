@@ -209,13 +209,14 @@ class Tests(Frozen):
 
 class Cost(Frozen):
     """What a model was asked: tokens, and US dollars where its price is known. `budget` says how a limit stands that is
-    more than half spent."""
+    more than half spent, `fallback` who answered where the first provider failed, and why it was not that one."""
 
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = None
     budget: str = ""
+    fallback: str = ""
 
 
 class Origin(Frozen):

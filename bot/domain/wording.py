@@ -140,7 +140,7 @@ def cost_words(run: Run) -> str:
         return ""
     tokens = count(sum(cost.input_tokens + cost.output_tokens for cost in costs), "token")
     known = [cost.usd for cost in costs if cost.usd is not None]
-    models = ", ".join(dict.fromkeys(cost.model for cost in costs))
+    models = ", ".join(dict.fromkeys(name for cost in costs for name in cost.model.split(", ")))
     price = f"${sum(known):.4f}" if len(known) == len(costs) else "price unknown"
     budget = next((cost.budget for cost in reversed(costs) if cost.budget), "")
     return f"{price} ({models}, {tokens})" + (f"; {budget}" if budget else "")

@@ -96,11 +96,18 @@ def server(reviewer: Reviewer) -> Iterator[ScriptedModel]:
 
 
 @pytest.fixture
+def more() -> dict[str, str]:
+    """Settings that a test has beside the usual ones."""
+    return {}
+
+
+@pytest.fixture
 def assay(
     github: StandInGitHub,
     redis: Redis,
     redis_server: EmbeddedRedis,
     server: ScriptedModel,
+    more: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Assay]:
@@ -111,7 +118,7 @@ def assay(
     prices = tmp_path / "prices.toml"
     prices.write_text(f"{MODEL} = {{input = 0.01, output = 0.01}}")
     model["ASSAY_LLM_PRICES"] = str(prices)
-    with running(github, redis, redis_server.url, tmp_path, monkeypatch, **model) as application:
+    with running(github, redis, redis_server.url, tmp_path, monkeypatch, **model, **more) as application:
         yield application
     redis.config_set("appendfsync", "always")
 
@@ -323,6 +330,46 @@ def test_wait_for_a_provider_ends(
     assay.settle()
     assert review_of(assay, sha).outcome is Outcome.ERROR
     assert assay.check(sha, "assay / review").status == "completed"
+
+
+@pytest.fixture
+def backup(more: dict[str, str]) -> Iterator[Reviewer]:
+    """A second provider. To be asked for before `assay`."""
+    second = Reviewer()
+    with ScriptedModel(second, models=("large",), key="sk-of-the-backup") as scripted:
+        table = f'[backup]\nurl = "{scripted.base_url}"\nkey = "sk-of-the-backup"\nmodel = "large"'
+        more["ASSAY_LLM_FALLBACKS"] = table
+        yield second
+
+
+def test_next_provider_answers_while_the_first_is_away_and_the_check_says_so(
+    backup: Reviewer,
+    assay: Assay,
+    github: StandInGitHub,
+    reviewer: Reviewer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    reviewer.away = SERVER_ERROR
+    number, sha = opened(github)
+    assay.settle()
+    assert backup.asked == ["review", "verify"]
+    check = str(assay.check(sha, "assay / review"))
+    assert "backup answered, for the first provider failed: the model provider is failing (500)" in check
+    assert "(large, " in assay.comment(number)
+    said = [record.getMessage() for record in caplog.records if "model provider: " in record.getMessage()]
+    assert all("the first provider failed" in line and line.endswith("asking backup") for line in said)
+    assert said
+    backup.away = SERVER_ERROR
+    after = github.push(REPOSITORY, "feature", {"other.py": FAULTY})
+    assay.settle()
+    assert "waiting for the provider since" in review_of(assay, after).progress
+    assert "backup: the model provider is failing" in review_of(assay, after).progress
+    backup.away = None
+    assay.wait(61)
+    assay.settle()
+    assert review_of(assay, after).outcome is Outcome.FINDINGS
 
 
 # -- what it may cost

@@ -55,14 +55,15 @@ def total(costs: Sequence[Cost]) -> float:
 
 
 def joined(costs: Sequence[Cost]) -> Cost | None:
-    """What they cost together; no price where that of one is not known. None for none."""
+    """What they cost together, with the models' names; no price where that of one is not known. None for none."""
     if not costs:
         return None
     return Cost(
-        model=costs[0].model,
+        model=", ".join(dict.fromkeys(name for one in costs for name in one.model.split(", "))),
         input_tokens=sum(one.input_tokens for one in costs),
         output_tokens=sum(one.output_tokens for one in costs),
         usd=None if any(one.usd is None for one in costs) else total(costs),
+        fallback=next((one.fallback for one in costs if one.fallback), ""),
     )
 
 

@@ -20,7 +20,7 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import CutOff, Kit, Memory, Model, Reader, Work
+from workers.agent import ACCOUNT, CutOff, Kit, Memory, Model, Reader, Work
 from workers.agents import tree
 from workers.agents.claims import Review, to_findings
 from workers.agents.outline.callers import changed_names, find_callers
@@ -39,8 +39,6 @@ _DEPTH, _HEAD = 4, 3
 _SUMMARY = 600
 # Seconds for which an answer to the same question serves again.
 _KEPT = 30 * 86_400
-# A refusal with one of these is about the account, not about what was asked: the next request would meet it too.
-_ACCOUNT = (401, 403, 404, 429)
 
 
 class Settings(Frozen):
@@ -212,7 +210,7 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
     try:
         review, cost = model.ask(instructions, request.text, Review, timeout=deadline - time.monotonic())
     except Refused as error:
-        return Heard(request, why=str(error), final=error.status in _ACCOUNT)
+        return Heard(request, why=str(error), final=error.status in ACCOUNT)
     except Unavailable as error:
         used = error.cost if isinstance(error, CutOff) else None
         return Heard(request, cost=used, why=str(error), final=True, retry_after=error.retry_after or 0.0)
@@ -277,9 +275,10 @@ def _summary(
 ) -> str:
     said = " ".join(one.review.summary.strip() for one in heard if one.review)[:_SUMMARY]
     read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
+    instead = next((f"{one.cost.fallback}." for one in heard if one.cost and one.cost.fallback), "")
     were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""
     lack = f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice." if unfit else ""
-    return " ".join(filter(None, (said, read if heard else "", were, lack)))
+    return " ".join(filter(None, (said, read if heard else "", instead, were, lack)))
 
 
 def _log(one: Heard) -> str:
@@ -289,7 +288,8 @@ def _log(one: Heard) -> str:
     if one.review is None or one.cost is None:
         return f"{asked}: no answer: {one.why}"
     tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"
-    return f"{asked}: {_count(len(one.review.findings), 'claim')}, {tokens}"
+    by = f"; {one.cost.fallback}" if one.cost.fallback else ""
+    return f"{asked}: {_count(len(one.review.findings), 'claim')}, {tokens}, {one.cost.model}{by}"
 
 
 def _count(number: int, noun: str) -> str:

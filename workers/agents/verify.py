@@ -247,6 +247,8 @@ def _conclude(claims: Sequence[Finding], heard: _Heard) -> AgentResult:
     else:
         outcome, reason = Outcome.CLEAN, ""
     rulings = [one.ruling for one in heard.judgements]
+    cost = joined(heard.costs)
+    by = (cost.fallback,) if cost and cost.fallback else ()
     words = ("confirmed", "lowered", "refuted", "unverified")
     counts = ", ".join(f"{rulings.count(word)} {word}" for word in words if word in rulings)
     return AgentResult(
@@ -255,8 +257,8 @@ def _conclude(claims: Sequence[Finding], heard: _Heard) -> AgentResult:
         summary=f"{counts or 'none judged'}; {heard.tests} tests run",
         judgements=tuple(heard.judgements),
         not_covered=tuple(_gaps(claims, heard)),
-        cost=joined(heard.costs),
-        log="\n".join((*heard.failures, *(f"{one.ruling}: {one.reason}" for one in heard.judgements))),
+        cost=cost,
+        log="\n".join((*heard.failures, *by, *(f"{one.ruling}: {one.reason}" for one in heard.judgements))),
     )
 
 

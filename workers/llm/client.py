@@ -26,7 +26,7 @@ from bot.domain.findings import Cost
 from bot.errors import Misconfigured, Unavailable
 from workers.agent import CutOff
 from workers.agents.purse import joined
-from workers.llm.failures import FormRefused, explain
+from workers.llm.failures import FIRST, FormRefused, Place, explain
 from workers.llm.prices import Prices, estimate, price_of
 from workers.llm.reply import Reply, Unfit, cost_of, parse_reply, read_answer
 from workers.llm.schema import strict_schema
@@ -110,18 +110,24 @@ class OpenAIModel:
     """`workers.agent.Model` over HTTP. Safe to share between threads.
 
     `timeout` is what one answer may take, in seconds. `base_url` None means the package's default. `prices` are for the
-    providers that state none.
+    providers that state none. `place` says where `api_key` and `base_url` are set.
 
     Raises bot.errors.Misconfigured for a key or URL that can never work.
     """
 
     def __init__(
-        self, api_key: str, base_url: str | None, model: str, timeout: float, prices: Prices | None = None
+        self,
+        api_key: str,
+        base_url: str | None,
+        model: str,
+        timeout: float,
+        prices: Prices | None = None,
+        place: Place = FIRST,
     ) -> None:
         if not (api_key and api_key.isascii() and api_key.isprintable()):
-            raise Misconfigured("OPENAI_API_KEY is empty or holds characters that no key has: set it anew")
+            raise Misconfigured(f"{place.key} is empty or holds characters that no key has: set it anew")
         if base_url and not base_url.startswith(("http://", "https://")):
-            raise Misconfigured("OPENAI_BASE_URL must start with http:// or https://")
+            raise Misconfigured(f"{place.url} must start with http:// or https://")
         # At DEBUG the package logs whole requests: prompts and code.
         logging.getLogger("openai").setLevel(logging.WARNING)
         self._api_key = api_key
@@ -130,6 +136,7 @@ class OpenAIModel:
         self._model = model
         self._timeout = timeout
         self._prices = prices or {}
+        self._place = place
         self._ways: dict[str, _Way] = {}
 
     @property
@@ -162,13 +169,17 @@ class OpenAIModel:
                 try:
                     reply = self._reply(question, deadline, costs)
                     costs.append(cost_of(reply, self.estimate(system, user), price_of(self._prices, self._model)))
-                    return read_answer(reply, answer, last=last), _total(costs)
+                    return read_answer(reply, answer, last=last), together(costs)
                 except Unfit as unfit:
                     if last:
                         raise
                     question = question.repaired(unfit)
-        except CutOff as cut:
-            raise CutOff(str(cut), _total((*costs, cut.cost))) from None
+        except Unavailable as failure:
+            # What came to nothing is paid for all the same.
+            used = (*costs, failure.cost) if isinstance(failure, CutOff) else tuple(costs)
+            if not used:
+                raise
+            raise CutOff(str(failure), together(used), failure.retry_after) from None
         raise AssertionError("unreachable")
 
     def _reply(self, question: _Question, deadline: float, costs: list[Cost]) -> Reply:
@@ -223,7 +234,7 @@ class OpenAIModel:
             used = estimate(self._model, price, question.system, question.user, written=heard.written)
             raise CutOff(_STOPPED if end.stopped else "the model provider did not answer in time", used) from None
         except (openai.APIError, httpx2.HTTPError) as error:
-            raise explain(error, self._model, self._api_key) from error
+            raise explain(error, self._model, self._api_key, self._place) from error
 
     async def _listen(self, question: _Question, way: _Way, heard: Streamed) -> Reply:
         body = bytearray()
@@ -252,7 +263,8 @@ class OpenAIModel:
         return heard.reply() if streamed else parse_reply(bytes(body))
 
 
-def _total(costs: Sequence[Cost]) -> Cost:
-    total = joined(costs)
-    assert total is not None
-    return total
+def together(costs: Sequence[Cost]) -> Cost:
+    """What they cost together, of one or more."""
+    whole = joined(costs)
+    assert whole is not None
+    return whole

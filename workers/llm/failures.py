@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 import httpx2
 import openai
@@ -16,14 +17,24 @@ _WORDS = 300
 _TOO_LONG = ("context_length_exceeded", "context length", "context window", "prompt is too long", "too many tokens")
 
 
+class Place(NamedTuple):
+    """Where the operator sets a provider's key and its URL."""
+
+    key: str = "OPENAI_API_KEY"
+    url: str = "OPENAI_BASE_URL"
+
+
+FIRST = Place()
+
+
 class FormRefused(Refused):
     """A 400 or 422 that may be about the response format: servers have no common words for that."""
 
 
-def explain(error: openai.APIError | httpx2.HTTPError, model: str, secret: str) -> AssayError:
+def explain(error: openai.APIError | httpx2.HTTPError, model: str, secret: str, place: Place) -> AssayError:
     """The error of ours that stands for one of the package's. `secret` is kept out of the message."""
     if isinstance(error, openai.APIStatusError):
-        return _status(error, model, said(error.body, secret))
+        return _status(error, model, said(error.body, secret), place)
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
         return Unavailable("the model provider did not answer in time")
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
@@ -57,17 +68,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def _status(error: openai.APIStatusError, model: str, words: str) -> AssayError:
+def _status(error: openai.APIStatusError, model: str, words: str, place: Place) -> AssayError:
     status = error.status_code
     match status:
         case 401:
             # Without the provider's words: they quote the key.
-            return Refused("the model provider does not accept the key (401): check OPENAI_API_KEY", status)
+            return Refused(f"the model provider does not accept the key (401): check {place.key}", status)
         case 403:
-            return Refused(f"the key may not use model {model} (403): check OPENAI_API_KEY. It says: {words}", status)
+            return Refused(f"the key may not use model {model} (403): check {place.key}. It says: {words}", status)
         case 404:
             return Refused(
-                f"the provider has no model {model}, or OPENAI_BASE_URL is wrong (404). It says: {words}", status
+                f"the provider has no model {model}, or {place.url} is wrong (404). It says: {words}", status
             )
         case 429 if "insufficient_quota" in (error.code, error.type):
             return Refused(f"the account at the model provider is used up (429): {words}", status)
