@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -35,14 +35,16 @@ _Model = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Fallback(BaseModel):
-    """A provider that speaks OpenAI's protocol. `key` None: it needs none. `models` are its own names of the models
-    that are asked for; any other is `model` there, or, where that is left out, is called the same."""
+    """A provider that speaks OpenAI's protocol. `key` None: it needs none; `api` as in Settings. `models` are its own
+    names of the models that are asked for; any other is `model` there, or, where that is left out, is called the same.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str
     url: Url
     key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
+    api: Literal["responses", "chat"] | None = None
     model: _Model | None = None
     models: Mapping[str, _Model] = {}
 
@@ -50,6 +52,7 @@ class Fallback(BaseModel):
 _MUST = {
     "url": "must be given, as a URL that starts with https:// or http://, without a name or password, `?` and `#`",
     "key": "must be a text of 8 characters or more, without spaces; leave it out where none is needed",
+    "api": "must be responses or chat",
     "model": "must be the name of a model",
     "models": 'must be a table of names, such as {"gpt-5.4" = "larger"}',
 }

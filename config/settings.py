@@ -200,10 +200,16 @@ class Settings(BaseModel):
     llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Seconds to wait for one answer of the model."
     )
+    llm_api: Literal["responses", "chat"] | None = Field(
+        default=None,
+        description="How the provider is asked: by OpenAI's Responses API, or by Chat Completions, which the most "
+        "others know.",
+        json_schema_extra=_told("`responses` at OpenAI, `chat` elsewhere"),
+    )
     llm_fallbacks: Annotated[SecretStr, AfterValidator(_check_fallbacks)] | None = Field(
         default=None,
         description="Providers that are asked when the one before fails, as TOML: a table a provider, in their order, "
-        '`[NAME]`, of `url`, `key`, `model` and `models = {"ASKED" = "ITS-OWN"}`.',
+        '`[NAME]`, of `url`, `key`, `api`, `model` and `models = {"ASKED" = "ITS-OWN"}`.',
     )
     llm_fallbacks_file: Path | None = Field(default=None, description="A file that holds these, instead of the above.")
     llm_budget_month: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.settings import Settings, load
 from workers.agent import Advisories, Agent, Kit, Registry, Sandbox
 from workers.file_memory import FileMemory
-from workers.llm.prices import load_prices
 from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
@@ -34,29 +31,13 @@ def resolve(plan: AgentPlan) -> Agent:
 
 
 def make_model(chosen: Settings) -> Providers | None:
-    """The language model at all its providers, None without one."""
-    fallbacks = chosen.fallbacks()
-    if chosen.openai_api_key is None and not fallbacks:
+    """The language model at all its providers, None where there are none."""
+    if chosen.openai_api_key is None and not chosen.fallbacks():
         return None
     # Late: it takes as long to load as all the rest of `assay check`.
-    from workers.llm.client import OpenAIModel
-    from workers.llm.failures import FIRST, Place
-    from workers.llm.providers import Member, Providers
+    from workers.llm.providers import make_providers
 
-    prices = load_prices(chosen.llm_prices)
-
-    def member(name: str, key: SecretStr | None, url: str | None, place: Place, **models: Any) -> Member:
-        # The package sends a key in any case.
-        secret = key.get_secret_value() if key else "no-key-needed"
-        return Member(name, OpenAIModel(secret, url, chosen.llm_model, chosen.llm_timeout, prices, place), **models)
-
-    members = []
-    if chosen.openai_api_key is not None:
-        members.append(member("the first provider", chosen.openai_api_key, chosen.openai_base_url, FIRST))
-    for one in fallbacks:
-        place = Place(*(f"the {what} of [{one.name}] in ASSAY_LLM_FALLBACKS" for what in ("key", "url")))
-        members.append(member(one.name, one.key, one.url, place, own=one.model, models=one.models))
-    return Providers(members, chosen.llm_model)
+    return make_providers(chosen)
 
 
 def make_advisories(chosen: Settings) -> Advisories | None:

@@ -1,4 +1,4 @@
-"""A stand-in for a model provider: a real HTTP server on loopback that speaks OpenAI's wire format strictly.
+"""A stand-in for a model provider: a real HTTP server on loopback that speaks both of OpenAI's APIs strictly.
 
 What it says is scripted, as a list of answers or as a function of the request; so are its faults.
 """
@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
-from bot.demo.model_wire import Answer, Broken, ChatRequest, Json, Problem, Reply, check, chunks, completion
+from bot.demo import model_responses, model_wire
+from bot.demo.model_wire import Answer, Broken, ChatRequest, Failed, Json, Problem, Reply
 
 Script = Sequence[Answer] | Callable[[ChatRequest], Answer]
 
@@ -27,7 +28,8 @@ class ScriptedModel:
     """Serves while it is entered. `requests` are those that passed the checks, in order of arrival.
 
     `forms` are the response formats it knows; the others are refused as a server that lacks them does, and so is to
-    stream where it does not. `hung_up` counts the answers that nobody read to their end.
+    stream where it does not, or an API that is not among its `apis`. `hung_up` counts the answers that nobody read to
+    their end.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class ScriptedModel:
         key: str = KEY,
         forms: tuple[str, ...] = ("text", "json_object", "json_schema"),
         streams: bool = True,
+        apis: tuple[str, ...] = ("chat", "responses"),
     ) -> None:
+        self.apis = apis
         self.key, self.models, self.forms, self.streams = key, models, forms, streams
         self.hung_up = 0
         self.requests: list[ChatRequest] = []
@@ -65,8 +69,9 @@ class ScriptedModel:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, body: object) -> tuple[ChatRequest | None, Answer]:
+    def answer(self, body: object, api: str) -> tuple[ChatRequest | None, Answer]:
         """Check a request and take the script's answer to it."""
+        check = model_wire.check if api == "chat" else model_responses.check
         request = check(body, self.models, self.forms)
         if isinstance(request, ChatRequest) and request.stream and not self.streams:
             request = Problem(400, "Streaming is not supported by this server", param="stream")
@@ -79,6 +84,26 @@ class ScriptedModel:
                 return request, self._script(request)
             turn = len(self.requests) - 1
             return request, self._script[turn] if turn < len(self._script) else _END_OF_SCRIPT
+
+
+_PATHS = {"/v1/chat/completions": "chat", "/v1/responses": "responses"}
+
+
+def _events(request: ChatRequest, answer: Reply | Failed, number: int) -> list[str]:
+    make = model_wire.chunks if request.api == "chat" else model_responses.events
+    return list(make(request, answer, number))
+
+
+def _whole(request: ChatRequest, answer: Reply | Failed, number: int) -> Json:
+    match request.api, answer:
+        case "chat", Failed():
+            return model_wire.failure(answer)
+        case "chat", Reply():
+            return model_wire.completion(request, answer, number)
+        case _, Failed():
+            return model_responses.failure(request, answer, number)
+        case _, Reply():
+            return model_responses.response(request, answer, number)
 
 
 class _Server(ThreadingHTTPServer):
@@ -120,25 +145,30 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _LARGEST_BODY))
         if not self._authorized():
             return
-        if self.path != "/v1/chat/completions":
+        api = _PATHS.get(self.path, "")
+        if api not in self.server.model.apis:
             self._problem(Problem(404, f"Invalid URL (POST {self.path})"))
         elif self.headers.get_content_type() != "application/json":
             self._problem(Problem(400, "you must provide a JSON body with Content-Type application/json"))
         else:
-            self._chat(raw)
+            self._answer(raw, api)
 
-    def _chat(self, raw: bytes) -> None:
+    def _answer(self, raw: bytes, api: str) -> None:
         try:
             body = json.loads(raw)
         except ValueError:
             body = None
-        request, answer = self.server.model.answer(body)
+        request, answer = self.server.model.answer(body, api)
         match answer:
             case Problem():
                 self._problem(answer)
+            case Broken(how="half"):
+                assert request is not None
+                whole = _events(request, Reply("w" * 1_000), len(self.server.model.requests))
+                self._stream(whole[: len(whole) // 2])
             case Broken():
                 self._break(answer)
-            case Reply():
+            case Reply() | Failed():
                 assert request is not None
                 self._reply(request, answer)
 
@@ -150,24 +180,34 @@ class _Handler(BaseHTTPRequestHandler):
         self._problem(Problem(401, word, code="invalid_api_key"))
         return False
 
-    def _reply(self, request: ChatRequest, reply: Reply) -> None:
+    def _reply(self, request: ChatRequest, answer: Reply | Failed) -> None:
         number = len(self.server.model.requests)
         if not request.stream:
-            self._json(200, completion(request, reply, number))
-            return
+            self._json(200, _whole(request, answer, number))
+        elif isinstance(answer, Failed):
+            self._stream(_events(request, answer, number))
+        else:
+            self._stream(_events(request, answer, number), answer.pause, answer.hold)
+
+    def _stream(self, events: Sequence[str], pause: float = 0.0, hold: float = 0.0) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for event in (*chunks(request, reply, number), ""):
-                data = event.encode()
-                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-                if self.server.model.stopping.wait(reply.pause):
+            for event in events:
+                self._send(event)
+                if self.server.model.stopping.wait(pause):
                     return
+            if not self.server.model.stopping.wait(hold):
+                self._send("")
         except OSError:
             self.server.model.hung_up += 1
             self.close_connection = True
+
+    def _send(self, event: str) -> None:
+        data = event.encode()
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def _problem(self, problem: Problem) -> None:
         wait = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}

@@ -1,4 +1,5 @@
-"""The wire format of OpenAI's Chat Completions: what a request must look like, and what is answered. Pure.
+"""The wire format of OpenAI's Chat Completions, and what both of its APIs have in common: what a request must look
+like, and what is answered. Pure.
 
 From OpenAI's API reference ("Create chat completion") and its guides on Structured Outputs and error codes. It refuses
 what OpenAI refuses, so that a client which passes here does not fail there.
@@ -15,18 +16,19 @@ from typing import Any, Literal
 Json = dict[str, Any]
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """A set of words, written as a text."""
     return frozenset(text.split())
 
 
-_PARAMETERS = _words(
+_PARAMETERS = words(
     "messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens "
     "max_tokens metadata modalities moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key "
     "prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream "
     "stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options"
 )
-_ROLES = _words("developer system user assistant tool function")
-_KEYWORDS = _words(
+_ROLES = words("developer system user assistant tool function")
+_KEYWORDS = words(
     "$defs $ref additionalProperties anyOf const description enum exclusiveMaximum exclusiveMinimum format items "
     "maxItems maximum minItems minimum multipleOf pattern properties required title type"
 )
@@ -38,13 +40,23 @@ _CHARACTERS_A_TOKEN = 4
 @dataclass(frozen=True)
 class Reply:
     """What the model says. `cost` is the price in US dollars that some gateways state with it, `pause` the seconds
-    between the events in which it is streamed."""
+    between the events in which it is streamed, `hold` those for which the connection is held after the last one."""
 
     content: str | None = None
     refusal: str | None = None
     finish_reason: str = "stop"
     cost: float | None = None
     pause: float = 0.0
+    hold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An error in the middle of an answer, after some of it was `said`: the status was 200 already."""
+
+    code: str
+    message: str
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,13 +76,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Broken:
-    """A fault of the wire: the connection is reset; the body is cut off, no JSON, or dripped for `seconds`."""
+    """A fault of the wire: the connection is reset; the body is cut off, no JSON, or dripped for `seconds`; of what is
+    streamed `half` is sent, and the connection closed in good order."""
 
-    how: Literal["reset", "cut", "garbage", "drip"]
+    how: Literal["reset", "cut", "garbage", "drip", "half"]
     seconds: float = 0.0
 
 
-Answer = Reply | Problem | Broken
+Answer = Reply | Failed | Problem | Broken
 
 RATE_LIMIT = Problem(429, "Rate limit reached for requests", "requests", "rate_limit_exceeded", retry_after=0.05)
 NO_QUOTA = Problem(429, "You exceeded your current quota", "insufficient_quota", "insufficient_quota")
@@ -85,9 +98,10 @@ TOO_LONG = Problem(
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A request that passed the checks."""
+    """A request that passed the checks, of either API."""
 
     body: Json
+    api: Literal["chat", "responses"] = "chat"
 
     @property
     def model(self) -> str:
@@ -100,12 +114,19 @@ class ChatRequest:
     @property
     def form(self) -> str:
         """The type of its response format."""
-        return str((self.body.get("response_format") or {"type": "text"})["type"])
+        given = self.body.get("response_format") or (self.body.get("text") or {}).get("format")
+        return str((given or {"type": "text"})["type"])
+
+    @property
+    def messages(self) -> list[Json]:
+        """What was said, turn by turn."""
+        given = self.body["messages"] if self.api == "chat" else self.body["input"]
+        return [{"role": "user", "content": given}] if isinstance(given, str) else given
 
     @property
     def text(self) -> str:
-        """All that was said, turn by turn."""
-        return "\n\n".join(_text(message.get("content")) for message in self.body["messages"])
+        """All that was said."""
+        return "\n\n".join(_text(message.get("content")) for message in self.messages)
 
 
 def check(body: object, models: tuple[str, ...], forms: tuple[str, ...]) -> ChatRequest | Problem:
@@ -144,22 +165,28 @@ def _format(given: object, messages: list[Json], forms: tuple[str, ...]) -> tupl
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(given, dict) or kind not in forms:
         return "response_format", f"Invalid parameter: 'response_format' of type '{kind}' is not supported"
-    if kind == "json_object" and not any("json" in _text(one.get("content")).lower() for one in messages):
+    if kind == "json_object" and not says_json(messages):
         return "messages", "'messages' must contain the word 'json' in some form, to use 'response_format'"
     if kind == "json_schema":
-        return _json_schema(given.get("json_schema"))
+        return check_schema(given.get("json_schema"), "response_format.json_schema")
     return None
 
 
-def _json_schema(given: object) -> tuple[str, str] | None:
+def says_json(messages: list[Json]) -> bool:
+    """Whether the word is there without which OpenAI refuses to answer with any object."""
+    return any("json" in _text(one.get("content")).lower() for one in messages)
+
+
+def check_schema(given: object, where: str) -> tuple[str, str] | None:
+    """What is wrong with a schema for the answer that stands `where`: the parameter, and why."""
     if not isinstance(given, dict) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", str(given.get("name", ""))):
-        return "response_format.json_schema.name", "Invalid 'response_format.json_schema.name'"
+        return f"{where}.name", f"Invalid '{where}.name'"
     schema = given.get("schema")
     if not isinstance(schema, dict) or schema.get("type") != "object":
-        return "response_format.json_schema.schema", "schema must be a JSON Schema of 'type: \"object\"'"
+        return f"{where}.schema", "schema must be a JSON Schema of 'type: \"object\"'"
     fault = next(strict_faults(schema), None) if given.get("strict") else None
     if fault:
-        return "response_format", f"Invalid schema for response_format '{given['name']}': {fault}"
+        return f"{where}.schema", f"Invalid schema for response_format '{given['name']}': {fault}"
     return None
 
 
@@ -222,16 +249,25 @@ def completion(request: ChatRequest, reply: Reply, number: int) -> Json:
     return _head(request, number, "chat.completion") | {"choices": [choice], "usage": _usage(request, reply)}
 
 
-def chunks(request: ChatRequest, reply: Reply, number: int) -> Iterator[str]:
+def cut(text: str) -> Iterator[str]:
+    """The pieces in which a text is streamed."""
+    return (text[at : at + 40] for at in range(0, len(text), 40))
+
+
+def chunks(request: ChatRequest, answer: Reply | Failed, number: int) -> Iterator[str]:
     """The server-sent events of a streamed answer."""
+    reply = Reply(answer.said) if isinstance(answer, Failed) else answer
     said = reply.content or reply.refusal or ""
     key = "content" if reply.refusal is None else "refusal"
     deltas: list[tuple[Json, str | None]] = [({"role": "assistant", key: ""}, None)]
-    deltas += [({key: said[at : at + 40]}, None) for at in range(0, len(said), 40)]
-    deltas += [({}, reply.finish_reason)]
+    deltas += [({key: piece}, None) for piece in cut(said)]
+    deltas += [] if isinstance(answer, Failed) else [({}, reply.finish_reason)]
     for delta, finish in deltas:
         choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
         yield _event(_head(request, number, "chat.completion.chunk") | {"choices": choices})
+    if isinstance(answer, Failed):
+        yield _event(failure(answer))
+        return
     if (request.body.get("stream_options") or {}).get("include_usage"):
         usage = {"choices": [], "usage": _usage(request, reply)}
         yield _event(_head(request, number, "chat.completion.chunk") | usage)
@@ -242,9 +278,19 @@ def _head(request: ChatRequest, number: int, kind: str) -> Json:
     return {"id": f"chatcmpl-{number}", "object": kind, "created": 1_750_000_000, "model": request.model}
 
 
+def failure(failed: Failed) -> Json:
+    """An error as gateways send it once they have answered 200."""
+    return {"error": {"code": failed.code, "message": failed.message}}
+
+
+def token_counts(request: ChatRequest, reply: Reply) -> tuple[int, int]:
+    """The tokens of what was asked, and of what was said."""
+    said = reply.content or reply.refusal or ""
+    return 1 + len(request.text) // _CHARACTERS_A_TOKEN, 1 + len(said) // _CHARACTERS_A_TOKEN
+
+
 def _usage(request: ChatRequest, reply: Reply) -> Json:
-    asked = 1 + len(request.text) // _CHARACTERS_A_TOKEN
-    said = 1 + len(reply.content or reply.refusal or "") // _CHARACTERS_A_TOKEN
+    asked, said = token_counts(request, reply)
     price = {} if reply.cost is None else {"cost": reply.cost}
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said, **price}
 

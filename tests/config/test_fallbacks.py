@@ -16,6 +16,7 @@ key = "sk-zebra-12345"
 models = {"gpt-5.4" = "larger"}
 [ape]
 url = "http://127.0.0.1:8080/v1"
+api = "responses"
 model = "local"
 """
 
@@ -24,7 +25,7 @@ def test_providers_come_in_the_order_of_the_file() -> None:
     zebra, ape = parse_fallbacks(TEXT)
     assert (zebra.name, zebra.url, zebra.model) == ("zebra", "https://zebra.example.com/v1", None)
     assert zebra.models == {"gpt-5.4": "larger"}
-    assert (ape.name, ape.key, ape.model) == ("ape", None, "local")
+    assert (ape.name, ape.key, ape.api, ape.model) == ("ape", None, "responses", "local")
 
 
 URL = 'url = "https://x.example.com/v1"\n'
@@ -42,8 +43,9 @@ URL = 'url = "https://x.example.com/v1"\n'
         (f'[a]\n{URL}key = "canary"', "[a] key must be a text of 8 characters or more"),
         (f'[a]\n{URL}key = "canary\\n12345"', "[a] key must be a text of 8 characters or more"),
         (f"[a]\n{URL}key = 123456789", "[a] key must be a text of 8 characters or more"),
-        (f'[a]\n{URL}canary = "x"', "[a] takes url, key, model, models, and nothing else"),
-        (f'[a]\n{URL}name = "canary"', "[a] takes url, key, model, models, and nothing else"),
+        (f'[a]\n{URL}canary = "x"', "[a] takes url, key, api, model, models, and nothing else"),
+        (f'[a]\n{URL}name = "canary"', "[a] takes url, key, api, model, models, and nothing else"),
+        (f'[a]\n{URL}api = "canary"', "[a] api must be responses or chat"),
         (f'[a]\n{URL}model = ""', "[a] model must be the name of a model"),
         (f'[a]\n{URL}models = "canary"', "[a] models must be a table"),
     ],

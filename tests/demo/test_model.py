@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from bot.demo.model import KEY, MODEL, ScriptedModel
-from bot.demo.model_wire import Reply, strict_faults
+from bot.demo.model_wire import Failed, Reply, strict_faults
 from bot.demo.reviewer import Planted, demo_reviewer
 
 HELLO: Any = [{"role": "user", "content": "Say hello in JSON."}]
@@ -73,6 +73,66 @@ def test_a_wrong_key_is_401(server: ScriptedModel) -> None:
 def test_what_openai_refuses_is_400(package: openai.OpenAI, server: ScriptedModel, wrong: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError):
         package.chat.completions.create(**{"model": MODEL, "messages": HELLO} | wrong)
+    assert len(server.refused) == 1
+
+
+# -- the Responses API
+
+
+def test_the_package_reads_a_whole_response(package: openai.OpenAI) -> None:
+    done = package.responses.create(model=MODEL, input=HELLO)
+    assert (done.status, done.output_text) == ("completed", "hello " * 20)
+    assert done.usage
+    assert done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
+
+
+def test_the_package_follows_a_streamed_response(package: openai.OpenAI) -> None:
+    with package.responses.stream(model=MODEL, input=HELLO) as stream:
+        said = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        done = stream.get_final_response()
+    assert said == done.output_text == "hello " * 20
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (Reply("half", finish_reason="length"), "incomplete", "max_output_tokens"),
+        (Reply("", finish_reason="content_filter"), "incomplete", "content_filter"),
+        (Failed("server_error", "Sorry."), "failed", None),
+    ],
+)
+def test_the_package_is_told_how_a_response_ended(answer: Reply | Failed, status: str, reason: str | None) -> None:
+    with (
+        ScriptedModel(lambda _: answer) as server,
+        openai.OpenAI(api_key=KEY, base_url=server.base_url, max_retries=0) as client,
+    ):
+        done = client.responses.create(model=MODEL, input=HELLO)
+        *_, last = client.responses.create(model=MODEL, input=HELLO, stream=True)
+    assert done.status == status
+    assert (done.incomplete_details.reason if done.incomplete_details else None) == reason
+    assert last.type == f"response.{status}"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"input": []},
+        {"input": [{"role": "robot", "content": "x"}]},
+        {"input": [{"role": "user", "content": None}]},
+        {"model": "nowhere"},
+        {"extra_body": {"messages": HELLO}},
+        {"text": {"format": {"type": "xml"}}},
+        {"text": {"format": {"type": "json_schema"}}},
+        {"text": {"format": {"type": "json_schema", "name": "a b", "schema": {"type": "object"}}}},
+        {"text": {"format": {"type": "json_schema", "name": "a", "strict": True, "schema": {"type": "object"}}}},
+        {"text": {"format": {"type": "json_object"}}, "input": "hi", "instructions": "Say it in JSON."},
+    ],
+)
+def test_what_openai_refuses_as_a_response_is_400(
+    package: openai.OpenAI, server: ScriptedModel, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(openai.BadRequestError):
+        package.responses.create(**{"model": MODEL, "input": HELLO} | wrong)
     assert len(server.refused) == 1
 
 

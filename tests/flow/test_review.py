@@ -295,6 +295,24 @@ def test_order_to_review_asks_what_was_not_answered_and_with_full_all_of_it(
     assert reviewer.asked[asked:] == ["review"]
 
 
+@pytest.fixture
+def by_responses(more: dict[str, str]) -> None:
+    """Asked by the Responses API. To be asked for before `assay`."""
+    more["ASSAY_LLM_API"] = "responses"
+
+
+@pytest.mark.usefixtures("by_responses")
+def test_review_and_verifier_ask_by_the_responses_api_where_the_operator_says_so(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, server: ScriptedModel
+) -> None:
+    number, sha = opened(github)
+    assay.settle()
+    assert reviewer.asked == ["review", "verify"]
+    assert {request.api for request in server.requests} == {"responses"}
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    assert "&#36;0.0" in assay.comment(number)
+
+
 # -- a provider that is away
 
 

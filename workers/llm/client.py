@@ -1,22 +1,19 @@
-"""A language model behind an OpenAI-compatible API: Chat Completions through the `openai` package.
+"""A language model behind an OpenAI-compatible API, Chat Completions or Responses, through the `openai` package.
 
-Chat Completions, because it is what the most servers speak. Only parameters that every model takes are sent: several
-refuse `temperature` and `max_tokens`. Answers are streamed, because only those end, and cost no more, when whoever
-reads them hangs up; a server that does not stream is asked without. The body is read by hand, as bytes, because the
-package bounds neither its size nor the time a server may take to drip it, and does not check its types.
+Answers are streamed, because only those end, and cost no more, when whoever reads them hangs up; a server that does not
+stream is asked without. The body is read by hand, as bytes, because the package bounds neither its size nor the time a
+server may take to drip it, and does not check its types.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import httpx2
 import openai
@@ -26,16 +23,12 @@ from bot.domain.findings import Cost
 from bot.errors import Misconfigured, Unavailable
 from workers.agent import CutOff
 from workers.agents.purse import joined
+from workers.llm import chat, responses
 from workers.llm.failures import FIRST, FormRefused, Place, explain
 from workers.llm.prices import Prices, estimate, price_of
+from workers.llm.question import Form, Question, Way
 from workers.llm.reply import Reply, Unfit, cost_of, parse_reply, read_answer
-from workers.llm.schema import strict_schema
-from workers.llm.stream import Streamed
 from workers.llm.waiting import GivenUp, wait_for
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionMessageParam
-    from openai.types.chat.completion_create_params import ResponseFormat
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -46,71 +39,42 @@ BACKOFF = 0.5
 LONGEST_WAIT = 60.0
 CONNECT_TIMEOUT = 10.0
 LARGEST_REPLY = 8_000_000
-_ECHO = 20_000
 # What is said where nobody waits for an answer any more.
 _STOPPED = "nobody waits for the answer any more"
 
 
-class Form(StrEnum):
-    """How a server is told the shape of the answer, the strictest first."""
+class Streamed(Protocol):
+    """An answer that is still coming. `written` counts the characters of it that came; `done`: there is no more."""
 
-    SCHEMA = "json_schema"
-    OBJECT = "json_object"
-    TEXT = "text"
+    written: int
+    done: bool
 
-
-class _Way(NamedTuple):
-    """How a server is asked."""
-
-    form: Form
-    streamed: bool
+    def feed(self, chunk: bytes) -> None: ...
+    def reply(self) -> Reply: ...
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What is asked, and the turns of a repair."""
+class Api(NamedTuple):
+    """One of the two ways in which a provider is spoken to."""
 
-    system: str
-    user: str
-    answer: type[BaseModel]
-    turns: tuple[ChatCompletionMessageParam, ...] = ()
+    ask: Callable[
+        [openai.AsyncOpenAI, str, Question, Way, openai.Timeout],
+        AbstractAsyncContextManager[openai.AsyncAPIResponse[Any]],
+    ]
+    parse: Callable[[bytes], Reply]
+    streamed: Callable[[], Streamed]
 
-    def messages(self, form: Form) -> list[ChatCompletionMessageParam]:
-        system = self.system
-        if form is not Form.SCHEMA:
-            # The word JSON must be there: OpenAI refuses json_object without it.
-            schema = json.dumps(strict_schema(self.answer))
-            system += f"\n\nAnswer with one JSON object and nothing else. It must fit this JSON Schema:\n{schema}"
-        return [{"role": "system", "content": system}, {"role": "user", "content": self.user}, *self.turns]
 
-    def response_format(self, form: Form) -> ResponseFormat | openai.Omit:
-        if form is Form.TEXT:
-            return openai.omit
-        if form is Form.OBJECT:
-            return {"type": "json_object"}
-        schema = strict_schema(self.answer)
-        return {
-            "type": "json_schema",
-            "json_schema": {"name": self.answer.__name__, "strict": True, "schema": schema},
-        }
-
-    def repaired(self, unfit: Unfit) -> _Question:
-        """The question again, with what was wrong with the answer; unchanged where there was no answer."""
-        if not unfit.content:
-            return self
-        wrong = f"{unfit}. Answer again with the whole corrected JSON object and nothing else."
-        turns: tuple[ChatCompletionMessageParam, ...] = (
-            {"role": "assistant", "content": unfit.content[:_ECHO]},
-            {"role": "user", "content": wrong},
-        )
-        return replace(self, turns=turns)
+APIS = {
+    "chat": Api(chat.ask, parse_reply, chat.Streamed),
+    "responses": Api(responses.ask, responses.parse_reply, responses.Streamed),
+}
 
 
 class OpenAIModel:
     """`workers.agent.Model` over HTTP. Safe to share between threads.
 
     `timeout` is what one answer may take, in seconds. `base_url` None means the package's default. `prices` are for the
-    providers that state none. `place` says where `api_key` and `base_url` are set.
+    providers that state none. `place` says where all this is set.
 
     Raises bot.errors.Misconfigured for a key or URL that can never work.
     """
@@ -123,6 +87,7 @@ class OpenAIModel:
         timeout: float,
         prices: Prices | None = None,
         place: Place = FIRST,
+        api: Literal["chat", "responses"] = "chat",
     ) -> None:
         if not (api_key and api_key.isascii() and api_key.isprintable()):
             raise Misconfigured(f"{place.key} is empty or holds characters that no key has: set it anew")
@@ -137,7 +102,8 @@ class OpenAIModel:
         self._timeout = timeout
         self._prices = prices or {}
         self._place = place
-        self._ways: dict[str, _Way] = {}
+        self._api = APIS[api]
+        self._ways: dict[str, Way] = {}
 
     @property
     def name(self) -> str:
@@ -162,7 +128,7 @@ class OpenAIModel:
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """See `workers.agent.Model.ask`. `timeout` bounds the whole: tries, pauses and the repair."""
         deadline = time.monotonic() + timeout
-        question = _Question(system, user, answer)
+        question = Question(system, user, answer)
         costs: list[Cost] = []
         try:
             for last in (False,) * REPAIRS + (True,):
@@ -182,11 +148,11 @@ class OpenAIModel:
             raise CutOff(str(failure), together(used), failure.retry_after) from None
         raise AssertionError("unreachable")
 
-    def _reply(self, question: _Question, deadline: float, costs: list[Cost]) -> Reply:
+    def _reply(self, question: Question, deadline: float, costs: list[Cost]) -> Reply:
         """Ask in the strictest way the server takes, and remember that one while this process lives."""
-        form, streams = self._ways.get(self._model, _Way(Form.SCHEMA, streamed=True))
+        form, streams = self._ways.get(self._model, Way(Form.SCHEMA, streamed=True))
         forms = list(Form)
-        ways = [_Way(one, streamed=streams) for one in forms[forms.index(form) :]]
+        ways = [Way(one, streamed=streams) for one in forms[forms.index(form) :]]
         first: FormRefused | None = None
         while ways:
             way = ways.pop(0)
@@ -196,14 +162,14 @@ class OpenAIModel:
                 # If no way is taken, the first words are those about the request itself.
                 first = first or refusal
                 if way.streamed and "stream" in str(refusal).lower():
-                    ways = [_Way(one.form, streamed=False) for one in (way, *ways)]
+                    ways = [Way(one.form, streamed=False) for one in (way, *ways)]
             else:
                 self._ways[self._model] = way
                 return reply
         assert first is not None
         raise first
 
-    def _persist(self, question: _Question, way: _Way, deadline: float, costs: list[Cost]) -> Reply:
+    def _persist(self, question: Question, way: Way, deadline: float, costs: list[Cost]) -> Reply:
         """Try again while the provider is away. What tries cost that came to nothing is put to `costs`.
 
         Not the package's own retries: those sleep up to two minutes each whatever the caller's deadline.
@@ -220,47 +186,56 @@ class OpenAIModel:
                 if isinstance(failure, CutOff):
                     costs.append(failure.cost)
 
-    def _read(self, question: _Question, way: _Way, deadline: float) -> Reply:
+    def _read(self, question: Question, way: Way, deadline: float) -> Reply:
         seconds = min(self._timeout, deadline - time.monotonic())
         if seconds <= 0:
             raise Unavailable("no time was left to ask the model")
         if self._stop.is_set():
             raise CutOff(_STOPPED, Cost(model=self._model, usd=0.0))
-        heard = Streamed()
+        heard = self._api.streamed()
         try:
             return wait_for(self._listen(question, way, heard), seconds, self._stop)
         except GivenUp as end:
-            price = price_of(self._prices, self._model)
-            used = estimate(self._model, price, question.system, question.user, written=heard.written)
-            raise CutOff(_STOPPED if end.stopped else "the model provider did not answer in time", used) from None
+            why = _STOPPED if end.stopped else "the model provider did not answer in time"
+            raise CutOff(why, self._used(question, heard)) from None
+        except Unavailable as failure:
+            if not heard.written:
+                raise
+            raise CutOff(str(failure), self._used(question, heard), failure.retry_after) from failure
+
+    def _used(self, question: Question, heard: Streamed) -> Cost:
+        """What it has cost until now, of which no provider tells."""
+        price = price_of(self._prices, self._model)
+        return estimate(self._model, price, question.system, question.user, written=heard.written)
+
+    async def _listen(self, question: Question, way: Way, heard: Streamed) -> Reply:
+        try:
+            async with openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0) as client:
+                # How long it may take in all is for the caller to watch.
+                timeout = openai.Timeout(None, connect=CONNECT_TIMEOUT)
+                async with self._api.ask(client, self._model, question, way, timeout) as response:
+                    body = await _read_into(heard, response)
         except (openai.APIError, httpx2.HTTPError) as error:
             raise explain(error, self._model, self._api_key, self._place) from error
+        return heard.reply() if body is None else self._api.parse(body)
 
-    async def _listen(self, question: _Question, way: _Way, heard: Streamed) -> Reply:
-        body = bytearray()
-        size = 0
-        async with (
-            openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0) as client,
-            client.chat.completions.with_streaming_response.create(
-                model=self._model,
-                messages=question.messages(way.form),
-                response_format=question.response_format(way.form),
-                stream=way.streamed,
-                stream_options={"include_usage": True} if way.streamed else openai.omit,
-                # How long it may take in all is for the caller to watch.
-                timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT),
-            ) as response,
-        ):
-            streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-            async for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > LARGEST_REPLY:
-                    raise Unfit(f"the provider's answer is larger than {LARGEST_REPLY} bytes")
-                if streamed:
-                    heard.feed(chunk)
-                else:
-                    body += chunk
-        return heard.reply() if streamed else parse_reply(bytes(body))
+
+async def _read_into(heard: Streamed, response: openai.AsyncAPIResponse[Any]) -> bytes | None:
+    """Read what is streamed into `heard`; the body of what is not."""
+    body, size = bytearray(), 0
+    streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+    async for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > LARGEST_REPLY:
+            raise Unfit(f"the provider's answer is larger than {LARGEST_REPLY} bytes")
+        if not streamed:
+            body += chunk
+            continue
+        heard.feed(chunk)
+        if heard.done:
+            # Some servers hold the connection.
+            break
+    return None if streamed else bytes(body)
 
 
 def together(costs: Sequence[Cost]) -> Cost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -17,11 +18,19 @@ _WORDS = 300
 _TOO_LONG = ("context_length_exceeded", "context length", "context window", "prompt is too long", "too many tokens")
 
 
+# Codes of errors that come within an answer, which has no status of its own any more.
+_USED_UP = ("insufficient_quota", "billing_hard_limit_reached")
+_NOT_TAKEN = ("invalid_prompt", "invalid_request_error", "content_policy_violation")
+# All that OpenAI says there of how long to wait.
+_AGAIN = re.compile(r"try again in ([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(ms|s)\b")
+
+
 class Place(NamedTuple):
-    """Where the operator sets a provider's key and its URL."""
+    """Where the operator sets a provider's key, its URL and the API by which it is asked."""
 
     key: str = "OPENAI_API_KEY"
     url: str = "OPENAI_BASE_URL"
+    api: str = "ASSAY_LLM_API"
 
 
 FIRST = Place()
@@ -41,6 +50,18 @@ def explain(error: openai.APIError | httpx2.HTTPError, model: str, secret: str, 
         cause = type(error.__cause__ or error).__name__
         return Unavailable(f"the model provider cannot be reached or hung up ({cause}); if it stays so, check its URL")
     return Unavailable(f"the model provider failed: {said(error.message, secret)}")
+
+
+def within(error: object) -> AssayError:
+    """The error of ours that stands for one that came in an answer that had begun well."""
+    words, code = said(error, ""), str(error.get("code") or error.get("type")) if isinstance(error, Mapping) else ""
+    if code in _USED_UP:
+        return Refused(f"the account at the model provider is used up: {words}", 429)
+    if code in _NOT_TAKEN or any(phrase in f"{code} {words}".lower() for phrase in _TOO_LONG):
+        return Refused(f"the model provider refused the request: {words}", 400)
+    again = _AGAIN.search(words)
+    wait = float(again[1]) * (0.001 if again[2] == "ms" else 1.0) if again else None
+    return Unavailable(f"the model provider is failing: {words}", wait)
 
 
 def said(body: object, secret: str) -> str:
@@ -76,10 +97,10 @@ def _status(error: openai.APIStatusError, model: str, words: str, place: Place) 
             return Refused(f"the model provider does not accept the key (401): check {place.key}", status)
         case 403:
             return Refused(f"the key may not use model {model} (403): check {place.key}. It says: {words}", status)
-        case 404:
-            return Refused(
-                f"the provider has no model {model}, or {place.url} is wrong (404). It says: {words}", status
-            )
+        case 404 | 400 if status == 404 or error.code == "model_not_found":
+            unless = f"{place.url} or {place.api} is wrong"
+            # The Responses API says it with a 400.
+            return Refused(f"the provider has no model {model}, or {unless} ({status}). It says: {words}", 404)
         case 429 if "insufficient_quota" in (error.code, error.type):
             return Refused(f"the account at the model provider is used up (429): {words}", status)
         case 400 | 422 if not _too_long(error, words):

@@ -13,14 +13,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Unavailable
+from config.settings import Settings
 from workers.agent import ACCOUNT, CutOff
 from workers.llm.client import OpenAIModel, together
+from workers.llm.failures import FIRST, Place
+from workers.llm.prices import load_prices
 from workers.llm.reply import Unfit
 
 log = logging.getLogger(__name__)
@@ -159,3 +163,27 @@ def _charged(error: AssayError, costs: Sequence[Cost]) -> AssayError:
     if not costs or not isinstance(error, Unavailable):
         return error
     return CutOff(str(error), together(costs), error.retry_after)
+
+
+_OPENAI = "api.openai.com"
+_Way = Literal["responses", "chat"]
+
+
+def make_providers(chosen: Settings) -> Providers:
+    """The providers that the operator names, one or more. Raises Misconfigured for prices that cannot be read."""
+    prices = load_prices(chosen.llm_prices)
+
+    def model(key: SecretStr | None, url: str | None, api: _Way | None, place: Place) -> OpenAIModel:
+        # The package sends a key in any case.
+        secret = key.get_secret_value() if key else "no-key-needed"
+        way = api or ("responses" if url is None or urlsplit(url).hostname == _OPENAI else "chat")
+        return OpenAIModel(secret, url, chosen.llm_model, chosen.llm_timeout, prices, place, way)
+
+    members = []
+    if chosen.openai_api_key is not None:
+        first = model(chosen.openai_api_key, chosen.openai_base_url, chosen.llm_api, FIRST)
+        members.append(Member("the first provider", first))
+    for one in chosen.fallbacks():
+        place = Place(*(f"the {what} of [{one.name}] in ASSAY_LLM_FALLBACKS" for what in Place._fields))
+        members.append(Member(one.name, model(one.key, one.url, one.api, place), one.model, one.models))
+    return Providers(members, chosen.llm_model)

@@ -1,4 +1,7 @@
-"""Reading a Chat Completions reply: the envelope, what the model said, and the typed answer in it. Pure."""
+"""Reading a reply: the envelope, what the model said, and the typed answer in it. Pure.
+
+It has the form of a chat completion; `workers/llm/responses.py` makes one of what the Responses API says.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from bot.domain.findings import Cost
-from bot.errors import Refused, Theirs, Unavailable
+from bot.errors import Refused, Theirs
 from workers.agent import LAST_TRY
-from workers.llm.failures import said
+from workers.llm.failures import said, within
 from workers.llm.prices import Price
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -61,20 +64,20 @@ class Reply(BaseModel):
 def parse_reply(body: bytes) -> Reply:
     """Parse a 200's body.
 
-    Raises Unfit when it is no chat completion, Unavailable when it carries an error, as gateways that answer before
-    their upstream does send it.
+    Raises Unfit when it is no chat completion, and as `failures.within` when it carries an error, as gateways that
+    answer before their upstream does send it.
     """
     try:
         reply = Reply.model_validate_json(body)
     except ValidationError:
-        raise Unfit("the provider's answer is not a chat completion: check OPENAI_BASE_URL") from None
+        raise Unfit("the provider's answer is not a chat completion: check its URL") from None
     return checked(reply)
 
 
 def checked(reply: Reply) -> Reply:
     """A reply with an answer in it. Raises as `parse_reply`."""
     if reply.error or any(choice.finish_reason == "error" for choice in reply.choices):
-        raise Unavailable(f"the model provider is failing: {said(reply.error, '')}")
+        raise within(reply.error)
     if not reply.choices:
         raise Unfit("the provider's answer holds no choice")
     return reply

@@ -1,4 +1,5 @@
-"""The client against a real HTTP server that speaks OpenAI's wire format and breaks in every way a provider does."""
+"""The client against a real HTTP server that speaks OpenAI's wire format and breaks in every way a provider does: each
+test by both APIs."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -21,6 +22,7 @@ from bot.demo.model_wire import (
     Answer,
     Broken,
     ChatRequest,
+    Failed,
     Problem,
     Reply,
 )
@@ -28,7 +30,7 @@ from bot.errors import Misconfigured, Refused, Theirs, Unavailable
 from workers.agent import CutOff
 from workers.llm import client
 from workers.llm.client import OpenAIModel
-from workers.llm.prices import Price
+from workers.llm.prices import Price, Prices
 
 
 class Verdict(BaseModel):
@@ -40,13 +42,31 @@ GREEN = Reply(json.dumps({"colour": "green", "note": None}))
 BAD = Reply(json.dumps({"colour": "blue", "note": None}))
 
 
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+Api = Literal["chat", "responses"]
+
+
+class Spoken:
+    """The API by which this test asks."""
+
+    api: Api = "chat"
+
+
+@pytest.fixture(autouse=True, params=get_args(Api))
+def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(client, "BACKOFF", 0.01)
+    monkeypatch.setattr(Spoken, "api", request.param)
+    spoken: Api = request.param
+    return spoken
+
+
+def at(
+    url: str | None, timeout: float = 5, key: str = KEY, name: str = MODEL, prices: Prices | None = None
+) -> OpenAIModel:
+    return OpenAIModel(key, url, name, timeout, prices, api=Spoken.api)
 
 
 def model(server: ScriptedModel, timeout: float = 5, key: str = KEY, name: str = MODEL) -> OpenAIModel:
-    return OpenAIModel(key, server.base_url, name, timeout)
+    return at(server.base_url, timeout, key, name)
 
 
 def ask(server: ScriptedModel, timeout: float = 5) -> Verdict:
@@ -62,22 +82,28 @@ def test_an_answer_comes_typed_and_with_its_cost() -> None:
     assert cost.output_tokens > 0
 
 
-def test_the_first_question_asks_for_a_strict_schema_and_sends_nothing_that_models_refuse() -> None:
+def test_the_first_question_asks_for_a_strict_schema_and_sends_nothing_that_models_refuse(api: Api) -> None:
     with ScriptedModel([GREEN]) as server:
         ask(server)
-    body = server.requests[0].body
-    assert set(body) == {"model", "messages", "response_format", "stream", "stream_options"}
-    assert body["response_format"]["json_schema"]["strict"] is True
-    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    (request,) = server.requests
+    assert request.api == api
+    if api == "chat":
+        assert set(request.body) == {"model", "messages", "response_format", "stream", "stream_options"}
+        assert request.body["response_format"]["json_schema"]["strict"] is True
+    else:
+        assert set(request.body) == {"model", "input", "text", "stream", "store"}
+        assert request.body["text"]["format"]["strict"] is True
+        assert request.body["store"] is False, "nothing is kept at the provider"
+    assert [message["role"] for message in request.messages] == ["system", "user"]
 
 
 def test_an_answer_that_does_not_fit_is_repaired_once() -> None:
     with ScriptedModel([BAD, GREEN]) as server:
         verdict, cost = model(server).ask("Judge.", "A change.", Verdict, timeout=5)
     assert verdict.colour == "green"
-    roles = [message["role"] for message in server.requests[1].body["messages"]]
+    roles = [message["role"] for message in server.requests[1].messages]
     assert roles == ["system", "user", "assistant", "user"]
-    assert "colour" in server.requests[1].body["messages"][3]["content"]
+    assert "colour" in server.requests[1].messages[3]["content"]
     once = len(server.requests[0].text) // 4
     assert cost.input_tokens > 2 * once, "both rounds are paid for"
 
@@ -102,7 +128,7 @@ def test_a_null_content_is_asked_for_once_more() -> None:
 def test_a_body_that_is_no_completion_is_asked_for_once_more_and_then_theirs() -> None:
     with ScriptedModel([Broken("garbage"), GREEN]) as server:
         assert ask(server).colour == "green"
-    with ScriptedModel([Broken("garbage")] * 2) as server, pytest.raises(Theirs, match="OPENAI_BASE_URL"):
+    with ScriptedModel([Broken("garbage")] * 2) as server, pytest.raises(Theirs, match="check its URL"):
         ask(server)
 
 
@@ -141,7 +167,17 @@ def test_an_answer_cut_off_at_the_length_limit_is_theirs_even_if_it_parses() -> 
 
 @pytest.mark.parametrize(
     "fault",
-    [RATE_LIMIT, SERVER_ERROR, Problem(503, "overloaded"), Problem(408, "slow"), Broken("reset"), Broken("cut")],
+    [
+        RATE_LIMIT,
+        SERVER_ERROR,
+        Problem(503, "overloaded"),
+        Problem(408, "slow"),
+        Broken("reset"),
+        Broken("cut"),
+        Broken("half"),
+        Failed("server_error", "We are sorry."),
+        Failed("rate_limit_exceeded", "Please try again in 20ms.", said='{"colour": "gr'),
+    ],
 )
 def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
     with ScriptedModel([fault, fault, GREEN]) as server:
@@ -149,7 +185,10 @@ def test_a_passing_fault_is_tried_again(fault: Answer) -> None:
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("fault", [RATE_LIMIT, SERVER_ERROR, Broken("reset"), Broken("cut")])
+@pytest.mark.parametrize(
+    "fault",
+    [RATE_LIMIT, SERVER_ERROR, Broken("reset"), Broken("cut"), Broken("half"), Failed("server_error", "Sorry.")],
+)
 def test_a_lasting_fault_is_unavailable_after_three_tries(fault: Answer) -> None:
     with ScriptedModel(lambda request: fault) as server, pytest.raises(Unavailable):
         ask(server)
@@ -181,6 +220,56 @@ def test_a_long_retry_after_is_handed_on_whatever_the_deadline() -> None:
     assert caught.value.retry_after == 3600
 
 
+def test_a_wait_that_is_told_within_the_answer_is_handed_on() -> None:
+    limit = Failed("rate_limit_exceeded", "Rate limit reached. Please try again in 11.5s.")
+    with ScriptedModel([limit, GREEN]) as server, pytest.raises(Unavailable, match="Rate limit") as caught:
+        ask(server, timeout=5)
+    assert caught.value.retry_after == 11.5
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    ("failed", "status", "words"),
+    [
+        (Failed("insufficient_quota", "You exceeded your quota."), 429, "used up: You exceeded"),
+        (Failed("invalid_prompt", "It was flagged."), 400, "refused the request: It was flagged"),
+        (Failed("context_length_exceeded", "Your input exceeds it."), 400, "refused the request: Your input"),
+    ],
+)
+def test_what_is_refused_within_the_answer_is_not_tried_again(
+    failed: Failed, status: int, words: str, streams: bool
+) -> None:
+    with ScriptedModel([failed, GREEN], streams=streams) as server, pytest.raises(Refused, match=words) as caught:
+        ask(server)
+    assert caught.value.status == status
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_failed_in_the_middle_costs_what_had_come() -> None:
+    with ScriptedModel([Failed("server_error", "Sorry.", said="w" * 300)] * 3) as server:
+        with pytest.raises(CutOff, match="is failing") as caught:
+            ask(server)
+        once = model(server).estimate("Judge.", "A change.").input_tokens
+    assert caught.value.cost.input_tokens == 3 * once
+    assert caught.value.cost.output_tokens == 3 * 100
+
+
+def test_a_connection_that_is_held_after_the_answer_is_not_waited_for() -> None:
+    held = Reply(GREEN.content, hold=20)
+    started = time.monotonic()
+    with ScriptedModel([held]) as server:
+        assert ask(server).colour == "green"
+        assert time.monotonic() - started < 2
+
+
+def test_a_server_without_that_api_is_told_of(api: Api) -> None:
+    others = tuple(one for one in get_args(Api) if one != api)
+    with ScriptedModel([GREEN], apis=others) as server, pytest.raises(Refused, match="ASSAY_LLM_API") as caught:
+        ask(server)
+    assert caught.value.status == 404
+
+
 def test_a_used_up_account_is_refused_and_not_tried_again() -> None:
     with ScriptedModel([NO_QUOTA, GREEN]) as server, pytest.raises(Refused, match="used up") as caught:
         ask(server)
@@ -198,7 +287,7 @@ def test_a_dripping_server_cannot_outlast_the_deadline() -> None:
 def test_a_silent_server_cannot_outlast_the_deadline() -> None:
     started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        silent = OpenAIModel(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}/v1", MODEL, timeout=60)
+        silent = at(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", 60)
         with pytest.raises(Unavailable, match="in time"):
             silent.ask("Judge.", "A change.", Verdict, timeout=0.5)
     assert time.monotonic() - started < 3
@@ -220,7 +309,7 @@ def test_no_time_left_asks_nothing() -> None:
 def test_a_closed_port_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    gone = OpenAIModel(KEY, f"http://127.0.0.1:{port}/v1", MODEL, timeout=2)
+    gone = at(f"http://127.0.0.1:{port}/v1", 2)
     with pytest.raises(Unavailable, match="check its URL"):
         gone.ask("Judge.", "A change.", Verdict, timeout=5)
 
@@ -253,7 +342,7 @@ def test_an_unknown_model_is_named() -> None:
 
 def test_a_wrong_base_url_is_named() -> None:
     with ScriptedModel([GREEN]) as server, pytest.raises(Refused, match="OPENAI_BASE_URL"):
-        OpenAIModel(KEY, server.base_url + "/v2", MODEL, 5).ask("Judge.", "A change.", Verdict, timeout=5)
+        at(server.base_url + "/v2").ask("Judge.", "A change.", Verdict, timeout=5)
 
 
 def test_a_request_that_is_too_long_is_refused_without_trying_other_forms() -> None:
@@ -271,7 +360,7 @@ def test_a_server_without_schemas_is_asked_in_words(forms: tuple[str, ...]) -> N
         assert spoken.ask("Judge.", "A change.", Verdict, timeout=5)[0].colour == "green"
     assert refusals > 0
     assert len(server.refused) == refusals, "the form that works is remembered"
-    system = server.requests[0].body["messages"][0]["content"]
+    system = server.requests[0].messages[0]["content"]
     assert '"colour"' in system, "without a response format, the schema is in the prompt"
 
 
@@ -328,7 +417,7 @@ def test_a_stop_ends_the_answer_at_once_and_costs_what_was_used(price: Price | N
         return LONG
 
     with ScriptedModel(script) as server:
-        spoken = OpenAIModel(KEY, server.base_url, MODEL, 60, {MODEL: price} if price else {}).until(stop)
+        spoken = at(server.base_url, 60, prices={MODEL: price} if price else {}).until(stop)
         cut, _ = cut_off(spoken)
         wait_until_hung_up(server)
         assert time.monotonic() - stopped[0] < 2
@@ -347,7 +436,7 @@ def test_a_stop_ends_the_answer_at_once_and_costs_what_was_used(price: Price | N
 def test_a_stop_ends_the_wait_for_a_silent_server() -> None:
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        silent = OpenAIModel(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}/v1", MODEL, 60).until(stop)
+        silent = at(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", 60).until(stop)
         timer = threading.Timer(0.3, stop.set)
         timer.start()
         assert cut_off(silent)[1] < 1.3

@@ -13,13 +13,13 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from bot.demo.model import KEY, MODEL, ScriptedModel
-from bot.demo.model_wire import NO_QUOTA, RATE_LIMIT, SERVER_ERROR, TOO_LONG, Answer, Broken, Problem, Reply
+from bot.demo.model_wire import NO_QUOTA, RATE_LIMIT, SERVER_ERROR, TOO_LONG, Answer, Broken, Failed, Problem, Reply
 from bot.errors import Refused, Theirs, Unavailable
 from config.settings import load
 from workers.agent import CutOff
 from workers.kit import make_model
 from workers.llm import client
-from workers.llm.client import OpenAIModel
+from workers.llm.client import APIS, OpenAIModel
 from workers.llm.prices import Price, Prices
 from workers.llm.providers import Member, Providers
 
@@ -104,6 +104,9 @@ def test_first_is_asked_alone_while_it_answers(pair: Pair) -> None:
         (NO_QUOTA, 1, "used up"),
         (Problem(403, "not for you"), 1, "may not use model"),
         (Problem(404, "no such model", code="model_not_found"), 1, f"no model {MODEL}"),
+        (Problem(400, "no such model", code="model_not_found"), 1, f"no model {MODEL}"),
+        (Failed("server_error", "We are sorry."), 3, "is failing: We are sorry."),
+        (Failed("insufficient_quota", "Pay first."), 1, "used up: Pay first."),
     ],
 )
 def test_next_is_asked_when_the_first_fails_after_its_tries(
@@ -276,6 +279,36 @@ def test_operator_names_providers_in_their_order(pair: Pair) -> None:
     pair.second_says = [SERVER_ERROR]
     with pytest.raises(Unavailable, match=r"check the key of \[away\] in ASSAY_LLM_FALLBACKS"):
         ask(model)
+
+
+@pytest.mark.parametrize(
+    ("given", "by"),
+    [
+        ({}, "responses"),
+        ({"OPENAI_BASE_URL": "https://api.openai.com/v1"}, "responses"),
+        ({"OPENAI_BASE_URL": "https://llm.example.com/v1"}, "chat"),
+        ({"ASSAY_LLM_API": "chat"}, "chat"),
+        ({"OPENAI_BASE_URL": "https://llm.example.com/v1", "ASSAY_LLM_API": "responses"}, "responses"),
+    ],
+)
+def test_openai_is_asked_by_its_responses_api_and_others_by_chat_unless_told(given: dict[str, str], by: str) -> None:
+    model = make_model(load({"OPENAI_API_KEY": KEY, **given}))
+    assert model is not None
+    (member,) = model._members
+    assert member.model._api is APIS[by]
+
+
+def test_each_provider_is_asked_by_its_own_api(pair: Pair) -> None:
+    pair.first_says, pair.second_says = [SERVER_ERROR], [RED]
+    table = f'[backup]\nurl = "{pair.second.base_url}"\nkey = "{OTHER_KEY}"\nmodel = "{OTHER}"\napi = "responses"'
+    chosen = load({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": pair.first.base_url, "ASSAY_LLM_FALLBACKS": table})
+    model = make_model(chosen)
+    assert model is not None
+    assert ask(model.named(MODEL))[0] == "red"
+    assert ([one.api for one in pair.first.requests], [one.api for one in pair.second.requests]) == (
+        ["chat"] * 3,
+        ["responses"],
+    )
 
 
 def test_without_a_first_key_the_fallbacks_are_asked_and_one_may_need_none() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bot.demo.model_wire import ChatRequest, chunks
 from bot.demo.model_wire import Reply as Scripted
 from bot.errors import Unavailable
+from workers.llm.chat import Streamed
 from workers.llm.reply import Reply, Unfit
-from workers.llm.stream import Streamed
 
 REQUEST = ChatRequest(
     {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream_options": {"include_usage": True}}
@@ -80,7 +80,7 @@ def test_an_error_within_the_stream_is_the_providers() -> None:
 
 @pytest.mark.parametrize("data", [b"no JSON", b"[]", b'{"choices": 1}', b'{"choices": [{"delta": []}]}', b"{" * 90_000])
 def test_what_is_no_completion_is_said_to_be_none(data: bytes) -> None:
-    with pytest.raises(Unfit, match="OPENAI_BASE_URL"):
+    with pytest.raises(Unfit, match="check its URL"):
         streamed(b"data: " + data + b"\n")
 
 

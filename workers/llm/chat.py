@@ -1,17 +1,50 @@
-"""Reading a Chat Completions answer as it is streamed, event by event. Pure.
+"""Chat Completions: how it is asked, and its answers, event by event as they are streamed; `[DONE]` is the last.
 
-Server-sent events (WHATWG HTML, "Server-sent events") as providers send them: one line of JSON each, comments between
-them, `[DONE]` at the end.
+Only parameters that every model takes are sent: several refuse `temperature` and `max_tokens`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, cast
 
+import openai
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import Unavailable
+from workers.llm.events import Lines
+from workers.llm.question import Form, Question, Way
 from workers.llm.reply import Choice, Message, Reply, Unfit, Usage, checked
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat.completion_create_params import ResponseFormat
+
+
+def ask(
+    client: openai.AsyncOpenAI, model: str, question: Question, way: Way, timeout: openai.Timeout
+) -> AbstractAsyncContextManager[openai.AsyncAPIResponse[Any]]:
+    """The provider's answer, unread, while the context lasts."""
+    return client.chat.completions.with_streaming_response.create(
+        model=model,
+        # The package has a type for each role.
+        messages=cast("list[ChatCompletionMessageParam]", question.messages(way.form)),
+        response_format=_format(question, way.form),
+        stream=way.streamed,
+        stream_options={"include_usage": True} if way.streamed else openai.omit,
+        timeout=timeout,
+    )
+
+
+def _format(question: Question, form: Form) -> ResponseFormat | openai.Omit:
+    if form is Form.TEXT:
+        return openai.omit
+    if form is Form.OBJECT:
+        return {"type": "json_object"}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": question.name, "strict": True, "schema": question.schema},
+    }
 
 
 class Delta(BaseModel):
@@ -38,46 +71,41 @@ class Event(BaseModel):
 
 
 class Streamed:
-    """An answer that is still coming. `written` counts the characters of it that came, thoughts included."""
+    """An answer that is still coming. `written` counts the characters of it that came, thoughts included; `done`: there
+    is no more of it."""
 
     def __init__(self) -> None:
         self.written = 0
-        self._line = bytearray()
+        self.done = False
+        self._lines = Lines()
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._error: Any = None
-        self._done = False
 
     def feed(self, chunk: bytes) -> None:
         """Take in bytes as they come. Raises Unfit for what is no part of a chat completion."""
-        first, *others = chunk.split(b"\n")
-        self._line += first
-        for line in others:
-            self._take(bytes(self._line).removesuffix(b"\r"))
-            self._line = bytearray(line)
+        for data in self._lines.feed(chunk):
+            self._take(data)
 
     def reply(self) -> Reply:
         """The whole answer. Raises Unavailable when the provider failed or stopped in the middle of it."""
         message = Message(content="".join(self._content), refusal="".join(self._refusal) or None)
         choices = [Choice(message=message, finish_reason=self._finish)]
         reply = checked(Reply(choices=choices, usage=self._usage, error=self._error))
-        if not self._done and self._finish is None:
+        if not self.done and self._finish is None:
             raise Unavailable("the model provider hung up in the middle of its answer")
         return reply
 
-    def _take(self, line: bytes) -> None:
-        field, _, data = line.partition(b":")
-        if field != b"data":
-            return
-        if data.strip() == b"[DONE]":
-            self._done = True
+    def _take(self, data: bytes) -> None:
+        if data == b"[DONE]":
+            self.done = True
             return
         try:
             event = Event.model_validate_json(data)
         except ValidationError:
-            raise Unfit("the provider's answer is not a streamed chat completion: check OPENAI_BASE_URL") from None
+            raise Unfit("the provider's answer is not a streamed chat completion: check its URL") from None
         self._usage = event.usage or self._usage
         self._error = event.error or self._error
         for part in event.choices:
