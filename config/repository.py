@@ -236,7 +236,10 @@ class Verify(Section):
     """The second look at what the reviewer claims, by a model that is asked to refute it."""
 
     enabled: StrictBool = Field(default=True, description="false: claims stand as the reviewer makes them.")
-    model: str | None = Field(default=None, description="The model. Left out: the reviewer's.")
+    model: str | None = Field(
+        default=None,
+        description="The model. Left out: the operator's `ASSAY_LLM_VERIFY_MODEL`, or else the reviewer's.",
+    )
     run_tests: StrictBool = Field(
         default=True,
         description="Where a claim can be executed, write a test and run it in the sandbox; never for a stranger's "
@@ -273,7 +276,10 @@ class ReviewConfig(AgentConfig):
         default=5, description="Inline comments that a run posts at most, 0 to 50."
     )
     budget: Budget = Field(default=Budget(), description="What the model may cost, in US dollars or tokens.")
-    model: str | None = Field(default=None, description="The model. Left out: the operator's `ASSAY_LLM_MODEL`.")
+    model: str | None = Field(
+        default=None,
+        description="The model, of those that the operator allows (`ASSAY_LLM_MODELS`). Left out: `ASSAY_LLM_MODEL`.",
+    )
     max_rounds: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
         default=5,
         description="Pushes by bots to a pull request that are reviewed in a row, 1 to 100. The next waits until a "

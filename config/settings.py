@@ -197,6 +197,17 @@ class Settings(BaseModel):
     llm_model: Annotated[str, Field(max_length=200)] = Field(
         default="gpt-5.4-mini", description="The model that reviews."
     )
+    llm_verify_model: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None,
+        description="The model of the second look at what the reviewer claims: a stronger one, say, for there is less "
+        "to read.",
+        json_schema_extra=_told("the reviewer's"),
+    )
+    llm_models: Annotated[tuple[str, ...], _Words] = Field(
+        default=(),
+        description="Models that repositories may choose instead of these, with commas between; one that ends in `*` "
+        "stands for all that begin so. Left out: any.",
+    )
     llm_timeout: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Seconds to wait for one answer of the model."
     )

@@ -207,7 +207,7 @@ class Model(Protocol):
     def name(self) -> str: ...
 
     def named(self, model: str) -> Model:
-        """Another model of the same provider."""
+        """Another model of the same provider. Raises bot.errors.Theirs for one that the operator does not allow."""
 
     def estimate(self, system: str, user: str) -> Cost:
         """What one question will about cost; without dollars where the model's price is not known."""
@@ -303,7 +303,7 @@ class Kit:
     people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
     operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages, `prepared`
     where nothing is set up by itself: on somebody's own machine. `never_send` are globs of the files that no model is
-    shown."""
+    shown. `verify_model` is the one of the second look, empty for the reviewer's."""
 
     sandbox: Sandbox
     model: Model | None
@@ -314,6 +314,7 @@ class Kit:
     registry: Registry | None = None
     prepared: Prepared | None = None
     never_send: Sequence[str] = ()
+    verify_model: str = ""
 
 
 @dataclass(frozen=True)

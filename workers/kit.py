@@ -64,6 +64,9 @@ def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
     """Makes the kits of agents; `sandbox` makes one that starts nothing any more, and ends what runs, once its event is
     set. Neither is the model asked any more then."""
     model, redactor = make_model(chosen), Redactor(chosen.secrets())
+    if model and chosen.llm_models:
+        own = (one for one in (chosen.llm_model, chosen.llm_verify_model) if one)
+        model = model.within(tuple(dict.fromkeys((*chosen.llm_models, *own))))
     advisories, registry = make_advisories(chosen), make_registry(chosen)
     return lambda progress, cancelled: Kit(
         sandbox(cancelled),
@@ -73,6 +76,7 @@ def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
         advisories=advisories,
         registry=registry,
         never_send=chosen.llm_never_send,
+        verify_model=chosen.llm_verify_model or "",
     )
 
 

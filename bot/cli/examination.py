@@ -200,7 +200,8 @@ def _model(chosen: Settings) -> Iterator[Report]:
         yield Report("warn", "Model", "none, so the review agent does not run", "set OPENAI_API_KEY")
     else:
         then = f"; where it fails, of {', '.join(fallbacks)}" if fallbacks else ""
-        yield Report("ok", "Model", f"{chosen.llm_model}{then} (keys are not tried)")
+        second = f", then {chosen.llm_verify_model}" if chosen.llm_verify_model else ""
+        yield Report("ok", "Model", f"{chosen.llm_model}{second}{then} (keys are not tried)")
 
 
 # -- GitHub

@@ -11,6 +11,7 @@ from threading import Event
 
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.verdict import count
+from bot.errors import Theirs
 from workers.agent import Kit, Tool, Work
 from workers.agents import scan
 from workers.agents.configs import find_config
@@ -159,7 +160,10 @@ def _review(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     model = _kit(desk).model
     if model is None:
         return ("no model is configured: set OPENAI_API_KEY",), False
-    name = agent.settings.get("model") or model.name
+    try:
+        name = model.named(agent.settings.get("model") or model.name).name
+    except Theirs as error:
+        return (str(error),), False
     return (f"asks {name} about {count(len(desk.diff.paths), 'file')}",), True
 
 

@@ -130,11 +130,13 @@ def _judge_again(store: Store, state: Run, agent: str, model: str | None, prompt
     from workers.kit import make_model
 
     kept = Dialogue(store.redis, 0).of(state.key, rejudge.AGENTS[agent][0])
-    made = make_model(settings())
+    chosen = settings()
+    made = make_model(chosen)
     if made is None:
         raise Misconfigured("no model is configured: set OPENAI_API_KEY")
-    chosen = made.named(model) if model else made
-    for line in rejudge.judge_again(rejudge.latest(kept), agent, chosen, prompt):
+    name = model or (chosen.llm_verify_model if agent == "verify" else None)
+    asked = made.named(name) if name else made
+    for line in rejudge.judge_again(rejudge.latest(kept), agent, asked, prompt):
         click.echo(line)
     return 0
 

@@ -15,11 +15,13 @@ from bot.demo.model import KEY, MODEL, ScriptedModel
 from bot.demo.model_wire import SERVER_ERROR, Answer, ChatRequest, Reply
 from bot.demo.reviewer import added_lines, is_second_look
 from bot.dialogue import Dialogue
+from bot.domain.accounts import accounts
 from bot.domain.findings import Outcome
 from bot.domain.run import AWAY_PATIENCE, AgentState, RunKey
 from bot.domain.verdict import Conclusion, risk_of
 from bot.ledger import Ledger
 from bot.redis.embedded import EmbeddedRedis
+from bot.spending import Spending
 from tests.cli.command import caller
 from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, Assay, running
 from workers.agents.claims import Review
@@ -118,7 +120,7 @@ def assay(
     prices = tmp_path / "prices.toml"
     prices.write_text(f"{MODEL} = {{input = 0.01, output = 0.01}}")
     model["ASSAY_LLM_PRICES"] = str(prices)
-    with running(github, redis, redis_server.url, tmp_path, monkeypatch, **model, **more) as application:
+    with running(github, redis, redis_server.url, tmp_path, monkeypatch, **(model | more)) as application:
         yield application
     redis.config_set("appendfsync", "always")
 
@@ -296,6 +298,20 @@ def test_order_to_review_asks_what_was_not_answered_and_with_full_all_of_it(
 
 
 @pytest.fixture
+def two_prices(more: dict[str, str], tmp_path: Path) -> None:
+    """To be asked for before `assay`."""
+    table = tmp_path / "two.toml"
+    table.write_text(f"{MODEL} = {{input = 1, output = 1}}\nother = {{input = 100, output = 100}}")
+    more["ASSAY_LLM_PRICES"] = str(table)
+
+
+@pytest.fixture
+def allowed(more: dict[str, str]) -> None:
+    """To be asked for before `assay`."""
+    more |= {"ASSAY_LLM_VERIFY_MODEL": "other", "ASSAY_LLM_MODELS": "another"}
+
+
+@pytest.fixture
 def by_responses(more: dict[str, str]) -> None:
     """Asked by the Responses API. To be asked for before `assay`."""
     more["ASSAY_LLM_API"] = "responses"
@@ -428,6 +444,41 @@ def test_budget_that_ends_between_the_two_looks_leaves_findings_unverified(
     comment = assay.comment(number)
     assert comment.count("· unverified") == 2
     assert "this pull request's &#36;1.50 are used up" in comment
+
+
+@pytest.mark.usefixtures("two_prices")
+def test_each_look_is_metered_at_the_price_of_its_own_model(
+    assay: Assay, github: StandInGitHub, server: ScriptedModel
+) -> None:
+    limited = REVIEWED.replace("fail_on: high}", "fail_on: high, verify: {model: other}, budget: {month: 10}}")
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": FAULTY, CONFIG: limited})
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    assert [request.model for request in server.requests] == [MODEL, "other"]
+    first, second = (agent.result.cost for agent in assay.run(sha).agents if agent.result and agent.result.cost)
+    for cost, model, price in ((first, MODEL, 1), (second, "other", 100)):
+        assert cost.model == model
+        assert cost.usd == pytest.approx((cost.input_tokens + cost.output_tokens) * price / 1_000_000)
+    month = accounts(assay.run(sha), None, 10, None, assay.clock.time())
+    assert Spending(assay.redis).spent(month) == [pytest.approx((first.usd or 0) + (second.usd or 0))]
+    assert f"({MODEL}, other, " in assay.comment(number)
+
+
+@pytest.mark.usefixtures("allowed")
+def test_operator_s_model_for_the_second_look_and_his_list_hold(
+    assay: Assay, github: StandInGitHub, server: ScriptedModel
+) -> None:
+    _, sha = opened(github)
+    assay.settle()
+    assert [request.model for request in server.requests] == [MODEL, "other"]
+    own = REVIEWED.replace("fail_on: high}", "fail_on: high, model: third}")
+    sha = github.push(REPOSITORY, "feature", {CONFIG: own})
+    assay.settle()
+    state = review_of(assay, sha)
+    assert state.outcome is Outcome.NOT_RUN
+    assert state.result
+    assert "does not allow the model third" in state.result.reason
+    assert len(server.requests) == 2
 
 
 # -- loops

@@ -84,6 +84,11 @@ class ReviewAgent:
             )
         if 0 in (settings.budget.run, settings.budget.tokens):
             return AgentResult(outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget")
+        try:
+            model = kit.model.named(settings.model) if settings.model else kit.model
+        except Theirs as error:
+            remedy = "name another in agents.review.model, or ask the operator: ASSAY_LLM_MODELS"
+            return AgentResult(outcome=Outcome.NOT_RUN, reason=str(error), remedy=remedy)
         told = tuple(work.refutations)
         kept_back = (*settings.never_send, *kit.never_send)
         change = Change(
@@ -101,7 +106,6 @@ class ReviewAgent:
         found = outlines(to_read(change), work.root, kit.sandbox)
         change = replace(change, heads=partial(_heads, found, tree.reader(work.root)))
         plan = plan_reading(change, settings.all_rules(), kit.redact)
-        model = kit.model.named(settings.model) if settings.model else kit.model
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
 
         def price(request: Request) -> Cost:

@@ -91,7 +91,7 @@ class VerifyAgent:
             return AgentResult(outcome=Outcome.SKIPPED, reason="there is nothing to verify")
         if kit.model is None:
             return AgentResult(outcome=Outcome.NOT_RUN, reason="no model is configured", remedy="set OPENAI_API_KEY")
-        chosen = settings.model or settings.review_model
+        chosen = settings.model or kit.verify_model or settings.review_model
         model = kit.model.named(chosen) if chosen else kit.model
         kept_back = (*settings.never_send, *kit.never_send)
         # What a test prints is shown to the model.

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr
 
 from bot.domain.findings import Cost
-from bot.errors import AssayError, Refused, Unavailable
+from bot.errors import AssayError, Refused, Theirs, Unavailable
 from config.settings import Settings
 from workers.agent import ACCOUNT, CutOff
 from workers.llm.client import OpenAIModel, together
@@ -63,6 +63,7 @@ class Providers:
     def __init__(self, members: Sequence[Member], model: str) -> None:
         self._name = model
         self._members = [one.named(model) for one in members]
+        self._allowed: Sequence[str] | None = None
         self._failed: dict[tuple[str, str], _Failure] = {}
         self._stop = Event()
 
@@ -71,7 +72,9 @@ class Providers:
         return self._name
 
     def named(self, model: str) -> Providers:
-        """Another model of the same providers."""
+        """Another model of the same providers. Raises bot.errors.Theirs for one that is not allowed."""
+        if self._allowed is not None and not any(_fits(model, one) for one in self._allowed):
+            raise Theirs(f"the operator does not allow the model {model}, but {', '.join(self._allowed)}")
         other = copy.copy(self)
         other._name, other._members = model, [one.named(model) for one in self._members]
         return other
@@ -81,6 +84,12 @@ class Providers:
         other = copy.copy(self)
         other._stop = stop
         other._members = [replace(one, model=one.model.until(stop)) for one in self._members]
+        return other
+
+    def within(self, allowed: Sequence[str]) -> Providers:
+        """The same, of which only these models may be named; one that ends in `*` stands for all that begin so."""
+        other = copy.copy(self)
+        other._allowed = allowed
         return other
 
     def estimate(self, system: str, user: str) -> Cost:
@@ -144,6 +153,10 @@ class Providers:
         waits = [error.retry_after for error in away if error.retry_after is not None]
         # Worth another try as soon as one of them is back.
         return Unavailable(words, min(waits) if len(waits) == len(away) else None)
+
+
+def _fits(model: str, allowed: str) -> bool:
+    return model.startswith(allowed[:-1]) if allowed.endswith("*") else model == allowed
 
 
 def _key(member: Member) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from workers.file_memory import FileMemory
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
+from workers.llm.providers import Member, Providers
 
 OFF_BY_ONE = Planted(
     pattern=r"range\(1, len\((\w+)\)\)",
@@ -284,6 +285,19 @@ def limited(budget: Mapping[str, float], price: Price | None, count: int = 6) ->
     with ScriptedModel(QUIET) as server:
         model = OpenAIModel(KEY, server.base_url, MODEL, 10, {MODEL: price} if price else {})
         return run(work_on({}, files(count), {"budget": budget}), model), server
+
+
+def test_a_model_that_the_operator_does_not_allow_is_not_asked() -> None:
+    with ScriptedModel(QUIET, models=(MODEL, "dear")) as server:
+        own = Providers([Member("first", OpenAIModel(KEY, server.base_url, MODEL, 10))], MODEL).within([MODEL])
+        result = run(work_on(BEFORE, AFTER, {"model": "dear"}), own)
+        assert run(work_on(BEFORE, AFTER, {"model": MODEL}), own).outcome is Outcome.CLEAN
+    assert (result.outcome, result.reason) == (
+        Outcome.NOT_RUN,
+        f"the operator does not allow the model dear, but {MODEL}",
+    )
+    assert "agents.review.model" in result.remedy
+    assert [request.model for request in server.requests] == [MODEL]
 
 
 # Some hundred tokens an answer, of which an estimate takes 4,000: half a cent in, four cents out.

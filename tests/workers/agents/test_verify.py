@@ -81,6 +81,7 @@ def verify(
     trusted: bool = True,
     cost: Cost | None = None,
     sandbox: Sandbox = SANDBOX,
+    verify_model: str = "",
     **server: Any,
 ) -> tuple[AgentResult, AgentResult, ScriptedModel]:
     """The verifier's result, what it makes of the reviewer's, and the server."""
@@ -90,10 +91,29 @@ def verify(
         prices = {MODEL: Price(input=1.0, output=1.0)}
         model = OpenAIModel(KEY, scripted.base_url, MODEL, 10, prices)
         memory = FileMemory(tmp_path / "memory", "octo/shop")
-        kit = replace(stage.kit(), model=model, memory=memory)
+        kit = replace(stage.kit(), model=model, memory=memory, verify_model=verify_model)
         work = replace(stage.work(), others={"review": first}, about="review")
         result = VerifyAgent(load_prompt("verify")).run(work, kit)
     return result, judged(first, result), scripted
+
+
+@pytest.mark.parametrize(
+    ("settings", "operators", "asked"),
+    [
+        ({}, "", MODEL),
+        ({"review_model": "cheap"}, "", "cheap"),
+        ({"review_model": "cheap"}, "strong", "strong"),
+        ({"review_model": "cheap", "model": "own"}, "strong", "own"),
+    ],
+)
+def test_second_look_has_its_own_model_or_the_operator_s_or_the_reviewer_s(
+    tmp_path: Path, settings: dict[str, str], operators: str, asked: str
+) -> None:
+    models = (MODEL, "cheap", "strong", "own")
+    result, _, scripted = verify(tmp_path, [says(ruling())], settings=settings, verify_model=operators, models=models)
+    assert [request.model for request in scripted.requests] == [asked]
+    assert result.cost
+    assert result.cost.model == asked
 
 
 def test_claims_are_shown_with_the_code_and_without_the_reasoning(tmp_path: Path) -> None:

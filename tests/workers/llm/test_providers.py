@@ -17,11 +17,12 @@ from bot.demo.model_wire import NO_QUOTA, RATE_LIMIT, SERVER_ERROR, TOO_LONG, An
 from bot.errors import Refused, Theirs, Unavailable
 from config.settings import load
 from workers.agent import CutOff
-from workers.kit import make_model
+from workers.kit import make_kit, make_model
 from workers.llm import client
 from workers.llm.client import APIS, OpenAIModel
 from workers.llm.prices import Price, Prices
 from workers.llm.providers import Member, Providers
+from workers.sandbox.process import ProcessSandbox
 
 
 class Verdict(BaseModel):
@@ -256,6 +257,32 @@ def test_estimate_is_of_the_dearest_and_unknown_where_one_is(pair: Pair) -> None
     estimate = pair.model({MODEL: cheap, OTHER: dear}).estimate("Judge.", "A change.")
     assert (estimate.model, estimate.usd) == (OTHER, dear.of(estimate.input_tokens, 0, estimate.output_tokens))
     assert pair.model({MODEL: cheap}).estimate("Judge.", "A change.").usd is None
+
+
+@pytest.mark.parametrize(
+    ("model", "allowed"), [("gpt-5", True), ("gpt-5-mini", False), ("llama-4", True), ("llama", False), (MODEL, False)]
+)
+def test_only_models_that_are_allowed_may_be_named(pair: Pair, model: str, allowed: bool) -> None:
+    within = pair.model().within(("gpt-5", "llama-*"))
+    assert within.name == MODEL
+    if allowed:
+        assert within.named(model).name == model
+    else:
+        with pytest.raises(Theirs, match=rf"does not allow the model {model}, but gpt-5, llama-\*"):
+            within.until(threading.Event()).named(model)
+
+
+def test_kit_allows_the_operator_s_own_models_and_those_of_the_list() -> None:
+    given = {"OPENAI_API_KEY": KEY, "ASSAY_LLM_MODELS": "gpt-5,o3-*", "ASSAY_LLM_VERIFY_MODEL": "gpt-5.5"}
+    kit = make_kit(load(given), lambda _: ProcessSandbox())(lambda _: None, threading.Event())
+    assert kit.model is not None
+    assert kit.verify_model == "gpt-5.5"
+    assert [kit.model.named(one).name for one in ("gpt-5", "o3-mini", "gpt-5.4-mini", "gpt-5.5")]
+    with pytest.raises(Theirs, match="does not allow"):
+        kit.model.named("gpt-5-pro")
+    free = make_kit(load({"OPENAI_API_KEY": KEY}), lambda _: ProcessSandbox())(lambda _: None, threading.Event())
+    assert free.model is not None
+    assert free.model.named("gpt-5-pro").name == "gpt-5-pro"
 
 
 def test_operator_names_providers_in_their_order(pair: Pair) -> None:
