@@ -303,7 +303,8 @@ class Kit:
     people who wait. `redact` takes secrets out of a text. `memory` is the repository's. `advisories` is None where the
     operator set up no database of vulnerabilities, `registry` where nobody may be asked about packages, `prepared`
     where nothing is set up by itself: on somebody's own machine. `never_send` are globs of the files that no model is
-    shown. `verify_model` is the one of the second look, empty for the reviewer's."""
+    shown. `verify_model` is the one of the second look, empty for the reviewer's. `written` are
+    the tokens that models have written for this agent so far, as far as they are heard of."""
 
     sandbox: Sandbox
     model: Model | None
@@ -315,6 +316,7 @@ class Kit:
     prepared: Prepared | None = None
     never_send: Sequence[str] = ()
     verify_model: str = ""
+    written: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from bot.domain.plan import AgentPlan
@@ -14,6 +14,7 @@ from bot.domain.redact import Redactor
 from config.settings import Settings, load
 from workers.agent import Advisories, Agent, Kit, Registry, Sandbox
 from workers.file_memory import FileMemory
+from workers.llm.prices import tokens_of
 from workers.osv.database import OsvDatabase
 from workers.registry import agent_for
 from workers.sandbox.process import ProcessSandbox
@@ -68,16 +69,37 @@ def make_kit(chosen: Settings, sandbox: Callable[[Event], Sandbox]) -> KitFor:
         own = (one for one in (chosen.llm_model, chosen.llm_verify_model) if one)
         model = model.within(tuple(dict.fromkeys((*chosen.llm_models, *own))))
     advisories, registry = make_advisories(chosen), make_registry(chosen)
-    return lambda progress, cancelled: Kit(
-        sandbox(cancelled),
-        model and model.until(cancelled),
-        progress,
-        redactor,
-        advisories=advisories,
-        registry=registry,
-        never_send=chosen.llm_never_send,
-        verify_model=chosen.llm_verify_model or "",
-    )
+
+    def make(progress: Callable[[str], None], cancelled: Event) -> Kit:
+        written = _Written()
+        return Kit(
+            sandbox(cancelled),
+            model and model.until(cancelled).heard_by(written.add),
+            progress,
+            redactor,
+            advisories=advisories,
+            registry=registry,
+            never_send=chosen.llm_never_send,
+            verify_model=chosen.llm_verify_model or "",
+            written=written.tokens,
+        )
+
+    return make
+
+
+class _Written:
+    """What models have written for one agent. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._lock = Lock()
+
+    def add(self, characters: int) -> None:
+        with self._lock:
+            self._characters += characters
+
+    def tokens(self) -> int:
+        return tokens_of(self._characters)
 
 
 def local_kit(root: Path) -> KitFor:

@@ -214,6 +214,7 @@ def _say_nothing(_: str) -> None:
 def look_into(bench: Bench, begun: Attempt) -> Said:
     """Look at the commit of an attempt, for as long as anybody waits for it."""
     run, key, name, attempt = begun.run, begun.run.key, begun.agent.plan.name, begun.agent.attempt
+    said = None
     with watched(partial(bench.runs.stopped, key, name, attempt), f"{key} {name}") as watch:
 
         def progress(message: str) -> None:
@@ -230,8 +231,10 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
             said = _look_at_commit(bench, begun, kit, watch)
         except CalledOff:
             log.info("%s: %s was interrupted", key, name)
-    if watch.called_off.is_set():
-        return Said(result=AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more"))
+    if said is None or watch.called_off.is_set():
+        # What it has used until then is paid for all the same.
+        cost = said.result.cost if said else None
+        return Said(result=AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more", cost=cost))
     return said
 
 

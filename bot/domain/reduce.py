@@ -21,7 +21,8 @@ The rules:
    barred. A question that nobody answers is reminded of once, and ends; a person who has it run again asks it anew.
 10. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
    `AWAY_PATIENCE`; then its last word counts.
-11. An event that changes nothing has no effects, and neither has progress: writes to GitHub are few.
+11. An event that changes nothing has no effects, and neither has progress, nor what somebody used who was told to
+    stop: writes to GitHub are few.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from bot.domain.events import (
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Ignored, Outcome
+from bot.domain.findings import AgentResult, Cost, Ignored, Outcome
 from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
 from bot.domain.run import (
@@ -88,9 +89,17 @@ def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
-    if after == run or isinstance(event, AgentProgressed):
+    if after == run or isinstance(event, AgentProgressed) or _only_costs(run, event):
         return Step(after)
     return _advance(run, after, event.at)
+
+
+def _only_costs(run: Run, event: Event) -> bool:
+    """Whether all that is new is what an agent has cost that had been let go: nobody waits for that on GitHub."""
+    if not isinstance(event, AgentFinished) or event.result.outcome is not Outcome.CANCELLED:
+        return False
+    agent = run.agent(event.agent)
+    return agent is not None and agent.result is not None
 
 
 def _fold(run: Run, event: Event) -> Run:
@@ -433,13 +442,25 @@ def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
         if at < since + AWAY_PATIENCE:
             return _parked(agent, result, since, at)
     if agent.result is not None:
-        # A worker that was told to stop says so; that is no news.
+        # A worker that was told to stop says so; that is no news, but what it used until then is.
         if result.outcome is Outcome.CANCELLED:
-            return agent
+            return _charged(agent, result.cost)
         said = agent.said or agent.result
         if not agent.assumed and _badness(agent, result) <= _badness(agent, said):
             return agent
     return _end(agent, result, at, assumed=result.outcome is Outcome.CANCELLED)
+
+
+def _charged(agent: AgentState, cost: Cost | None) -> AgentState:
+    """With what was spent on a result that is only assumed. Of several words of it the largest counts."""
+    said = agent.result
+    if said is None or cost is None or not agent.assumed or (said.cost and _size(said.cost) >= _size(cost)):
+        return agent
+    return agent.model_copy(update={"result": said.model_copy(update={"cost": cost})})
+
+
+def _size(cost: Cost) -> tuple[int, str]:
+    return cost.input_tokens + cost.output_tokens, cost.model_dump_json()
 
 
 def _parked(agent: AgentState, result: AgentResult, since: float, at: float) -> AgentState:

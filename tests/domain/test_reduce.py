@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -17,7 +18,7 @@ from bot.domain.events import (
     Event,
     RerunRequested,
 )
-from bot.domain.findings import Outcome, Severity
+from bot.domain.findings import Cost, Outcome, Severity
 from bot.domain.reduce import reduce
 from bot.domain.run import GRACE, QUEUE_PATIENCE, STARTS, AgentState, Phase, Run
 from bot.domain.triggers import MergeGroup, Push, Trigger
@@ -490,6 +491,22 @@ def test_newest_of_several_ends_names_the_newer_head() -> None:
     ends = (trigger_ended("push:next", updated_at=201.0, moved_to="e" * 40), pull_changed(moved_to="d" * 40))
     for order in (ends, ends[::-1]):
         assert play(*history, *order)[0].superseded_by == "e" * 40
+
+
+def test_what_an_agent_used_that_was_told_to_stop_stands_on_the_run_and_is_written_nowhere() -> None:
+    less, more = (Cost(model="m", input_tokens=tokens, usd=tokens / 100) for tokens in (10, 20))
+    history = (commit_received("lint"), started(), pull_changed(moved_to="d" * 40))
+    told = [finished(outcome=result(Outcome.CANCELLED, cost=cost)) for cost in (less, more, None)]
+    for order in permutations(told):
+        run, effects = play(*history, *order)
+        state = lint_of(run)
+        assert (state.outcome, state.result and state.result.cost, effects) == (Outcome.CANCELLED, more, ())
+        assert state.result
+        assert state.result.reason, "why it was called off is kept"
+    done, _ = play(commit_received("lint"), started(), finished(), told[0])
+    assert lint_of(done).result == result()
+    late, _ = play(*history, told[1], finished(outcome=result(cost=less)))
+    assert lint_of(late).result == result(cost=less), "the agent's own word counts"
 
 
 # -- a new look

@@ -28,7 +28,7 @@ from bot.domain.events import (
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Ignored, Judgement, Outcome, Severity
+from bot.domain.findings import AgentResult, Cost, Ignored, Judgement, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import AgentState, Phase, Run
@@ -215,7 +215,8 @@ class Simulation:
             self.waiting.append(job)
             return
         self.waiting.append(AgentProgressed(at=self.tick(), agent=job.agent, attempt=job.attempt, message=f"{fate}"))
-        outcome = result(Outcome.CANCELLED) if told_to_stop and fate == 3 else self.world.results[job.agent]
+        used = Cost(model="m", input_tokens=job.attempt * 10 + len(self.waiting), usd=0.1)
+        outcome = result(Outcome.CANCELLED, cost=used) if told_to_stop and fate == 3 else self.world.results[job.agent]
         self.waiting.append(AgentFinished(at=self.tick(), agent=job.agent, attempt=job.attempt, result=outcome))
 
     def tick(self) -> float:

@@ -26,6 +26,7 @@ from bot.domain.plan import AgentPlan, Plan
 from bot.domain.redact import Redactor
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Manual, Pull
+from bot.domain.wording import cost_words
 from bot.errors import Misconfigured, ToolFailed, Unavailable
 from bot.spending import Spending
 from bot.store import Store
@@ -508,6 +509,9 @@ def test_review_that_is_called_off_hangs_up_within_two_seconds_and_is_charged_wi
         (used,) = spending.spent(accounts(shop.run, None, 1.0, None, time.time()))
         assert whole.usd
         assert price.of(whole.input_tokens, 0, 10) < used < whole.usd
+        assert result.cost
+        assert result.cost.usd == pytest.approx(used), "the run says so, too"
+        assert cost_words(shop.run)
 
 
 def test_fetch_that_takes_long_is_interrupted_within_two_seconds(shop: Shop) -> None:

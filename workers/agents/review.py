@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -23,6 +22,7 @@ from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import ACCOUNT, CutOff, Kit, Memory, Model, Reader, Work
 from workers.agents import tree
 from workers.agents.claims import Review, to_findings
+from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, outlines
 from workers.agents.purse import Budget, joined, words
@@ -184,8 +184,7 @@ def _hear(
     estimated = joined([price(request) for request in requests])
     if estimated is None:
         return heard
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
+    with threads(AT_ONCE) as pool:
         for start in range(0, len(requests), AT_ONCE):
             wave: list[Request] = []
             for request in requests[start : start + AT_ONCE]:
@@ -201,13 +200,16 @@ def _hear(
                 for path in request.paths.values()
             }
             spent = joined(_costs(heard))
-            so_far = f", {words(spent)} so far" if spent else ""
-            kit.progress(f"reading {len(begun)} of {len(plan.files)} files; estimated {words(estimated)}{so_far}")
-            heard += pool.map(ask, wave)
-    finally:
-        # When it is called off, nobody waits for answers that are still to come.
-        pool.shutdown(wait=False, cancel_futures=True)
+            paid = f", {words(spent)} so far" if spent else ""
+            done = f"{len(heard)} of {_count(len(plan.requests), 'request')} answered"
+            reading = f"reading {len(begun)} of {len(plan.files)} files; {done}; estimated {words(estimated)}{paid}"
+            kit.progress(reading)
+            heard += ask_all(pool, ask, wave, partial(_tell, kit, reading))
     return heard
+
+
+def _tell(kit: Kit, reading: str) -> None:
+    kit.progress(f"{reading}{so_far(kit.written())}")
 
 
 def _ask(model: Model, instructions: str, deadline: float, request: Request) -> Heard:

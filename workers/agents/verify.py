@@ -12,7 +12,9 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +24,11 @@ from bot.domain.findings import AgentResult, Cost, Finding, Judgement, NotCovere
 from bot.domain.glob import matches_any
 from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
+from bot.domain.verdict import count
 from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import CutOff, Kit, Model, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
+from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.purse import Budget, joined
 from workers.agents.trial import Test, Trial, try_out
 
@@ -97,19 +101,16 @@ class VerifyAgent:
         # What a test prints is shown to the model.
         may_run = settings.run_tests and work.trusted and not _holds_any(work.root, kept_back)
         heard, spent = _Heard(), (first.cost,) if first.cost else ()
-        asking = _Asking(
-            self._instructions,
-            model,
-            work,
-            kit,
-            time.monotonic() + work.timeout * _ASKING,
-            may_run,
-            settings.budget,
-            spent,
-        )
-        for dossier in dossiers(claims, work.root, work.diff, kit.redact, kept_back, tests=may_run):
-            kit.progress(f"verifying {len(claims)} claims")
-            asking.about(dossier, heard)
+        deadline = time.monotonic() + work.timeout * _ASKING
+        shown = list(dossiers(claims, work.root, work.diff, kit.redact, kept_back, tests=may_run))
+        with threads(1) as pool:
+            for number, dossier in enumerate(shown, 1):
+                verifying = f"verifying {count(len(claims), 'claim')}; request {number} of {len(shown)}"
+                kit.progress(verifying)
+                asking = _Asking(
+                    self._instructions, model, work, kit, deadline, may_run, settings.budget, spent, pool, verifying
+                )
+                asking.about(dossier, heard)
         return _conclude(claims, heard)
 
 
@@ -123,6 +124,11 @@ class _Asking:
     may_run: bool
     budget: Budget
     spent: Sequence[Cost]
+    pool: ThreadPoolExecutor
+    words: str
+
+    def _tell(self) -> None:
+        self.kit.progress(f"{self.words}{so_far(self.kit.written())}")
 
     def about(self, dossier: Dossier, heard: _Heard) -> None:
         try:
@@ -151,9 +157,9 @@ class _Asking:
             if why := self.budget.why_not((*self.spent, *heard.costs), estimated):
                 raise Refused(why, 429)
             try:
-                answer, cost = self.model.ask(
-                    self.instructions, text, Rulings, timeout=max(0.0, self.deadline - time.monotonic())
-                )
+                left = max(0.0, self.deadline - time.monotonic())
+                ask = partial(self.model.ask, self.instructions, answer=Rulings, timeout=left)
+                ((answer, cost),) = ask_all(self.pool, ask, [text], self._tell)
             except CutOff as cut:
                 heard.costs.append(cut.cost)
                 raise

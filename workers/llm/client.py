@@ -98,6 +98,7 @@ class OpenAIModel:
         self._api_key = api_key
         self._base_url = base_url or None
         self._stop = Event()
+        self._hear: Callable[[int], None] = lambda _: None
         self._model = model
         self._timeout = timeout
         self._prices = prices or {}
@@ -119,6 +120,12 @@ class OpenAIModel:
         """The same, asked only until that is set: then what is under way ends at once."""
         other = copy.copy(self)
         other._stop = stop
+        return other
+
+    def heard_by(self, hear: Callable[[int], None]) -> OpenAIModel:
+        """The same, which tells of the characters of its answers as they come: how many more there are."""
+        other = copy.copy(self)
+        other._hear = hear
         return other
 
     def estimate(self, system: str, user: str) -> Cost:
@@ -214,13 +221,15 @@ class OpenAIModel:
                 # How long it may take in all is for the caller to watch.
                 timeout = openai.Timeout(None, connect=CONNECT_TIMEOUT)
                 async with self._api.ask(client, self._model, question, way, timeout) as response:
-                    body = await _read_into(heard, response)
+                    body = await _read_into(heard, response, self._hear)
         except (openai.APIError, httpx2.HTTPError) as error:
             raise explain(error, self._model, self._api_key, self._place) from error
         return heard.reply() if body is None else self._api.parse(body)
 
 
-async def _read_into(heard: Streamed, response: openai.AsyncAPIResponse[Any]) -> bytes | None:
+async def _read_into(
+    heard: Streamed, response: openai.AsyncAPIResponse[Any], hear: Callable[[int], None]
+) -> bytes | None:
     """Read what is streamed into `heard`; the body of what is not."""
     body, size = bytearray(), 0
     streamed = response.headers.get("content-type", "").startswith("text/event-stream")
@@ -231,7 +240,9 @@ async def _read_into(heard: Streamed, response: openai.AsyncAPIResponse[Any]) ->
         if not streamed:
             body += chunk
             continue
+        before = heard.written
         heard.feed(chunk)
+        hear(heard.written - before)
         if heard.done:
             # Some servers hold the connection.
             break

@@ -71,10 +71,15 @@ def price_of(prices: Prices, model: str) -> Price | None:
     return prices[max(fitting, key=len)] if fitting else None
 
 
+def tokens_of(characters: int) -> int:
+    """About how many tokens so many characters of an answer are."""
+    return characters // _BYTES_A_TOKEN
+
+
 def estimate(model: str, price: Price | None, *texts: str, written: int | None = None) -> Cost:
     """What it will about cost to send these texts and have them answered, or, where so many characters were `written`,
     what it has cost."""
     read = sum(len(text.encode("utf-8", "replace")) for text in texts) // _BYTES_A_TOKEN + _SCHEMA
-    answer = _ANSWER if written is None else written // _BYTES_A_TOKEN
+    answer = _ANSWER if written is None else tokens_of(written)
     usd = None if price is None else price.of(read, 0, answer)
     return Cost(model=model, input_tokens=read, output_tokens=answer, usd=usd)

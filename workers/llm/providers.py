@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Literal, NamedTuple, TypeVar
@@ -90,6 +90,12 @@ class Providers:
         """The same, of which only these models may be named; one that ends in `*` stands for all that begin so."""
         other = copy.copy(self)
         other._allowed = allowed
+        return other
+
+    def heard_by(self, hear: Callable[[int], None]) -> Providers:
+        """The same, which tells of the characters of its answers as they come: how many more there are."""
+        other = copy.copy(self)
+        other._members = [replace(one, model=one.model.heard_by(hear)) for one in self._members]
         return other
 
     def estimate(self, system: str, user: str) -> Cost:

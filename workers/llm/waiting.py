@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Seconds between two looks at whether anybody still waits, and for closing what is given up.
+# Seconds between two looks at whether anybody still waits, and for closing what is given up: together less than an
+# agent has to end by itself (`workers/watch.py`), so that it can say what was used.
 _LOOK = 0.1
-_CLOSING = 0.5
+_CLOSING = 0.25
 
 
 class GivenUp(Exception):

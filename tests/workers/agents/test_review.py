@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +20,19 @@ from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.redact import redact
 from config.prompt_files import load_prompt
 from config.repository import ReviewConfig
+from config.settings import load
 from tests.workers.agents.changes import change_of
 from tests.workers.stage import SANDBOX, plant
 from workers.agent import Kit, Model, Work
-from workers.agents import reading
+from workers.agents import meanwhile, reading
 from workers.agents.review import ReviewAgent
 from workers.file_memory import FileMemory
+from workers.kit import make_kit
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
 from workers.llm.providers import Member, Providers
+from workers.sandbox.process import ProcessSandbox
 
 OFF_BY_ONE = Planted(
     pattern=r"range\(1, len\((\w+)\)\)",
@@ -239,6 +243,26 @@ def test_many_requests_are_one_review() -> None:
 
 
 @pytest.mark.usefixtures("small_requests")
+def test_those_who_wait_are_told_of_what_is_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meanwhile, "PAUSE", 0.1)
+    said = list[str]()
+    slow = Reply(json.dumps({"summary": "w" * 600, "findings": []}), pause=0.05)
+    with ScriptedModel([slow] * 5) as server:
+        environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "ASSAY_LLM_MODEL": MODEL}
+        kit = make_kit(load(environ), lambda _: ProcessSandbox())(said.append, threading.Event())
+        result = ReviewAgent(load_prompt("review")).run(work_on({}, files(5)), replace(kit, sandbox=NoSandbox()))
+    assert result.outcome is Outcome.CLEAN
+    first = [words for words in said if words.startswith("reading 2 of 5 files; 0 of 5 requests answered; ")]
+    last = [words for words in said if words.startswith("reading 5 of 5 files; 4 of 5 requests answered; ")]
+    assert "written" not in first[0]
+    tokens = [int(words.rpartition("; ")[2].split()[0].replace(",", "")) for words in said if "written so far" in words]
+    assert len(tokens) > 3
+    assert tokens == sorted(tokens)
+    assert tokens[0] < 200 < 800 < tokens[-1]
+    assert len(last) > 1
+
+
+@pytest.mark.usefixtures("small_requests")
 def test_what_is_beyond_one_review_is_said() -> None:
     result, server = review(work_on({}, files(9)), QUIET)
     assert len(server.requests) == reading.MAX_REQUESTS
@@ -348,7 +372,7 @@ def test_a_budget_in_tokens_needs_no_price() -> None:
         (Problem(500, "boom"), "boom"),
         (Broken("reset"), "cannot be reached"),
         (Broken("cut"), "cannot be reached"),
-        (Broken("garbage"), "OPENAI_BASE_URL"),
+        (Broken("garbage"), "check its URL"),
         (Reply("nonsense"), "does not fit"),
         (Reply(refusal="I cannot help."), "I cannot help."),
         (TOO_LONG, "longer than"),

@@ -18,6 +18,7 @@ from bot.errors import NoSandbox
 from config.prompt_files import load_prompt
 from tests.workers.stage import SANDBOX, Stage
 from workers.agent import Sandbox
+from workers.agents import meanwhile
 from workers.agents.verify import VerifyAgent
 from workers.file_memory import FileMemory
 from workers.llm import client
@@ -114,6 +115,19 @@ def test_second_look_has_its_own_model_or_the_operator_s_or_the_reviewer_s(
     assert [request.model for request in scripted.requests] == [asked]
     assert result.cost
     assert result.cost.model == asked
+
+
+def test_those_who_wait_are_told_how_far_the_second_look_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meanwhile, "PAUSE", 0.1)
+    stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE})
+    first = AgentResult(outcome=Outcome.FINDINGS, findings=(claim(),))
+    with ScriptedModel([replace(says(ruling()), pause=0.05)]) as scripted:
+        model = OpenAIModel(KEY, scripted.base_url, MODEL, 10)
+        kit = replace(stage.kit(), model=model, written=lambda: 1_234)
+        work = replace(stage.work(), others={"review": first}, about="review")
+        VerifyAgent(load_prompt("verify")).run(work, kit)
+    assert stage.said[0] == "verifying 1 claim; request 1 of 1"
+    assert set(stage.said[1:]) == {"verifying 1 claim; request 1 of 1; 1,234 tokens written so far"}
 
 
 def test_claims_are_shown_with_the_code_and_without_the_reasoning(tmp_path: Path) -> None:
