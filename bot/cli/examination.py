@@ -28,6 +28,7 @@ from bot.wiring import connect, make_app, redis_folder, redis_url, settings
 from config.redis_url import parse_redis_url
 from config.settings import Settings, SettingsError
 from workers.agent import Command, Sandbox, Tool
+from workers.kit import make_model
 from workers.registry import TOOLS
 from workers.sandbox.choice import choose, remedy
 from workers.sandbox.process import ProcessSandbox
@@ -195,13 +196,22 @@ def _packages(chosen: Settings) -> Iterator[Report]:
 
 
 def _model(chosen: Settings) -> Iterator[Report]:
-    fallbacks = [one.name for one in chosen.fallbacks()]
-    if chosen.openai_api_key is None and not fallbacks:
+    try:
+        model = make_model(chosen)
+    except Misconfigured as error:
+        yield Report("fail", "Model", str(error))
+        return
+    if model is None:
         yield Report("warn", "Model", "none, so the review agent does not run", "set OPENAI_API_KEY")
-    else:
-        then = f"; where it fails, of {', '.join(fallbacks)}" if fallbacks else ""
-        second = f", then {chosen.llm_verify_model}" if chosen.llm_verify_model else ""
-        yield Report("ok", "Model", f"{chosen.llm_model}{second}{then} (keys are not tried)")
+        return
+    names = [chosen.llm_model, *([chosen.llm_verify_model] if chosen.llm_verify_model else [])]
+    fallbacks = [one.name for one in chosen.fallbacks()]
+    then = f"; where it fails, at {', '.join(fallbacks)}" if fallbacks else ""
+    yield Report("ok", "Model", f"{', then '.join(names)}{then} (keys are not tried)")
+    costs = (model.named(name).estimate("", "") for name in names)
+    for unknown in dict.fromkeys(cost.model for cost in costs if cost.usd is None):
+        what = f"nobody stated the price of {unknown}: under a limit in dollars it is asked nothing"
+        yield Report("warn", "Model", what, "state it in ASSAY_LLM_PRICES")
 
 
 # -- GitHub

@@ -81,6 +81,18 @@ def test_sound_installation_can_serve(doctor: Doctor, monkeypatch: pytest.Monkey
     assert "sk-never-shown" not in ended.out
 
 
+def test_models_and_what_is_asked_where_they_fail(doctor: Doctor) -> None:
+    assert "! Model       none, so the review agent does not run" in lines(doctor(), "Model")
+    table = '[backup]\nurl = "https://llm.example.com/v1"\nkey = "sk-never-shown"\nmodel = "own"'
+    given = {"OPENAI_API_KEY": "sk-never-shown", "ASSAY_LLM_VERIFY_MODEL": "gpt-5.4", "ASSAY_LLM_FALLBACKS": table}
+    ended = doctor(**given)
+    assert "gpt-5.4-mini, then gpt-5.4; where it fails, at backup (keys are not tried)" in lines(ended, "Model")
+    assert lines(ended, "Model").count("nobody stated the price of own: under a limit in dollars") == 1
+    assert "sk-never-shown" not in ended.out
+    ended = doctor(OPENAI_API_KEY="sk-never-shown", ASSAY_LLM_PRICES="/nowhere.toml")
+    assert (ended.code, lines(ended, "Model").partition(":")[0]) == (1, "✗ Model       ASSAY_LLM_PRICES")
+
+
 def test_missing_settings(doctor: Doctor) -> None:
     ended = doctor(ASSAY_GITHUB_APP_ID=None, ASSAY_GITHUB_WEBHOOK_SECRET=None)
     assert ended.code == 1
