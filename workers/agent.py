@@ -132,11 +132,11 @@ class Tool:
 
     One with a `taste` is used only where the repository configures it, or names it. Where `projects` are given, it
     looks at projects, not at files: at those that the files lie in, told by files of these names (like `configs`), and
-    it is started in their folders. `options(read)` are words of its command line that hang on what a project's files
-    say. What one says of a file hangs on that file and its configuration `alone`, or on others, too. `setup` names the
-    kind of suite whose packages it needs. A `local` one is taken from the repository's own packages, where it may be
-    executed. `known_as` are names of packages that bring it, for those that a repository pins. A file that only such
-    tools read as do not `cover` it was not looked at.
+    it is started in their folders. `options(read, folder)` are words of its command line that hang on what the files of
+    a project, and of the folders above it, say. What one says of a file hangs on that file and its configuration
+    `alone`, or on others, too. `setup` names the kind of suite whose packages it needs. A `local` one is taken from the
+    repository's own packages, where it may be executed. `known_as` are names of packages that bring it, for those that
+    a repository pins. A file that only such tools read as do not `cover` it was not looked at.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Tool:
     interpreters: Mapping[str, bool] = field(default_factory=dict)
     taste: bool = False
     projects: Mapping[str, str] = field(default_factory=dict)
-    options: Callable[[Reader], Sequence[str]] = lambda _read: ()
+    options: Callable[[Reader, str], Sequence[str]] = lambda _read, _folder: ()
     alone: bool = True
     setup: str = ""
     local: bool = False

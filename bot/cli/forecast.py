@@ -152,8 +152,10 @@ def _lock_files(agent: AgentPlan, desk: Desk) -> list[str]:
 
 
 def _tool(tool: Tool, files: Sequence[str], desk: Desk) -> str:
-    own = find_config(tool, files, desk.root)
-    return f"{tool.name} on {count(len(files), 'file')}" + (f", by {own}" if own else "")
+    folders = dict.fromkeys(path.rpartition("/")[0] for path in files)
+    own = dict.fromkeys(find_config(tool, [f"{folder}/file".lstrip("/")], desk.root) for folder in folders)
+    names = [name for name in own if name][:3]
+    return f"{tool.name} on {count(len(files), 'file')}" + (f", by {' and '.join(names)}" if names else "")
 
 
 def _review(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:

@@ -88,7 +88,7 @@ class Calls:
         own = room.program(tool, folder)
         words = tool.argv(files, self._config)
         command = Command(
-            [own or words[0], *tool.options(tree.reader(room.root / folder)), *words[1:]],
+            [own or words[0], *tool.options(tree.reader(room.root), folder), *words[1:]],
             room.root / folder,
             left,
             env=room.env(folder),

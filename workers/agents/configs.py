@@ -10,13 +10,13 @@ from workers.agents import tree
 
 
 def find_config(tool: Tool, files: Iterable[str], root: Path) -> str | None:
-    """The repository's own configuration of a tool: in the root, else, for a tool that `searches`, in a folder on the
-    way to one of the files.
+    """The repository's own configuration of a tool: in the root, or, for a tool that `searches`, in a folder on the way
+    to one of the files, the nearest to it.
 
     With none, a tool is run on its defaults and told so: left to itself it would look above the tree, too.
     """
     folders = {folder for path in files for folder in Path(path).parents} if tool.searches else set()
-    for folder in sorted(folders | {Path()}, key=lambda folder: (len(folder.parts), folder)):
+    for folder in sorted(folders | {Path()}, key=lambda folder: (-len(folder.parts), folder)):
         if name := marker(tool.configs, str(folder), root):
             return str(folder / name)
     return None

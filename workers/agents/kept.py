@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from bot.domain.findings import Finding
 from workers.agent import Memory, Tool
 from workers.agents import tree
+from workers.agents.configs import project_of
 
 _SECONDS = 7 * 86_400
 # Files of one tool that are noted at a time.
@@ -68,7 +69,8 @@ class Kept:
             config = self._config(path)
             if config is None or (file := tree.within(self.root, path)) is None:
                 continue
-            facts = [self.tool.name, _reading(self.tool), self.version, *config, path]
+            words = self.tool.options(tree.reader(self.root), project_of(self.tool, path, self.root) or "")
+            facts = [self.tool.name, _reading(self.tool), self.version, *words, *config, path]
             digest = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape"))
             digest.update(b"\0" + (whole.encode() or file.read_bytes()))
             keys[path] = f"said:{digest.hexdigest()}"

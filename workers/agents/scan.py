@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -199,7 +199,45 @@ def run_all(selection: Selection, target: Target, kit: Kit, note: str = "") -> t
 
 
 def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
-    config = config_of(tool, files, target)
+    parts = [_run_alike(tool, own, config, target, kit) for config, own in _alike(tool, files, target).items()]
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _alike(tool: Tool, files: tuple[str, ...], target: Target) -> Mapping[str | None, tuple[str, ...]]:
+    """The files by the configuration that counts for them. One of a folder says nothing of those beside it; a project's
+    files go together."""
+    if tool.projects or not tool.searches:
+        return {config_of(tool, files, target): files}
+
+    # Files of a folder share what is configured there.
+    @cache
+    def of(folder: str) -> str | None:
+        return config_of(tool, [str(PurePosixPath(folder) / "file")], target)
+
+    alike = defaultdict[str | None, list[str]](list)
+    for path in files:
+        alike[of(path.rpartition("/")[0])].append(path)
+    return {config: tuple(own) for config, own in alike.items()}
+
+
+def _joined(parts: Sequence[Scan]) -> Scan:
+    """What a tool did by several configurations. One that fails has its files not looked at, and the rest counts."""
+    whole = [part for part in parts if not part.failure] or parts
+    failed = [part for part in parts if part not in whole]
+    return replace(
+        whole[0],
+        files=tuple(path for part in parts for path in part.files),
+        findings=tuple(finding for part in parts for finding in part.findings),
+        unread=(
+            *(one for part in parts for one in part.unread),
+            *(NotCovered(what=path, why=part.failure) for part in failed for path in part.files),
+        ),
+        excluded=tuple(one for part in parts for one in part.excluded),
+        left_out=sum((Counter(part.left_out) for part in parts), Counter()),
+    )
+
+
+def _run_alike(tool: Tool, files: tuple[str, ...], config: str | None, target: Target, kit: Kit) -> Scan:
     try:
         room = _room(tool, files, target)
     except (ToolFailed, OSError) as error:

@@ -39,11 +39,14 @@ _PROBED = "importlib.util.find_spec"
 # Whether a configuration chooses rules, itself or through another one.
 _CHOICE = re.compile(r"^\s*(lint\.)?(extend-)?(select|extend)\s*=", re.MULTILINE)
 
+# A configuration with `fix = true` would have it change the files, and say nothing of what it mended.
+_CHECK = ("ruff", "check", "--no-cache", "--no-fix", "--no-fix-only", "--quiet", "--output-format=json")
+
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:
     # Excluded files stay excluded though they are named; without the repository's configuration nobody's is read.
     own = ["--force-exclude"] if config else _DEFAULT
-    return ["ruff", "check", "--no-cache", "--quiet", "--output-format=json", *own, "--", *files]
+    return [*_CHECK, *own, "--", *files]
 
 
 def parse(output: Output) -> Reading:

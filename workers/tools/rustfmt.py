@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from bot.domain.findings import Finding, Severity
@@ -24,19 +26,24 @@ _BROKEN = re.compile(
 _EDITIONS = ("2015", "2018", "2021", "2024")
 
 
-def manifest(read: Reader) -> Mapping[str, Any]:
+def manifest(read: Reader, folder: str = "") -> Mapping[str, Any]:
     """The `Cargo.toml` of a folder; empty where it is none that can be read."""
     try:
-        return tomllib.loads("\n".join(read("Cargo.toml")))
+        return tomllib.loads("\n".join(read(str(PurePosixPath(folder) / "Cargo.toml"))))
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 
-def options(read: Reader) -> list[str]:
-    """A package that leaves its edition to its workspace is most often of this one."""
-    package = mapping(manifest(read).get("package"))
-    edition = package.get("edition", "2015")
+def options(read: Reader, folder: str) -> list[str]:
+    edition = mapping(manifest(read, folder).get("package")).get("edition", "2015")
+    if mapping(edition).get("workspace"):
+        edition = next(filter(None, map(partial(_of_workspace, read), PurePosixPath(folder, "x").parents)), "2021")
     return [f"--edition={edition if edition in _EDITIONS else '2021'}"]
+
+
+def _of_workspace(read: Reader, folder: PurePosixPath) -> object:
+    """The edition that a workspace gives its packages, the folder's own one included."""
+    return mapping(mapping(manifest(read, str(folder)).get("workspace")).get("package")).get("edition")
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks for it by itself

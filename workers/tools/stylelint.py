@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
@@ -31,9 +32,10 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001
     return ["stylelint", "--formatter=json", "--allow-empty-input", "--no-color", "--", *files]
 
 
-def options(read: Reader) -> Sequence[str]:
+def options(read: Reader, folder: str) -> Sequence[str]:
     """It tells its fixes from some 16 on, and refuses an option that it does not know."""
-    return ["--compute-edit-info"] if _NEW.search("\n".join(read("package.json"))) else []
+    packages = ("\n".join(read(str(top / "package.json"))) for top in PurePosixPath(folder, "x").parents)
+    return ["--compute-edit-info"] if any(map(_NEW.search, packages)) else []
 
 
 def parse(output: Output) -> Reading:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
@@ -43,9 +44,10 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001
     return ["tsc", "--pretty", "false", "--listFiles", "--noEmit"]
 
 
-def options(read: Reader) -> Sequence[str]:
+def options(read: Reader, folder: str) -> Sequence[str]:
     """A project that refers to others has these looked at, too, whatever was looked at before."""
-    return ["--build", "--force"] if '"references"' in "\n".join(read("tsconfig.json")) else ["--project", "."]
+    config = "\n".join(read(str(PurePosixPath(folder) / "tsconfig.json")))
+    return ["--build", "--force"] if '"references"' in config else ["--project", "."]
 
 
 def parse(output: Output) -> Reading:

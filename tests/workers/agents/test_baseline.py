@@ -17,8 +17,10 @@ from bot.domain.findings import Finding, Severity
 from workers.agent import LONGEST_NOTE, Memory, Output, Reading, Tool
 from workers.agents import scan
 from workers.agents.baseline import mark_old
+from workers.agents.kept import Kept
+from workers.tools import rustfmt
 
-from ..stage import Stage, Watching
+from ..stage import Stage, Watching, plant
 
 
 def _parse(output: Output) -> Reading:
@@ -114,6 +116,17 @@ def test_what_depends_on_another_base_or_parser_is_found_out_anew(tmp_path: Path
             number != 1
         ]
     assert len([key for key in memory.texts if key.startswith("said:")]) == 3 + 1  # the bases, and the one head
+
+
+def test_what_depends_on_words_of_the_project_is_found_out_anew(tmp_path: Path) -> None:
+    """Of an unchanged file another edition of the language says something else."""
+    package = '[package]\nedition = "2018"\n'
+    plant(tmp_path, {"Cargo.toml": package, "src/lib.rs": "fn f() {}\n"})
+    kept = Kept(rustfmt.TOOL, "1.9", tmp_path, "", False, Notes())
+    kept.note(["src/lib.rs"], [])
+    assert kept.recall(["src/lib.rs"]) == {"src/lib.rs": []}
+    plant(tmp_path, {"Cargo.toml": package.replace("2018", "2024")})
+    assert kept.recall(["src/lib.rs"]) == {}
 
 
 def test_where_the_base_cannot_be_scanned_all_is_new(tmp_path: Path) -> None:

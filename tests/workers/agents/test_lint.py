@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.findings import Outcome
+from bot.domain.findings import Outcome, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading
 from workers.agents.lint import LintAgent
@@ -49,6 +49,14 @@ def test_every_linter_says_its_piece(tmp_path: Path) -> None:
 def test_fixes_are_offered(tmp_path: Path) -> None:
     result = Stage(tmp_path, BAD).run(AGENT)
     assert {f.replacement for f in result.findings if f.rule in ("F401", "SC2086")} == {"", 'echo "$1"'}
+
+
+@pytest.mark.parametrize("how", ["fix = true", "fix-only = true", "unsafe-fixes = true\nfix = true"])
+def test_a_configuration_that_has_ruff_fix_files_hides_nothing_and_changes_nothing(tmp_path: Path, how: str) -> None:
+    files = {"app.py": "import os\n", "pyproject.toml": f"[tool.ruff]\n{how}\n"}
+    result = Stage(tmp_path, files).run(AGENT)
+    assert [(f.rule, f.path, f.replacement) for f in result.findings] == [("F401", "app.py", "")]
+    assert (tmp_path / "head/app.py").read_text() == "import os\n"
 
 
 def test_good_files_are_clean_and_the_rest_is_named(tmp_path: Path) -> None:
@@ -226,6 +234,36 @@ def test_configuration_beside_the_files_is_for_tools_that_search_for_it(tmp_path
         "docs/.yamllint": "rules: {}\n",
     }
     assert {f.rule for f in Stage(tmp_path, files).run(AGENT).findings} == {"key-duplicates"}
+
+
+def test_a_configuration_says_nothing_of_files_beside_its_folder(tmp_path: Path) -> None:
+    """Left to itself, ruff has hundreds of rules, and a folder that chose some did so for itself."""
+    taste = "from typing import List\n\nx: List[int] = []\n"
+    files = {"api/app.py": taste, "api/ruff.toml": 'lint.select = ["UP"]\n', "web/app.py": taste}
+    found = Stage(tmp_path, files).run(AGENT).findings
+    assert {(f.path, f.rule) for f in found} == {("api/app.py", "UP006"), ("api/app.py", "UP035")}
+
+
+def test_the_nearest_configuration_says_whether_rules_were_chosen(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": "[tool.ruff]\nline-length = 100\n",
+        "app.py": "class shop:\n    pass\n",
+        "api/app.py": "class shop:\n    pass\n",
+        "api/ruff.toml": 'lint.select = ["N"]\n',
+    }
+    [finding] = Stage(tmp_path, files).run(AGENT).findings
+    assert (finding.path, finding.rule, finding.severity) == ("api/app.py", "N801", Severity.MEDIUM)
+
+
+def test_a_configuration_that_is_broken_hides_nothing_of_files_beside_its_folder(tmp_path: Path) -> None:
+    files = {"api/app.py": "import os\n", "api/ruff.toml": "line-length = 'x'\n", "web/app.py": "import os\n"}
+    result = Stage(tmp_path, files).run(AGENT)
+    assert [f.path for f in result.findings] == ["web/app.py"]
+    assert result.outcome is Outcome.PARTIAL
+    [gap] = [one for one in result.not_covered if one.what == "api/app.py"]
+    assert "ruff failed with exit code 2" in gap.why
+    assert "web/app.py" in result.covered
+    assert "api/app.py" not in result.covered
 
 
 def test_excluded_files_stay_excluded(tmp_path: Path) -> None:

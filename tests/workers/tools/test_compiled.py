@@ -92,7 +92,16 @@ def test_rustfmt_what_is_no_rust_is_a_finding_and_a_module_beside_it_none() -> N
     [(MANIFEST, "2021"), ("[package]\nedition.workspace = true\n", "2021"), ("[package]\n", "2015"), ("]", "2015")],
 )
 def test_rustfmt_is_told_the_edition(manifest: str, edition: str) -> None:
-    assert rustfmt.options(reader({"Cargo.toml": manifest})) == [f"--edition={edition}"]
+    assert rustfmt.options(reader({"Cargo.toml": manifest}), "") == [f"--edition={edition}"]
+
+
+@pytest.mark.parametrize("folder", ["", "crates/cli"])
+def test_rustfmt_is_told_the_edition_of_the_workspace(folder: str) -> None:
+    """By another one, what is new in the language is no Rust."""
+    workspace = '[workspace.package]\nedition = "2024"\n[package]\nedition.workspace = true\n'
+    member = "[package]\nedition.workspace = true\n"
+    files = {"Cargo.toml": workspace, "crates/cli/Cargo.toml": member}
+    assert rustfmt.options(reader(files), folder) == ["--edition=2024"]
 
 
 def test_clippy_advice_warnings_and_fixes() -> None:

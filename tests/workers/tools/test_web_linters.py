@@ -187,7 +187,7 @@ def test_tsc_names_folders_with_brackets() -> None:
 
 @pytest.mark.parametrize(("config", "mode"), [('{"references": [{"path": "a"}]}', "--build"), ("{}", "--project")])
 def test_tsc_follows_what_a_project_refers_to(config: str, mode: str) -> None:
-    assert tsc.options(reader({"tsconfig.json": config}))[0] == mode
+    assert tsc.options(reader({"tsconfig.json": config}), "")[0] == mode
 
 
 CSS = "a { color: #FFF; colr: red; }\na { top: 0px }\n"
@@ -226,7 +226,7 @@ def test_stylelint_whose_rules_are_misconfigured_has_failed() -> None:
 )
 def test_stylelint_is_asked_for_its_fixes_where_it_knows_the_option(version: str, told: bool) -> None:
     about = json.dumps({"devDependencies": {"stylelint": version}})
-    assert bool(stylelint.options(reader({"package.json": about}))) is told
+    assert bool(stylelint.options(reader({"package.json": about}), "web")) is told
 
 
 def test_markdownlint_levels_and_places() -> None:
