@@ -66,18 +66,24 @@ class Calls:
         start = f"{folder}/" if folder else ""
         named = [f"./{path.removeprefix(start)}" for path in files]
         read = tree.reader(self._room.root / folder)
+        texts = self._texts(files)
         try:
             completed = self._call(folder, named)
         except ToolFailed as error:
             self.said.failure = str(error)
             return
+        finally:
+            mended = self._put_back(texts)
         try:
             reading = self._tool.parse(Output(completed, named, self._config, read))
         except ToolFailed as error:
             self._broke(folder, files, str(error), completed)
             return
-        self.said.findings += (_moved(one, start) for one in reading.findings)
+        found = (_moved(one, start) for one in reading.findings)
+        self.said.findings += (one for one in found if tree.relative(self._room.root, one.path) not in mended)
         self.said.unread += (_gap_moved(one, start) for one in reading.unread)
+        why = f"{self._tool.name} mends it, by its configuration, and does not tell what was wrong"
+        self.said.unread += (NotCovered(what=path, why=why) for path in mended)
         self.said.excluded += (_gap_moved(one, start) for one in reading.excluded)
         self.said.left_out.update(reading.left_out)
 
@@ -99,6 +105,24 @@ class Calls:
             reads=(*tool.reads, *room.ready.folders),
         )
         return self._kit.sandbox.run(command)
+
+    def _texts(self, files: Sequence[str]) -> Mapping[str, bytes]:
+        """The files as they are, where the tool may change them: some fix what they find if their configuration says
+        so, and then tell of the rest only, in lines that nobody has."""
+        if not self._tool.executes_code:
+            return {}
+        found = ((path, tree.within(self._room.root, path)) for path in files)
+        return {path: file.read_bytes() for path, file in found if file}
+
+    def _put_back(self, texts: Mapping[str, bytes]) -> set[str]:
+        """Undo what the tool did to the files; which ones it changed."""
+        changed = set()
+        for path, text in texts.items():
+            file = tree.within(self._room.root, path)
+            if file and file.read_bytes() != text:
+                file.write_bytes(text)
+                changed.add(path)
+        return changed
 
     def _broke(self, folder: str, files: Sequence[str], words: str, completed: Completed) -> None:
         self._patience -= 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.findings import AgentResult, Outcome
+from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Agent
 from workers.agents.lint import LintAgent
 from workers.registry import AGENTS, LINTERS
@@ -51,6 +51,17 @@ def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None, agent
     # A folder of the PATH is shown to commands: this one stands for packages that were set up.
     sandbox = BubblewrapSandbox(f"{PACKAGES}{os.pathsep}{os.environ['PATH']}")
     return Stage(tmp_path, {**WEB, **(more or {})}, sandbox=sandbox, settings={"tools": [tool]}).run(agent)
+
+
+@real
+def test_files_that_a_configuration_has_mended_are_told_and_stay_as_they_are(tmp_path: Path) -> None:
+    files = {".markdownlint-cli2.yaml": "fix: true\n", "src/good.md": "# Shop\n"}
+    result = look(tmp_path, "markdownlint-cli2", files)
+    assert (result.outcome, result.findings) == (Outcome.PARTIAL, ())
+    why = "markdownlint-cli2 mends it, by its configuration, and does not tell what was wrong"
+    assert NotCovered(what="src/[id].md", why=why) in result.not_covered
+    assert result.covered == ("src/good.md",)
+    assert (tmp_path / "head/src/[id].md").read_text() == WEB["src/[id].md"]
 
 
 @real
