@@ -131,13 +131,14 @@ def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     tools: Sequence[Tool] | str = scan.choose(_TOOLS[agent.kind], wanted)
     if isinstance(tools, str):
         return (tools,), False
-    tools = scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
+    chosen, tools = tools, scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
     target = scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0, executes=True)
     selection = scan.select(tools, target, scan.named(wanted))
     lines = [_tool(tool, files, desk) for tool, files in selection.work]
     idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]
     if idle:
         lines.append(f"nothing that changed is for {', '.join(idle)}")
+    lines += [f"not {one.what}: {one.why}" for one in scan.absent(chosen, tools, selection, desk.diff.paths)]
     locks = _lock_files(agent, desk)
     return (*lines, *locks), bool(selection.work or locks)
 

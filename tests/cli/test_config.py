@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 
 import pytest
@@ -74,8 +75,9 @@ def test_explain_says_what_would_run_and_why(assay: Assay, repository: Repositor
     repository.git("switch", "--quiet", "--create", "topic")
     repository.write("deploy.sh", "echo\n")
     repository.write("a.py", "A = 1\n")
+    repository.write("shop.rb", "shop = 1\n")
     text = assay("config", "explain", repository.root).out
-    assert "Configuration: .github/assay.yml\n2 files changed since main (" in text
+    assert "Configuration: .github/assay.yml\n3 files changed since main (" in text
     agents = {
         row["agent"]: row for row in json.loads(assay("config", "explain", repository.root, "--json").out)["agents"]
     }
@@ -85,7 +87,9 @@ def test_explain_says_what_would_run_and_why(assay: Assay, repository: Repositor
     *reading, others = agents["lint"]["why"]
     assert {"ruff on 1 file, by pyproject.toml", "shellcheck on 1 file"} <= set(reading)
     assert others.startswith("nothing that changed is for yamllint, hadolint")
-    assert "detect-secrets on 2 files" in agents["security"]["why"]
+    assert "detect-secrets on 3 files" in agents["security"]["why"]
+    semgrep = "semgrep on 1 file" if shutil.which("semgrep") else "not semgrep: not installed: it would read .rb files"
+    assert semgrep in agents["security"]["why"]
     assert (agents["docs"]["runs"], agents["docs"]["why"]) == (False, ["no changed file matches its `paths`"])
     assert agents["types"]["why"] == ["sets up with: pip install mypy", "runs: mypy ."]
     assert agents["types"]["timeout"] == 90

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from bot.domain.findings import AgentResult, NotCovered, Outcome
 from workers.agent import Kit, Tool, Work
@@ -46,7 +45,7 @@ class LintAgent:
         return joined.model_copy(
             update={
                 "outcome": Outcome.SKIPPED,
-                "reason": f"no linter reads {_kinds(work.files)}",
+                "reason": f"no linter reads {scan.kinds(work.files)}",
                 "remedy": "Any linter can be added as a command: see `agents.<name>.run` in .github/assay.yml.",
             }
         )
@@ -60,10 +59,3 @@ def _why_unread(path: str, tools: Sequence[Tool], kit: Kit) -> str:
         if tool.optional and not tool.taste and tool.applies(path) and kit.sandbox.which(tool.version[0]) is None
     ]
     return f"no linter reads it; {' and '.join(missing)} would, where installed" if missing else "no linter reads it"
-
-
-def _kinds(files: Sequence[str]) -> str:
-    """`.md and .txt files`, by their endings; names where there are none."""
-    kinds = list(dict.fromkeys(PurePosixPath(path).suffix or PurePosixPath(path).name for path in files))
-    shown = ", ".join(kinds[:5]) + (f" and {len(kinds) - 5} other kinds of" if len(kinds) > 5 else "")
-    return f"{shown} files"

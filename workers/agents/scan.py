@@ -116,6 +116,27 @@ def present(tools: Sequence[Tool], wanted: object, sandbox: Sandbox) -> list[Too
     ]
 
 
+def absent(
+    tools: Sequence[Tool], present: Sequence[Tool], selection: Selection, files: Sequence[str]
+) -> list[NotCovered]:
+    """Of the tools that are not `present`, those that would read files of which no other one knows the language: that
+    one was searched for secrets does not say that anybody looked at its code."""
+    scanned = {path for tool, own in selection.work if tool.languages != "any text" for path in own}
+    gaps = []
+    for tool in tools:
+        theirs = [path for path in files if path not in scanned and tool.applies(path)] if tool not in present else []
+        if theirs:
+            gaps.append(NotCovered(what=tool.name, why=f"not installed: it would read {kinds(theirs)}"))
+    return gaps
+
+
+def kinds(files: Sequence[str]) -> str:
+    """`.md and .txt files`, by their endings; names where there are none."""
+    found = list(dict.fromkeys(PurePosixPath(path).suffix or PurePosixPath(path).name for path in files))
+    shown = ", ".join(found[:5]) + (f" and {len(found) - 5} other kinds of" if len(found) > 5 else "")
+    return f"{shown} files"
+
+
 def named(wanted: object) -> Collection[str]:
     """The tools that the setting `tools` names."""
     return [str(one) for one in wanted] if isinstance(wanted, list | tuple) else ()

@@ -35,7 +35,7 @@ class SecurityAgent:
         if isinstance(tools, str):
             return scan.misnamed("security", f"{tools}; and {DEPENDENCIES}")
         ends = time.monotonic() + work.timeout
-        result = self._scan(scan.present(tools, wanted, kit.sandbox), work, kit, ends)
+        result = self._scan(tools, scan.present(tools, wanted, kit.sandbox), work, kit, ends)
         for tool in tools:
             if tool.name == self._secrets:
                 result = _with(result, search(tool, work, kit, result.findings, ends))
@@ -43,7 +43,7 @@ class SecurityAgent:
             result = _with(result, seen)
         return _without_allowed(result, [str(one) for one in work.settings.get("allow", ())])
 
-    def _scan(self, tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
+    def _scan(self, wanted: Sequence[Tool], tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
         with scan.opened(work, kit, ends) as target:
@@ -52,7 +52,9 @@ class SecurityAgent:
                 reason = "no scanner reads what changed: binary or generated files only"
                 return AgentResult(outcome=Outcome.SKIPPED, reason=reason, not_covered=selection.unreadable)
             scans = mark_old(scan.run_all(selection, target, kit), target, work, kit)
-            return scan.result(scans, selection)
+            result = scan.result(scans, selection)
+            lacking = scan.absent(wanted, tools, selection, work.files)
+            return result.model_copy(update={"not_covered": (*result.not_covered, *lacking)})
 
 
 def _asks(wanted: object, name: str) -> bool:

@@ -57,6 +57,15 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
     assert "Tr0ub4dor" not in text
 
 
+def test_a_scanner_that_is_not_installed_is_named_where_nobody_else_looked_at_the_code(tmp_path: Path) -> None:
+    files = {"a.go": "package a\n", "b.rb": "b = 1\n", "app.py": "X = 1\n", "Dockerfile": "FROM debian:12\n"}
+    result = Stage(tmp_path, files, sandbox=Watching("semgrep", "gosec", "trivy")).run(AGENT)
+    assert [(one.what, one.why) for one in result.not_covered] == [
+        ("semgrep", "not installed: it would read .go, .rb files"),
+        ("gosec", "not installed: it would read .go files"),
+    ]
+
+
 def test_harmless_files_are_clean_and_covered(tmp_path: Path) -> None:
     files = {"app.py": "X = 1\n", "notes.md": "# Notes\n", "hash.txt": "8f86d081884c7d659a2feaa0c55ad015a3bf4f1b\n"}
     result = Stage(tmp_path, files).run(AGENT)
