@@ -37,18 +37,27 @@ def parse(text: str) -> list[Case]:
         elif event.get("Action") in _STATUS:
             ends[key] = event
     failed = {package for (package, test), end in ends.items() if test and end["Action"] == "fail"}
-    # A test that has rows failed because one of them did: they speak for it.
-    tables = {(package, test.rpartition("/")[0]) for package, test in ends if "/" in test}
+    # Rows speak for their test, unless it failed and none of them did.
+    tables = {(package, above) for package, test in ends for above in _above(test)}
+    told = {
+        (package, above) for (package, test), end in ends.items() for above in _above(test) if end["Action"] == "fail"
+    }
     cases = [
         _case(package, test, end, "".join(output[package, test]))
         for (package, test), end in ends.items()
-        if test and (package, test) not in tables
+        if test and ((package, test) not in tables or (end["Action"] == "fail" and (package, test) not in told))
     ]
     return cases + [
         _broken(package, "".join(output[package, ""]))
         for (package, test), end in ends.items()
         if not test and end["Action"] == "fail" and package not in failed
     ]
+
+
+def _above(test: str) -> Iterator[str]:
+    """The tests that one may be a row of; a row's own name may hold slashes, too."""
+    names = test.split("/")
+    return ("/".join(names[:end]) for end in range(1, len(names)))
 
 
 def _events(text: str) -> Iterator[Mapping[str, Any]]:

@@ -168,6 +168,17 @@ def test_plugins_that_are_not_installed_make_it_partial_and_no_findings(tmp_path
     assert [(one.what, one.why) for one in result.not_covered] == [("1 test", f"not installed: {plugin}")]
 
 
+def test_a_test_that_found_no_network_hides_no_other(tmp_path: Path) -> None:
+    """What it prints is what package managers print; that they found nothing shows before the first test."""
+    files = {
+        "test_a.py": "def test_net():\n    raise OSError('Temporary failure in name resolution')\n\n\n"
+        "def test_sum():\n    assert 1 + 1 == 3\n"
+    }
+    result = Stage(tmp_path, files).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    assert {finding.rule for finding in result.findings} == {"test_a.test_net", "test_a.test_sum"}
+
+
 def test_a_fixture_that_is_gone_is_the_repositorys_own_fault(tmp_path: Path) -> None:
     result = look(tmp_path, {"test_a.py": "def test_x(cart):\n    pass\n"})
     assert (result.outcome, len(result.findings)) == (Outcome.FINDINGS, 1)

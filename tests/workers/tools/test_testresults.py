@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -128,6 +129,27 @@ def test_go_that_prints_no_events_is_told_so() -> None:
     with pytest.raises(ToolFailed, match="no JSON"):
         gotest.parse("flag provided but not defined: -json")
     assert gotest.parse('{"Action": 1}\n{"Action": "pass", "Test": 3, "Package": []}\nnull\n{') == []
+
+
+def test_go_a_table_that_fails_by_itself_is_told_beside_its_rows() -> None:
+    """One that fails because of a row is told by the row."""
+    events = [
+        ("TestSum/one", "pass", ""),
+        ("TestSum", "fail", "    sum_test.go:9: the rows add up to 3\n"),
+        ("TestCart/GET_/a/b", "fail", "    cart_test.go:4: got 1\n"),
+        ("TestCart", "fail", ""),
+    ]
+    lines = [
+        json.dumps({"Action": action, "Package": "shop", "Test": test} | more)
+        for test, end, said in events
+        for action, more in (("output", {"Output": said}), (end, {}))
+    ]
+    cases = {case.name: (case.status, case.message) for case in gotest.parse("\n".join(lines))}
+    assert cases == {
+        "TestSum/one": ("passed", ""),
+        "TestSum": ("failed", "the rows add up to 3"),
+        "TestCart/GET_/a/b": ("failed", "got 1"),
+    }
 
 
 # -- coverage
