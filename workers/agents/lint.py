@@ -45,10 +45,17 @@ class LintAgent:
         return joined.model_copy(
             update={
                 "outcome": Outcome.SKIPPED,
-                "reason": f"no linter reads {scan.kinds(work.files)}",
+                "reason": _why_nothing(selection, joined, work),
                 "remedy": "Any linter can be added as a command: see `agents.<name>.run` in .github/assay.yml.",
             }
         )
+
+
+def _why_nothing(selection: scan.Selection, joined: AgentResult, work: Work) -> str:
+    """Why not one file was looked at, though some may have had their linter."""
+    if gap := next(iter(joined.not_covered), None) if selection.work else None:
+        return f"no linter looked at {scan.kinds(work.files)}: {gap.what} ({gap.why})"
+    return f"no linter reads {scan.kinds(work.files)}"
 
 
 def _why_unread(path: str, tools: Sequence[Tool], kit: Kit) -> str:

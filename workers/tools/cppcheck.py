@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from bot.domain.findings import Finding, Severity
+from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools.output import check_exit, number, ours, span, words
@@ -17,13 +17,9 @@ from workers.tools.xml import parse_xml
 _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM}
 _ENDINGS = (".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx")
 # What it could not look into, which is no matter of the file.
-_BESIDE_THE_POINT = (
-    "missingInclude",
-    "missingIncludeSystem",
-    "toomanyconfigs",
-    "unknownMacro",
-    "preprocessorErrorDirective",
-)
+_BESIDE_THE_POINT = ("missingInclude", "missingIncludeSystem", "toomanyconfigs", "preprocessorErrorDirective")
+# Where it comes upon one it leaves the rest of the file unread.
+_UNREAD = "unknownMacro"
 
 
 def is_c(path: str) -> bool:
@@ -41,8 +37,15 @@ def parse(output: Output) -> Reading:
         raise ToolFailed(f"cppcheck printed no report: {words(output.completed)}")
     root = parse_xml("cppcheck", output.completed.stderr)
     wanted = {file.removeprefix("./") for file in output.files}
-    errors = (error for error in root.iter("error") if error.get("id") not in _BESIDE_THE_POINT)
-    return Reading(findings=[one for error in errors if (one := _finding(error, output)).path in wanted])
+    errors = [error for error in root.iter("error") if error.get("id") not in _BESIDE_THE_POINT]
+    found = [_finding(error, output) for error in errors if error.get("id") != _UNREAD]
+    gaps = (_gap(error, output) for error in errors if error.get("id") == _UNREAD)
+    return Reading(findings=[one for one in found if one.path in wanted], excluded=list(dict.fromkeys(gaps)))
+
+
+def _gap(error: Element, output: Output) -> NotCovered:
+    path = ours(error.get("file0", "").removeprefix("./"), output.files)
+    return NotCovered(what=path, why=f"cppcheck: {error.get('msg', '')[:200]}")
 
 
 def _finding(error: Element, output: Output) -> Finding:

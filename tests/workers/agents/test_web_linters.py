@@ -16,7 +16,7 @@ from workers.registry import AGENTS, LINTERS
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.choice import choose
 
-from ..stage import Stage, Watching, plant
+from ..stage import Stage, Watching, all_new, plant
 
 PACKAGES = Path(__file__).parents[2] / "linters/node_modules"
 AGENT = LintAgent(tools=LINTERS)
@@ -62,6 +62,17 @@ def test_files_that_a_configuration_has_mended_are_told_and_stay_as_they_are(tmp
     assert NotCovered(what="src/[id].md", why=why) in result.not_covered
     assert result.covered == ("src/good.md",)
     assert (tmp_path / "head/src/[id].md").read_text() == WEB["src/[id].md"]
+
+
+@real
+def test_a_change_of_files_that_the_configuration_leaves_out_says_so(tmp_path: Path) -> None:
+    plant(tmp_path / "head", {})
+    (tmp_path / "head/node_modules").symlink_to(PACKAGES)
+    sandbox = BubblewrapSandbox(f"{PACKAGES}{os.pathsep}{os.environ['PATH']}")
+    stage = Stage(tmp_path, WEB, sandbox=sandbox, settings={"tools": ["eslint"]}, diff=all_new("gen/b.js"))
+    result = stage.run(AGENT)
+    assert result.outcome is Outcome.SKIPPED
+    assert result.reason.startswith("no linter looked at .js files: gen/b.js (eslint: File ignored because")
 
 
 @real

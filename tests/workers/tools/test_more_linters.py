@@ -25,6 +25,15 @@ def test_cppcheck_says_nothing_of_files_that_were_not_asked_for() -> None:
     assert finding.path == "b.c"
 
 
+def test_cppcheck_goes_no_further_than_a_macro_that_it_does_not_know() -> None:
+    """What comes after it in the file it does not say, either."""
+    reading = cppcheck.parse(output("", recorded("cppcheck.macro.xml"), 0, files=["./macro.c"]))
+    assert list(reading.findings) == []
+    [gap] = reading.excluded
+    assert gap.what == "macro.c"
+    assert gap.why.startswith("cppcheck: There is an unknown macro here somewhere. Configuration is required.")
+
+
 def test_cppcheck_without_a_report_has_failed() -> None:
     with pytest.raises(ToolFailed, match="cppcheck printed no report: cppcheck: error: could not find"):
         cppcheck.parse(output("cppcheck: error: could not find or open any of the paths given.", exit_code=0))
