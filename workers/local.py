@@ -163,6 +163,7 @@ class _Check:
         with self._base_lock:
             if not folder.exists():
                 self._desk.trees.write(base, folder)
+                _lend_packages(self._desk.root, folder)
         return folder
 
     def _stop(self) -> None:
@@ -171,3 +172,12 @@ class _Check:
         give_up = time.monotonic() + _PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, give_up - time.monotonic()))
+
+
+def _lend_packages(root: Path, base: Path) -> None:
+    """Linters that are a repository's own look at the base with the packages that are installed here: else all that
+    they find would be new."""
+    for package in base.rglob("package.json"):
+        installed, lent = root / package.parent.relative_to(base) / "node_modules", package.parent / "node_modules"
+        if installed.is_dir() and not lent.exists():
+            lent.symlink_to(installed)

@@ -168,6 +168,23 @@ def test_agent_sees_the_tree_in_place_its_patch_and_the_base(repository: Reposit
     assert seen["files"] == ("a.py",)
 
 
+def test_base_is_looked_at_with_the_packages_that_are_installed(repository: Repository) -> None:
+    """Without them the repository's own linters could not say what was there before."""
+    repository.commit({".gitignore": "node_modules\n", "web/package.json": "{}\n", "package.json": "{}\n"})
+    repository.write("web/node_modules/.bin/lint", "")
+    seen: list[bool] = []
+
+    def look(work: Work, _: Kit) -> AgentResult:
+        base = work.base()
+        assert base is not None
+        seen.extend((base / folder / "node_modules/.bin/lint").exists() for folder in ("web", ""))
+        return CLEAN
+
+    with desk_of(repository) as desk:
+        run_check(desk, plan_of("lint"), lint=look)
+    assert seen == [True, False]
+
+
 def test_plan_without_agents_is_over_at_once(repository: Repository) -> None:
     with desk_of(repository) as desk:
         assert run_check(desk, Plan()).complete
