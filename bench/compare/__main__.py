@@ -143,7 +143,8 @@ def _one(row: Row, clone: Path, base: Path, sha: str, words: Path | None) -> Non
             continue
         try:
             heads |= hand.hits(clone, files)
-            bases |= hand.hits(base, [path for path, _ in pairs if hand.reads(base, path)])
+            if before := [path for path, _ in pairs if hand.reads(base, path)]:
+                bases |= hand.hits(base, before)
         except (RuntimeError, ValueError, OSError) as error:
             click.echo(f"{row.name} {sha[:10]}: {hand.name} by hand: {error}", err=True)
     row.unnamed += [f"{sha[:10]} {name}" for name in unnamed(applying, report)]

@@ -104,10 +104,12 @@ def _formatted(name: str, command: Callable[[Path, str], Sequence[str]]) -> Call
 
 
 def _rustfmt(root: Path, path: str) -> list[str]:
-    manifests = [folder / "Cargo.toml" for folder in (root / path).parents if (folder / "Cargo.toml").is_file()]
-    package = tomllib.loads(manifests[0].read_text())["package"] if manifests else {}
-    edition = package.get("edition", "2015")
-    return ["rustfmt", f"--edition={edition if isinstance(edition, str) else '2021'}"]
+    files = (folder / "Cargo.toml" for folder in (root / path).parents)
+    manifests = [tomllib.loads(file.read_text()) for file in files if file.is_file()]
+    edition = manifests[0].get("package", {}).get("edition", "2015") if manifests else "2015"
+    if not isinstance(edition, str):
+        edition = next(one["workspace"]["package"]["edition"] for one in manifests if "workspace" in one)
+    return ["rustfmt", f"--edition={edition}"]
 
 
 def _toml(root: Path, files: Sequence[str]) -> Iterator[Hit]:
@@ -149,7 +151,7 @@ HANDS = (
     Hand(
         "ruff",
         r"\.pyi?$",
-        ["ruff", "check", "--no-cache", "--output-format=concise", "."],
+        ["ruff", "check", "--no-cache", "--no-fix", "--no-fix-only", "--output-format=concise", "."],
         rf"{_AT} (?P<rule>[A-Z]+\d+|invalid-syntax)",
         shebang="python",
         configs={"ruff.toml": "", ".ruff.toml": "", "pyproject.toml": "[tool.ruff"},
@@ -205,7 +207,7 @@ HANDS = (
         "typos",
         "",
         ["typos", "--format=brief", "--color=never"],
-        rf"{_AT} `",
+        rf"{_AT} error: `",
         configs={
             **dict.fromkeys(("typos.toml", "_typos.toml", ".typos.toml"), ""),
             "pyproject.toml": "[tool.typos",
