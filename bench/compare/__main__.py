@@ -51,23 +51,35 @@ class Row:
         return sum(value if isinstance(value, int) else len(value) for value in values)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which changes of each repository, how its packages are installed, and where to keep what Assay says."""
+
+    commits: int
+    every: int
+    before: str
+    setup: str
+    words: Path | None
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("repositories", nargs=-1, required=True)
 @click.option("--commits", default=3, show_default=True, type=click.IntRange(1), help="Of each repository.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Take every nth change.")
+@click.option("--before", default="", metavar="DATE", help="Changes that were made before that day.")
 @click.option("--setup", default="", help="A command that installs packages in a checkout, such as `npm install`.")
 @click.option("--words", type=click.Path(file_okay=False, path_type=Path), help="Keep what Assay says in this folder.")
-def main(repositories: Sequence[str], commits: int, every: int, setup: str, words: Path | None) -> None:
+def main(repositories: Sequence[str], commits: int, every: int, before: str, setup: str, words: Path | None) -> None:
     """Compare Assay with the tools it runs, started by hand, on past changes of REPOSITORIES: paths or URLs of git
     repositories, each perhaps with `NAME=` before it.
 
     Prints a row of a Markdown table for each, and what differs on standard error. The exit code is 1 if anything does.
     """
     click.echo(_HEAD)
-    rows = []
+    rows, wanted = [], Wanted(commits, every, before, setup, words)
     for one in repositories:
         name, _, source = one.rpartition("=")
-        row = _compare(name or _name(source), source, commits, every, setup, words)
+        row = _compare(name or _name(source), source, wanted)
         rows.append(row)
         click.echo(_line(row))
         for what in _differences(row):
@@ -79,7 +91,7 @@ def _name(source: str) -> str:
     return source.rstrip("/").removesuffix(".git").rpartition("/")[2]
 
 
-def _compare(name: str, source: str, commits: int, every: int, setup: str, words: Path | None) -> Row:
+def _compare(name: str, source: str, wanted: Wanted) -> Row:
     row = Row(name)
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         clone, base = Path(folder) / name, Path(folder) / "base"
@@ -87,18 +99,19 @@ def _compare(name: str, source: str, commits: int, every: int, setup: str, words
         # The settings of whoever runs this are not the repository's.
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         _git(clone, "worktree", "add", "--quiet", "--detach", str(base), "HEAD")
-        for sha in islice(_changes(clone), 0, commits * every, every):
+        for sha in islice(_changes(clone, wanted.before), 0, wanted.commits * wanted.every, wanted.every):
             row.commits += 1
             _git(clone, "checkout", "--quiet", "--force", "--detach", sha)
             _git(base, "checkout", "--quiet", "--force", "--detach", f"{sha}^")
-            for tree in (clone, base) if setup else ():
-                subprocess.run(setup, shell=True, cwd=tree, stdout=subprocess.DEVNULL)
-            _one(row, clone, base, sha, words)
+            for tree in (clone, base) if wanted.setup else ():
+                subprocess.run(wanted.setup, shell=True, cwd=tree, stdout=subprocess.DEVNULL)
+            _one(row, clone, base, sha, wanted.words)
     return row
 
 
-def _changes(clone: Path) -> Iterator[str]:
+def _changes(clone: Path, before: str) -> Iterator[str]:
     """The newest changes of source on the main line, merges whole."""
+    until = [f"--before={before}"] if before else []
     log = _git(
         clone,
         "log",
@@ -107,6 +120,7 @@ def _changes(clone: Path) -> Iterator[str]:
         "--min-parents=1",
         "--format=%x00%H",
         "--name-only",
+        *until,
     )
     for entry in log.split("\0")[1:]:
         sha, _, paths = entry.partition("\n")

@@ -43,7 +43,7 @@ class Hand:
 
     def reads(self, root: Path, path: str) -> bool:
         file = root / path
-        if file.is_symlink() or not file.is_file():
+        if file.is_symlink() or not file.is_file() or b"\0" in file.read_bytes():
             return False
         if re.search(self.files, path):
             return not self.asked_for or self.configured(root, path)
