@@ -265,7 +265,7 @@ _BUGBEAR = r"B0(02|03|06|12|15|16|20|22|23|25|26|29|30|31|32|33|35|39)"
 # Of these tools, the rules that count where the repository configures none.
 CHOSEN = {
     "ruff": rf"^(E722|E9\d+|F(?!403|405)\d+|PLE\d+|T100|W605|YTT\d+|{_BUGBEAR}|invalid-syntax)$",
-    "shellcheck": r"^(?!SC(1090|1091|1071)$)",
+    "shellcheck": r"^(?!SC(1090|1091)$)",
     "yamllint": r"^(?!(document-start|truthy|comments|comments-indentation|line-length|indentation)$)",
     "bandit": r"^(?!B(101|403|404|405|406|407|408|409|410|603|607)$)",
 }

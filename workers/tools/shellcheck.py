@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.domain.findings import Finding, Severity
+from bot.domain.findings import Finding, NotCovered, Severity
 from workers.agent import Output, Reading, Tool
 from workers.tools.edits import Edit, with_fix
 from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
@@ -20,8 +20,10 @@ _SEVERITY = {"error": Severity.HIGH, "warning": Severity.MEDIUM, "info": Severit
 
 _ADVICE = ("SC1007", "SC2034", "SC2148", "SC2154", "SC2155", "SC2206", "SC2207")
 
-# A sourced file that was not given to it, and a shell that it does not know: both say nothing about the script.
-_BESIDE_THE_POINT = "SC1090,SC1091,SC1071"
+# A sourced file that was not given to it says nothing about the script.
+_BESIDE_THE_POINT = "SC1090,SC1091"
+# Another shell's script, of which it reads no more than the first line.
+_NOT_READ = 1071
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:
@@ -32,7 +34,15 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:
 def parse(output: Output) -> Reading:
     check_exit("shellcheck", output.completed, (0, 1))
     report = mapping(load_json("shellcheck", output.completed.stdout))
-    return Reading(findings=[_finding(comment, output) for comment in mappings(report.get("comments"))])
+    comments = list(mappings(report.get("comments")))
+    return Reading(
+        findings=[_finding(comment, output) for comment in comments if comment.get("code") != _NOT_READ],
+        excluded=[_gap(comment) for comment in comments if comment.get("code") == _NOT_READ],
+    )
+
+
+def _gap(comment: Mapping[str, Any]) -> NotCovered:
+    return NotCovered(what=string(comment.get("file")), why=f"shellcheck: {string(comment.get('message'))[:200]}")
 
 
 def _finding(comment: Mapping[str, Any], output: Output) -> Finding:

@@ -59,6 +59,17 @@ def test_a_configuration_that_has_ruff_fix_files_hides_nothing_and_changes_nothi
     assert (tmp_path / "head/app.py").read_text() == "import os\n"
 
 
+def test_a_script_for_a_shell_that_shellcheck_does_not_read_was_not_looked_at(tmp_path: Path) -> None:
+    files = {"dial.sh": "#!/usr/bin/expect\nspawn $1\n", "run.sh": "#!/bin/sh\necho\n"}
+    result = Stage(tmp_path, files).run(AGENT)
+    assert (result.outcome, result.findings, result.covered) == (Outcome.CLEAN, (), ("run.sh",))
+    [gap] = result.not_covered
+    assert (gap.what, gap.why.partition(" scripts")[0]) == (
+        "dial.sh",
+        "shellcheck: ShellCheck only supports sh/bash/dash/ksh/'busybox sh'",
+    )
+
+
 def test_good_files_are_clean_and_the_rest_is_named(tmp_path: Path) -> None:
     result = Stage(tmp_path, {"app.py": "X = 1\n", "notes.md": "# Notes\n"}).run(AGENT)
     assert result.outcome is Outcome.CLEAN
