@@ -8,13 +8,14 @@ seldom wrong. Star imports and the imports of an `__init__.py` are left out: the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from bot.domain.findings import Finding, Severity
+from bot.domain.findings import Finding, NotCovered, Severity
 from workers.agent import Output, Reading, Tool
 from workers.tools.edits import Edit, with_fix
-from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+from workers.tools.output import check_exit, load_json, mapping, mappings, number, ours, span, string
 
 # What is broken, not merely unwise: syntax and file errors, names that do not exist, code that raises when it runs.
 _BROKEN = re.compile(r"^(invalid-syntax|E9\d\d|F(50|52|62|63|70|82)\d|PLE\d+)$")
@@ -40,20 +41,34 @@ _PROBED = "importlib.util.find_spec"
 _CHOICE = re.compile(r"^\s*(lint\.)?(extend-)?(select|extend)\s*=", re.MULTILINE)
 
 # A configuration with `fix = true` would have it change the files, and say nothing of what it mended.
-_CHECK = ("ruff", "check", "--no-cache", "--no-fix", "--no-fix-only", "--quiet", "--output-format=json")
+_CHECK = ("ruff", "check", "--no-cache", "--no-fix", "--no-fix-only", "--output-format=json")
+# What it says besides where it is asked to say more, and of each file that no configuration excludes.
+_BESIDES = re.compile(r"^\[[^\]]+\]\[[^\]]+\]\[[\w:]+\]\[(?:DEBUG|TRACE)\] .*\n?", re.MULTILINE)
+_READ = re.compile(r"\[DEBUG\] Checking: (.+)$", re.MULTILINE)
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:
     # Excluded files stay excluded though they are named; without the repository's configuration nobody's is read.
-    own = ["--force-exclude"] if config else _DEFAULT
+    own = ["--force-exclude", "--verbose"] if config else ["--quiet", *_DEFAULT]
     return [*_CHECK, *own, "--", *files]
 
 
 def parse(output: Output) -> Reading:
-    check_exit("ruff", output.completed, (0, 1))
+    check_exit("ruff", replace(output.completed, stderr=_BESIDES.sub("", output.completed.stderr)), (0, 1))
     results = mappings(load_json("ruff", output.completed.stdout or "[]"))
     chosen = bool(output.config and _CHOICE.search("\n".join(output.read(output.config))))
-    return Reading(findings=[_finding(result, output, chosen=chosen) for result in results])
+    return Reading(
+        findings=[_finding(result, output, chosen=chosen) for result in results], excluded=list(_excluded(output))
+    )
+
+
+def _excluded(output: Output) -> Iterator[NotCovered]:
+    """The files that its configuration keeps from it."""
+    said = output.completed.stderr
+    read = {ours(path, output.files) for path in _READ.findall(said)}
+    for file in output.files if _BESIDES.search(said) else ():
+        if file.removeprefix("./") not in read:
+            yield NotCovered(what=file, why="ruff: excluded by its configuration")
 
 
 def _finding(result: Mapping[str, Any], output: Output, *, chosen: bool) -> Finding:

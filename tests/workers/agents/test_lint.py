@@ -278,8 +278,17 @@ def test_a_configuration_that_is_broken_hides_nothing_of_files_beside_its_folder
 
 
 def test_excluded_files_stay_excluded(tmp_path: Path) -> None:
-    files = {"gen/app.py": "import os\n", "pyproject.toml": '[tool.ruff]\nextend-exclude = ["gen"]\n'}
-    assert Stage(tmp_path, files).run(AGENT).findings == ()
+    """And it is said of them that nobody looked at them."""
+    own = {"pyproject.toml": '[tool.ruff]\nextend-exclude = ["gen"]\n'}
+    files = {"gen/app.py": "import os\n", "gen/more/app.py": "import os\n"}
+    result = Stage(tmp_path / "1", {**own, **files, "app.py": "X = 1\n"}, diff=all_new(*files, "app.py")).run(AGENT)
+    assert (result.outcome, result.findings, result.covered) == (Outcome.CLEAN, (), ("app.py",))
+    assert {(one.what, one.why) for one in result.not_covered} == {
+        (path, "ruff: excluded by its configuration") for path in files
+    }
+    result = Stage(tmp_path / "2", {**own, **files}, diff=all_new(*files)).run(AGENT)
+    assert result.outcome is Outcome.SKIPPED
+    assert result.reason == "no linter looked at .py files: gen/app.py (ruff: excluded by its configuration)"
 
 
 def test_a_linter_that_executes_code_is_none_for_strangers(tmp_path: Path) -> None:
