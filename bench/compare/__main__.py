@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import Counter
@@ -154,6 +153,7 @@ def _one(row: Row, clone: Path, base: Path, sha: str, words: Path | None) -> Non
             continue
         applying.append(hand.name)
         if hand.where(clone) is None or not (hand.argv or hand.read):
+            click.echo(f"{row.name} {sha[:10]}: {hand.name} is not here to be started by hand", err=True)
             continue
         try:
             heads |= hand.hits(clone, files)
@@ -256,5 +256,4 @@ def _differs(row: Row) -> bool:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     main()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import shutil
 import subprocess
+import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from pathlib import Path
 from bench.compare.score import Hit
 
 _PATIENCE = 1200  # seconds
+# Tools that came as packages lie beside the interpreter.
+_PATH = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Hand:
 
     def where(self, root: Path) -> str | None:
         own = root / "node_modules/.bin" / (self.program or self.argv[0])
-        return str(own) if own.exists() else shutil.which(self.program or self.argv[0])
+        return str(own) if own.exists() else shutil.which(self.program or self.argv[0], path=_PATH)
 
     def hits(self, root: Path, files: Sequence[str]) -> set[Hit]:
         """What it prints of a tree. Raises RuntimeError in its own words when it prints nothing that can be read."""
@@ -81,8 +85,17 @@ class Hand:
         return Hit(self.name, match.groupdict().get("rule") or "", path, int(match["line"]))
 
 
-def run(argv: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=_PATIENCE)
+def run(argv: Sequence[str], cwd: Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv,
+        cwd=cwd,
+        env={**os.environ, "PATH": _PATH},
+        input=given,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_PATIENCE,
+    )
 
 
 # -- those that print no line a finding
@@ -94,7 +107,7 @@ def _formatted(name: str, command: Callable[[Path, str], Sequence[str]]) -> Call
     def read(root: Path, files: Sequence[str]) -> Iterator[Hit]:
         for path in files:
             before = (root / path).read_text(errors="replace")
-            done = subprocess.run(command(root, path), cwd=root, input=before, capture_output=True, text=True)
+            done = run(command(root, path), root, before)
             if done.returncode == 0:
                 matcher = difflib.SequenceMatcher(None, before.splitlines(), done.stdout.splitlines(), autojunk=False)
                 spans = (range(i + 1, max(j, i + 1) + 1) for tag, i, j, *_ in matcher.get_opcodes() if tag != "equal")
