@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,13 +45,14 @@ from bot.queues import INTAKE, Queues
 from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
 from bot.redis.connection import connect as connect_to
 from bot.redis.embedded import EmbeddedRedis
+from bot.safe import Safe, open_safe
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.telemetry import tracing
 from bot.telemetry.metrics import RECOVERIES, REFUSED, Tally
 from bot.telemetry.observation import Observer
 from config.reading import CONFIG_FILE
-from config.settings import Settings, load
+from config.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,14 @@ _RARER = 6
 
 
 @cache
+def safe() -> Safe:
+    """Where this process has its settings from. Raises SettingsError."""
+    return open_safe()
+
+
 def settings() -> Settings:
-    """This process's settings. Raises SettingsError."""
-    return load(os.environ, Path(".env"))
+    """This process's settings, with those of the App's credentials that it took out. Raises SettingsError."""
+    return safe().settings
 
 
 def redis_folder(chosen: Settings) -> Path:

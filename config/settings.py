@@ -306,27 +306,39 @@ class Settings(BaseModel):
         """The model providers beside the first, in their order."""
         return parse_fallbacks(self.llm_fallbacks.get_secret_value()) if self.llm_fallbacks else ()
 
-    def require_app(self) -> App:
-        """What it takes to act as a GitHub App.
-
-        Raises SettingsError that lists what is missing and where to get it.
-        """
-        app_id, key, secret = self.github_app_id, self.github_private_key, self.github_webhook_secret
-        if app_id is None or key is None or secret is None:
-            missing = [name for name in _HOW_TO_GET if getattr(self, name) is None]
+    def require(self, *names: str) -> None:
+        """Raises SettingsError that lists which of these fields are missing and where to get them."""
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing:
             raise SettingsError([f"{variable(name)} is missing: {_HOW_TO_GET[name]}" for name in missing])
-        previous = self.github_webhook_secret_previous
-        return App(app_id, key, (secret,) if previous is None else (secret, previous))
+
+    def require_app(self) -> App:
+        """What it takes to act as a GitHub App. Raises SettingsError as `require` does."""
+        self.require(*ACTING)
+        assert self.github_app_id is not None
+        assert self.github_private_key is not None
+        return App(self.github_app_id, self.github_private_key)
+
+    def require_webhook_secrets(self) -> tuple[SecretStr, ...]:
+        """Those that may sign a delivery, the current one first. Raises SettingsError as `require` does."""
+        self.require(*LISTENING)
+        both = (self.github_webhook_secret, self.github_webhook_secret_previous)
+        return tuple(secret for secret in both if secret is not None)
 
 
 @dataclass(frozen=True)
 class App:
-    """The credentials of a GitHub App. `webhook_secrets` are those that may sign a delivery, the current one first."""
+    """The credentials of a GitHub App."""
 
     app_id: str
     private_key: SecretStr
-    webhook_secrets: tuple[SecretStr, ...]
 
+
+# What it takes to act as the App, and to be told by it.
+ACTING = ("github_app_id", "github_private_key")
+LISTENING = ("github_webhook_secret",)
+# Who has one of these is the App, or may say what happened to it.
+CREDENTIALS = ("github_private_key", "github_webhook_secret", "github_webhook_secret_previous")
 
 _HOW_TO_GET = {
     "github_app_id": "it stands on the App's page on GitHub (Settings, Developer settings, GitHub Apps), under About",

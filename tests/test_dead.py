@@ -148,7 +148,7 @@ def run(
     agent_letter.report()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_REDIS_URL", redis_server.url)
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
 
     def invoke(*args: str, code: int = 0) -> str:
         result = CliRunner().invoke(assay, ["dead", *args], catch_exceptions=True)

@@ -26,7 +26,7 @@ from bot.redis.connection import NONE
 from bot.redis.embedded import EmbeddedRedis
 from bot.wiring import connect, make_app, redis_folder, redis_url, settings
 from config.redis_url import parse_redis_url
-from config.settings import Settings, SettingsError
+from config.settings import ACTING, LISTENING, Settings, SettingsError
 from workers.agent import Command, Sandbox, Tool
 from workers.kit import make_model
 from workers.registry import TOOLS
@@ -235,6 +235,7 @@ def _clock(chosen: Settings) -> Iterator[Report]:
 
 def _app(chosen: Settings) -> Iterator[Report]:
     try:
+        chosen.require(*ACTING, *LISTENING)
         with make_app(chosen) as app:
             info = app.info
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""`assay serve`, `web`, `worker`, `sweep`: the processes."""
+"""The processes of `assay serve`, `web`, `worker` and `sweep`. All run once the App's credentials lie apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -41,16 +41,19 @@ from bot.wiring import (
     make_sweep,
     redis_folder,
     redis_url,
+    safe,
     settings,
     start_tracing,
 )
 from bot.worker import work
 from config.redis_url import parse_redis_url
-from config.settings import Settings
+from config.settings import ACTING, LISTENING, Settings
 from workers.sandbox.choice import choose, remedy
 
 log = logging.getLogger(__name__)
 
+# The credentials of the App that a process takes out.
+ACTS, LISTENS = ("github_private_key",), ("github_webhook_secret", "github_webhook_secret_previous")
 # Seconds that requests of the web process get to end, and that Redis may take to say that it is there.
 _GRACE = 30
 _LOOK = 2.0
@@ -60,17 +63,9 @@ _REVIVAL = 5.0
 _BACKLOG = 2048
 
 
-@click.command()
-def serve() -> None:
-    """Run everything: web, workers, sweep and, unless ASSAY_REDIS_URL is set, a Redis of its own.
-
-    A process that dies is started again. Ctrl-C or SIGTERM drains: no new work is taken, and jobs in hand get a minute
-    (ASSAY_DRAIN) to end. A second Ctrl-C ends them at once. What did not end is done again by others, or after the next
-    start.
-
-    `assay doctor` says whether everything is in place for it.
-    """
-    chosen = _prepare()
+def run_all() -> None:
+    """`assay serve`."""
+    chosen = _prepare(*ACTING, *LISTENING)
     listener = _listen(chosen)
     with ExitStack() as stack:
         stack.callback(listener.close)
@@ -80,73 +75,66 @@ def serve() -> None:
         _check_sandbox(chosen)
         # The supervisor tells of Redis for all of them.
         quiet = Watch(tells=False)
-        roles = [Role("web", partial(_web, chosen, listener, quiet)), Role("sweep", partial(_sweep, chosen, quiet))]
-        roles += _workers(chosen, QUEUES, chosen.workers)
+        web = Role("web", partial(_become, LISTENS, partial(_web, listener=listener, watch=quiet)))
+        roles = [Role("sweep", partial(_become, ACTS, partial(_sweep, watch=quiet))), *_workers(QUEUES, chosen.workers)]
         # Nobody but the web process may hold the socket: a connection that nobody will answer would wait.
-        apart = [
-            role if role.name == "web" else replace(role, main=partial(_without, listener, role)) for role in roles
-        ]
+        apart = [replace(role, main=partial(_without, listener, role)) for role in roles]
         click.echo(f"Assay listens on {_address(listener)}/webhook (Ctrl-C drains)", err=True)
         keeper = _Keeper(chosen, watch, redis)
         Supervisor(
-            apart, drain=chosen.drain, tick=keeper.look, stopping=listener.close, killed=keeper.vouching.hand_back
+            [web, *apart],
+            drain=chosen.drain,
+            tick=keeper.look,
+            stopping=listener.close,
+            killed=keeper.vouching.hand_back,
         ).run()
 
 
-@click.command()
-def web() -> None:
-    """Run the web process alone. Needs ASSAY_REDIS_URL, or the embedded Redis of a running `assay serve`."""
-    chosen = _prepare()
+def run_web() -> None:
+    """`assay web`."""
+    chosen = _prepare(*LISTENING)
     listener = _listen(chosen)
     click.echo(f"Assay listens on {_address(listener)}/webhook", err=True)
-    _web(chosen, listener, _greet(chosen))
+    _become(LISTENS, partial(_web, listener=listener, watch=_greet(chosen)))
 
 
-@click.command()
-@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
-@click.option(
-    "--count", default=None, type=click.IntRange(1, 64), help="Processes for each queue.  [default: ASSAY_WORKERS]"
-)
-def worker(queues: tuple[str, ...], count: int | None) -> None:
-    """Run workers for some queues, by default for all of them.
-
-    \b
-    The queues:
-      intake, publish                     one process each
-      test, lint, security, review,       one for each kind of agent
-      command, extension
-    """
+def run_workers(queues: tuple[str, ...], count: int | None) -> None:
+    """`assay worker`, for these queues, none for all of them, and so many processes each."""
     for name in queues:
         if name not in QUEUES:
             raise Misconfigured(f"there is no queue {name!r}; there are: {', '.join(QUEUES)}")
     wanted = tuple(dict.fromkeys(queues)) or QUEUES
     controls = any(name not in AGENT_QUEUES for name in wanted)
-    chosen = _prepare(as_app=controls)
-    if not controls and chosen.github_private_key is not None:
+    chosen = _prepare(*(ACTING if controls else ()))
+    if not controls and safe().holds("github_private_key"):
         log.warning("Agents need no ASSAY_GITHUB_PRIVATE_KEY: leave it out where only they run")
     _preload(controls=controls)
     _check_sandbox(chosen)
-    roles = _workers(chosen, wanted, count or chosen.workers)
     keeper = _Keeper(chosen, _greet(chosen))
+    roles = _workers(wanted, count or chosen.workers)
     Supervisor(roles, drain=chosen.drain, tick=keeper.look, killed=keeper.vouching.hand_back).run()
 
 
-@click.command()
-def sweep() -> None:
-    """Run the sweep alone: deadlines, retries, what was lost. Several may run; one works at a time."""
-    chosen = settings()
-    configure(chosen.log_format, Redactor(chosen.secrets()))
-    _sweep(chosen, _greet(chosen))
+def run_sweep() -> None:
+    """`assay sweep`."""
+    _become(ACTS, partial(_sweep, watch=_greet(_prepare(*ACTING))))
 
 
-def _prepare(*, as_app: bool = True) -> Settings:
-    """`as_app`: what is prepared acts as the GitHub App, and so needs its key."""
+def _prepare(*needed: str) -> Settings:
+    """The settings, without the App's credentials. Raises SettingsError where a field that is needed is not set."""
+    safe().require(*needed)
     chosen = settings()
-    if as_app:
-        chosen.require_app()
     configure(chosen.log_format, Redactor(chosen.secrets()))
     start_tracing(chosen)
     return chosen
+
+
+def _become(credentials: tuple[str, ...], main: Callable[[Settings], None]) -> None:
+    """Do that in this process from now on, with these of the App's credentials."""
+    chosen = safe().unlock(*credentials)
+    # A line must not tell what only this process knows.
+    configure(chosen.log_format, Redactor(chosen.secrets()))
+    main(chosen)
 
 
 def _check_sandbox(chosen: Settings) -> None:
@@ -188,18 +176,22 @@ def _without(listener: socket.socket, role: Role) -> None:
     role.main()
 
 
-def _workers(chosen: Settings, queues: tuple[str, ...], count: int) -> list[Role]:
+def _workers(queues: tuple[str, ...], count: int) -> list[Role]:
     # Control jobs are short; one process each keeps their order, and more would only wait for the same locks.
     counts = {name: count if name in AGENT_QUEUES else 1 for name in queues}
     return [
         # Agents' jobs get their tokens from intake.
-        Role(f"{name}-{number + 1}", partial(_work, chosen, name), last=name == INTAKE)
+        Role(
+            f"{name}-{number + 1}",
+            partial(_become, () if name in AGENT_QUEUES else ACTS, partial(_work, queue=name)),
+            last=name == INTAKE,
+        )
         for name, number_of in counts.items()
         for number in range(number_of)
     ]
 
 
-def _work(chosen: Settings, queue: str) -> None:
+def _work(chosen: Settings, *, queue: str) -> None:
     import workers.wiring
 
     redis = (workers.wiring.store() if queue in AGENT_QUEUES else control().store).redis
@@ -209,7 +201,7 @@ def _work(chosen: Settings, queue: str) -> None:
 
 def _preload(*, controls: bool = True) -> None:
     """Load and make what jobs will need before forking, so that it is shared and no job waits for it. No connection is
-    opened yet."""
+    opened yet, and nothing made that takes a credential of the App."""
     import workers.llm.client
     import workers.registry
     import workers.wiring
@@ -218,7 +210,10 @@ def _preload(*, controls: bool = True) -> None:
     workers.registry.load_extensions()
     workers.wiring.bench()
     if controls:
-        control()
+        # What a client of GitHub loads when it is made.
+        import httpcore
+
+        assert httpcore
     settle_in()
 
 
@@ -272,8 +267,8 @@ class _Keeper:
             self._revival = time.monotonic() + _REVIVAL
 
 
-def _web(chosen: Settings, listener: socket.socket, watch: Watch) -> None:
-    secrets = [secret.get_secret_value() for secret in chosen.require_app().webhook_secrets]
+def _web(chosen: Settings, *, listener: socket.socket, watch: Watch) -> None:
+    secrets = [secret.get_secret_value() for secret in chosen.require_webhook_secrets()]
     queues = make_queues(chosen, connect(chosen))
     token = chosen.metrics_token.get_secret_value() if chosen.metrics_token else ""
     app = create_app(
@@ -293,7 +288,7 @@ def _web(chosen: Settings, listener: socket.socket, watch: Watch) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _sweep(chosen: Settings, watch: Watch) -> None:
+def _sweep(chosen: Settings, *, watch: Watch) -> None:
     stopping = False
 
     def stop(*_: object) -> None:

@@ -41,11 +41,11 @@ def doctor(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doctor]:
                     monkeypatch.delenv(name, raising=False)
                 else:
                     monkeypatch.setenv(name, value)
-            bot.wiring.settings.cache_clear()
+            bot.wiring.safe.cache_clear()
             return assay("doctor")
 
         yield run
-        bot.wiring.settings.cache_clear()
+        bot.wiring.safe.cache_clear()
 
 
 def settings_for(github: StandInGitHub, folder: Path) -> dict[str, str | None]:

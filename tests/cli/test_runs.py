@@ -32,9 +32,9 @@ FOUND = Finding(
 def _settings(redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_REDIS_URL", redis_server.url)
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
     yield
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_replay_sees_a_log_that_was_tampered_with(assay: Assay, redis: Redis, fi
 
 def test_redis_that_is_away_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_REDIS_URL", "redis://127.0.0.1:1")
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
     ended = assay("runs")
     assert ended.code == 2
     assert "Redis does not answer" in ended.err
@@ -167,7 +167,7 @@ def test_redis_that_is_away_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatc
 def test_data_folder_without_data_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ASSAY_REDIS_URL")
     monkeypatch.setenv("ASSAY_DATA_DIR", str(tmp_path / "none"))
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
     ended = assay("runs")
     assert ended.code == 2
     assert "there is no data in" in ended.err
@@ -175,7 +175,7 @@ def test_data_folder_without_data_is_told(assay: Assay, monkeypatch: pytest.Monk
 
 def test_bad_setting_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_RETENTION", "forever")
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
     ended = assay("runs")
     assert ended.code == 2
     assert ended.err.startswith("assay: settings have to be mended:\n  ASSAY_RETENTION")

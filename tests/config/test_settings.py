@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai.types.shared import ChatModel
 from pydantic import SecretStr
 
-from config.settings import Settings, SettingsError, load, variable
+from config.settings import ACTING, LISTENING, Settings, SettingsError, load, variable
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAKj34GkxFhD90vcNLYLInFEX6Ppy\n-----END RSA PRIVATE KEY-----\n"
 SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
@@ -153,22 +153,22 @@ def test_an_empty_key_file_is_told(tmp_path: Path) -> None:
 
 def test_what_the_app_lacks_is_told_with_where_to_get_it() -> None:
     with pytest.raises(SettingsError) as caught:
-        load({"ASSAY_GITHUB_APP_ID": "1"}).require_app()
+        load({"ASSAY_GITHUB_APP_ID": "1"}).require(*ACTING, *LISTENING)
     key, hook = caught.value.problems
     assert key.startswith("ASSAY_GITHUB_PRIVATE_KEY is missing: make one")
     assert hook.startswith("ASSAY_GITHUB_WEBHOOK_SECRET is missing: choose")
 
 
-def test_the_app_is_complete_with_its_three_and_takes_the_previous_secret_along() -> None:
-    environ = {
-        "ASSAY_GITHUB_APP_ID": "1",
-        "ASSAY_GITHUB_PRIVATE_KEY": PEM,
-        "ASSAY_GITHUB_WEBHOOK_SECRET": "new\n",
-        "ASSAY_GITHUB_WEBHOOK_SECRET_PREVIOUS": "old",
-    }
+def test_acting_takes_the_key_and_listening_the_secrets() -> None:
+    environ = {"ASSAY_GITHUB_APP_ID": "1", "ASSAY_GITHUB_PRIVATE_KEY": PEM}
     app = load(environ).require_app()
     assert (app.app_id, secret(app.private_key)) == ("1", PEM)
-    assert [secret(each) for each in app.webhook_secrets] == ["new", "old"]
+    with pytest.raises(SettingsError, match="WEBHOOK_SECRET is missing"):
+        load(environ).require_webhook_secrets()
+    hook = {"ASSAY_GITHUB_WEBHOOK_SECRET": "new\n", "ASSAY_GITHUB_WEBHOOK_SECRET_PREVIOUS": "old"}
+    assert [secret(each) for each in load(hook).require_webhook_secrets()] == ["new", "old"]
+    with pytest.raises(SettingsError, match="PRIVATE_KEY is missing"):
+        load(hook).require_app()
 
 
 @given(st.dictionaries(st.sampled_from(SECRETS), st.text("qxz:/@#?[]", min_size=1).map(lambda tail: f"hush{tail}hush")))

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bot.safe import keep_apart
 from tests.faults.journal import Journal
 from tests.faults.points import POINTS, Point
 
@@ -30,6 +31,8 @@ Function = Callable[..., Any]
 
 
 def main(folder: Path, arguments: list[str]) -> None:
+    # It would begin anew as a whole.
+    keep_apart()
     _set_clock(folder / "clock")
     journal = Journal(folder / "journal")
     _keep(journal)

@@ -160,7 +160,7 @@ def running(
     if "OPENAI_API_KEY" not in extra:
         patch.delenv("OPENAI_API_KEY", raising=False)
     ours = (workers.wiring.store, workers.wiring.observer, workers.wiring.bench)
-    caches = (bot.wiring.settings, bot.wiring.control, *ours)
+    caches = (bot.wiring.safe, bot.wiring.control, *ours)
     for cached in caches:
         cached.cache_clear()
     clock, apps = Clock(), list[App]()
@@ -191,7 +191,7 @@ def running(
     chosen = bot.wiring.settings()
     store = bot.wiring.make_store(chosen)
     queues = Queues(redis)
-    secrets = [secret.get_secret_value() for secret in chosen.require_app().webhook_secrets]
+    secrets = [secret.get_secret_value() for secret in chosen.require_webhook_secrets()]
     app = create_app(redis_url, lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets)
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Web(uvicorn.Config(app, log_config=None, access_log=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from bot.demo.github import StandInGitHub
 from bot.redis.embedded import EmbeddedRedis
 from tests.flow.test_serve import QUICK, REPOSITORY, Serve
+from tests.processes import in_environment, in_files, in_memory
 
 _APP = ("ASSAY_GITHUB_APP_ID", "ASSAY_GITHUB_PRIVATE_KEY", "ASSAY_GITHUB_WEBHOOK_SECRET")
 
@@ -61,28 +61,16 @@ def machines(github: StandInGitHub, redis_server: EmbeddedRedis, redis: object, 
     both.clear()
 
 
-def holds(process: subprocess.Popen[bytes], secret: bytes) -> bool:
-    """Whether a secret is anywhere in the memory of a process or of those below it."""
+def holds(process: subprocess.Popen[bytes], *secrets: bytes) -> bool:
+    """Whether a secret is anywhere in a process or in those below it."""
     root = psutil.Process(process.pid)
-    return any(_in_memory(one.pid, secret) for one in (root, *root.children(recursive=True)))
-
-
-def _in_memory(pid: int, secret: bytes) -> bool:
-    maps = Path(f"/proc/{pid}/maps").read_text()
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        for begin, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps, re.MULTILINE):
-            memory.seek(int(begin, 16))
-            try:
-                if secret in memory.read(int(end, 16) - int(begin, 16)):
-                    return True
-            except OSError:
-                continue  # a page that nobody may read
-    return False
+    looks = (in_memory, in_environment, in_files)
+    return any(bool(look(one.pid, secrets)) for one in (root, *root.children(recursive=True)) for look in looks)
 
 
 def test_agents_work_on_a_machine_without_the_key(machines: Machines, redis_server: EmbeddedRedis) -> None:
     """What their processes hold is looked through, and the same look finds the key where it is held."""
-    machines.launch("web")
+    web = machines.launch("web")
     control = machines.launch("worker", "intake", "publish")
     machines.launch("sweep")
     agents = machines.launch_agents("lint")
@@ -90,11 +78,11 @@ def test_agents_work_on_a_machine_without_the_key(machines: Machines, redis_serv
     assert machines.await_verdict(machines.push("A = 2\n")) == "success"
 
     key = machines.github.private_key.splitlines()[5].encode()
+    hook = machines.github.webhook_secret.encode()
     assert holds(control, key)
-    assert not holds(agents, key)
-    assert not holds(agents, machines.github.webhook_secret.encode())
-    for one in (agents.pid, *(child.pid for child in psutil.Process(agents.pid).children(recursive=True))):
-        assert key not in Path(f"/proc/{one}/environ").read_bytes()
+    assert holds(web, hook)
+    assert not holds(web, key)
+    assert not holds(agents, key, hook)
     tokens = [token.encode() for token in machines.github.world.tokens]
     assert tokens
     kept = [machines.agents_folder, Path(redis_server.url.removeprefix("unix://")).parent]

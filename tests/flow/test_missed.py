@@ -373,7 +373,7 @@ def test_full_queue_is_not_filled_further(assay: Assay, github: StandInGitHub, m
     with silent(github):
         _, sha = opened(github)
     monkeypatch.setenv("ASSAY_INTAKE_LIMIT", "4")
-    bot.wiring.settings.cache_clear()
+    bot.wiring.safe.cache_clear()
     for number in range(2):
         github.deliver("ping", {"zen": str(number)})
     be_absent(assay)

@@ -20,7 +20,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
     """Have the jobs that come next go by these settings."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    for cached in (bot.wiring.settings, bot.wiring.control):
+    for cached in (bot.wiring.safe, bot.wiring.control):
         cached.cache_clear()
 
 

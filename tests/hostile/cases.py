@@ -487,6 +487,15 @@ CASES = (
         ("SEC-6",),
     ),
     Case(
+        "whoever reads the memory, environment or open files of an agent's process",
+        "neither the App's key nor its webhook secret was ever there",
+        (
+            f"{HERE}/test_credentials.py::test_only_those_hold_the_apps_credentials_that_need_them",
+            f"{HERE}/test_credentials.py::test_one_that_is_started_again_holds_none_either",
+        ),
+        ("CodeRabbit", "SEC-5", "SEC-6"),
+    ),
+    Case(
         "whoever reads Redis, or takes an agents' machine",
         "sealed tokens that read one repository",
         (
