@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,10 @@ def holds(process: subprocess.Popen[bytes], *secrets: bytes) -> bool:
     return any(bool(look(one.pid, secrets)) for one in (root, *root.children(recursive=True)) for look in looks)
 
 
+def for_git(token: str) -> bytes:
+    return base64.b64encode(f"x-access-token:{token}".encode())
+
+
 def test_agents_work_on_a_machine_without_the_key(machines: Machines, redis_server: EmbeddedRedis) -> None:
     """What their processes hold is looked through, and the same look finds the key where it is held."""
     web = machines.launch("web")
@@ -83,9 +88,12 @@ def test_agents_work_on_a_machine_without_the_key(machines: Machines, redis_serv
     assert holds(web, hook)
     assert not holds(web, key)
     assert not holds(agents, key, hook)
-    tokens = [token.encode() for token in machines.github.world.tokens]
+    tokens = [form for token in machines.github.world.tokens for form in (token.encode(), for_git(token))]
     assert tokens
-    kept = [machines.agents_folder, Path(redis_server.url.removeprefix("unix://")).parent]
-    for path in (path for folder in kept for path in folder.rglob("*") if path.is_file()):
+    # What both machines wrote: mirrors, checkouts and logs; and what Redis did, all that ever was in it.
+    kept = [machines.folder, Path(redis_server.url.removeprefix("unix://")).parent]
+    files = [path for folder in kept for path in folder.rglob("*") if path.is_file()]
+    assert {"log", "config"} <= {path.name for path in files}
+    for path in files:
         text = path.read_bytes()
         assert not [secret for secret in (key, *tokens) if secret in text], path
