@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from bot.context import Subject, bound
 from bot.dead import DeadLetters
 from bot.domain.events import DeadlinePassed
+from bot.domain.lapses import lapses
+from bot.domain.run import RunKey
 from bot.errors import OtherVersion
 from bot.queues import JobSpec
 from bot.recovery import recover
@@ -69,15 +71,22 @@ class Sweep:
     def _end_overdue(self, now: float) -> None:
         for key in self._store.overdue(now):
             with bound(Subject(run=str(key))):
-                log.warning("%s: a deadline has passed", key)
                 try:
-                    if self._store.update(key, DeadlinePassed(at=now)) is None:
-                        self._store.forget_deadline(key)
+                    self._end(key, now)
                 except OtherVersion as error:
                     log.warning("%s", error)
                     self._store.put_off_deadline(key, now + _OTHERS_PATIENCE)
-                    continue
-            self._tally.count(RECOVERIES, "deadline")
+
+    def _end(self, key: RunKey, now: float) -> None:
+        before = self._store.load(key)
+        after = self._store.update(key, DeadlinePassed(at=now), known=before)
+        if before is None or after is None:
+            self._store.forget_deadline(key)
+            return
+        found = lapses(before.run, after)
+        for lapse in found:
+            log.log(logging.WARNING if lapse.trouble else logging.INFO, "%s: %s", key, lapse.words)
+        self._tally.count(RECOVERIES, "deadline", amount=any(lapse.trouble for lapse in found))
 
     def _publish_again(self, now: float) -> None:
         for key in self._store.unpublished(now - _PUBLISH_PATIENCE):

@@ -283,7 +283,7 @@ def test_job_for_later_of_the_version_before_is_understood(store: Store, redis: 
     assert waiting(redis)["publish"] == 1
 
 
-def test_sweep_ends_what_is_overdue(store: Store) -> None:
+def test_sweep_ends_what_is_overdue_and_says_what(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     store.update(KEY, received("test"))
     store.update(KEY, AgentStarted(at=1000.0, agent="test", attempt=1))
     sweep_at(store, lambda: 1010.0).once()
@@ -291,6 +291,11 @@ def test_sweep_ends_what_is_overdue(store: Store) -> None:
     sweep_at(store, lambda: 5000.0).once()
     assert _complete(store)
     assert isinstance(store.log(KEY)[-1], DeadlinePassed)
+    [told] = [record for record in caplog.records if record.name == "bot.sweep"]
+    assert (told.levelname, told.getMessage()) == (
+        "WARNING",
+        f"{KEY}: test was given up: it gave no result within 60 s",
+    )
 
 
 def test_sweep_forgets_the_deadline_of_a_run_that_is_gone(store: Store, redis: Redis) -> None:

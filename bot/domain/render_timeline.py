@@ -21,10 +21,12 @@ from bot.domain.events import (
     TriggerEnded,
 )
 from bot.domain.findings import AgentResult
+from bot.domain.lapses import lapses
 from bot.domain.markdown import clip, visible
 from bot.domain.plan import Plan
+from bot.domain.reduce import reduce
 from bot.domain.render_text import to_text
-from bot.domain.run import Run
+from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Manual, MergeGroup, Pull, Push, Trigger
 from bot.domain.verdict import count
 from bot.domain.wording import duration, moment
@@ -35,17 +37,20 @@ _TRIGGER_WORDS = {"pull": "pull request", "push": "branch", "merge_group": "entr
 def explain_run(run: Run, events: Iterable[Event]) -> str:
     """The run's state and how it came to it, an event a line: when (UTC), how long after the first, what it meant and
     who caused it. Ends with a newline."""
-    return "\n".join((f"{run.key} (attempt {run.attempt})", "", *_timeline(events), "", to_text(run)))
+    return "\n".join((f"{run.key} (attempt {run.attempt})", "", *_timeline(run.key, events), "", to_text(run)))
 
 
-def _timeline(events: Iterable[Event]) -> Iterator[str]:
+def _timeline(key: RunKey, events: Iterable[Event]) -> Iterator[str]:
     first: float | None = None
+    state: Run | None = None
     for event in events:
+        before, state = state, reduce(state, event, key).run
         first = event.at if first is None else first
         when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         # A clock that went back is shown, not hidden: order in the log is what counts.
         since = f"{'-' if event.at < first else '+'}{duration(abs(event.at - first))}"
-        yield f"{when}  {since:>12}  {event.kind:<15} {clip(visible(_meaning(event)), 400)}{_cause(event)}"
+        meaning = clip(visible(_meaning(event, before, state)), 400)
+        yield f"{when}  {since:>12}  {event.kind:<15} {meaning}{_cause(event)}"
         if isinstance(event, ApprovalGranted):
             yield from (f"{'':>37}saw: {clip(visible(one), 400)}" for one in event.saw)
 
@@ -60,7 +65,7 @@ def _anew(event: RerunRequested) -> str:
     return "; what was said of the same before will do" if event.reuse else ""
 
 
-def _meaning(event: Event) -> str:
+def _meaning(event: Event, before: Run | None, after: Run | None) -> str:
     match event:
         case CommitReceived():
             agents = ", ".join(agent.name for agent in event.plan.agents) or "no agents"
@@ -85,7 +90,8 @@ def _meaning(event: Event) -> str:
         case FindingsIgnored():
             return f"{count(len(event.ignored), 'finding')} not to be raised again"
         case DeadlinePassed():
-            return "a deadline passed: what had not answered was given up"
+            found = lapses(before, after) if before and after else ()
+            return "; ".join(lapse.words for lapse in found) or "nothing was overdue any more"
         case _:
             assert_never(event)
 

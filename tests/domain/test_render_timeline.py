@@ -48,10 +48,17 @@ def test_every_kind_of_event_is_a_line() -> None:
         "2023-11-14 22:13:22        +2.0 s  AgentProgressed lint: half way",
         "2023-11-14 22:14:35   +1 min 15 s  AgentFinished   lint ended attempt 1: error: crashed",
         "2023-11-14 22:14:40   +1 min 20 s  RerunRequested  lint to run again where it did not pass [by octocat]",
-        "2023-11-14 22:14:50   +1 min 30 s  DeadlinePassed  a deadline passed: what had not answered was given up",
+        "2023-11-14 22:14:50   +1 min 30 s  DeadlinePassed  nothing was overdue any more",
         "2023-11-14 23:20:00    +1 h 6 min  TriggerEnded    pull request 12: closed; its head is now ccccccc",
     ]
     assert text.startswith(f"octo/shop@{SHA} (attempt 2)\n")
+
+
+def test_a_deadline_is_told_by_what_came_of_it() -> None:
+    text = explain(RECEIVED, AgentStarted(at=AT + 1, agent="lint", attempt=1), DeadlinePassed(at=AT + 9000))
+    assert "DeadlinePassed  lint was given up: it gave no result within 600 s\n" in text
+    text = explain(RECEIVED, DeadlinePassed(at=AT + 90_000))
+    assert "DeadlinePassed  lint was given up: no worker took it up in time; " in text
 
 
 def test_hostile_words_stay_on_their_line() -> None:

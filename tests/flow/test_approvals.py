@@ -139,7 +139,10 @@ def test_a_strangers_own_configuration_carries_nothing_over(assay: Assay, github
     assert outcome(assay, second, "shell") is Outcome.NOT_RUN
 
 
-def test_a_question_reminds_once_on_its_check_and_ends(assay: Assay, github: StandInGitHub, fork: str) -> None:
+def test_a_question_reminds_once_on_its_check_and_ends(
+    assay: Assay, github: StandInGitHub, fork: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bot.sweep")
     number, sha = opened(github, assay, fork)
     assert "Reminder" not in summary(assay, sha)
     later(assay, 2)
@@ -152,6 +155,14 @@ def test_a_question_reminds_once_on_its_check_and_ends(assay: Assay, github: Sta
     assert assay.check(sha, "assay").writes == writes, "once"
     later(assay, 6)
     assert "Nobody approved it in time" in summary(assay, sha)
+    said = [
+        "people are reminded that it waits for an approval",
+        "nobody approved it in time, and it is not asked for any more",
+    ]
+    key = RunKey(repository=REPOSITORY, sha=sha)
+    told = [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "bot.sweep"]
+    assert told == [("INFO", f"{key}: {words}") for words in said]
+    assert [words for words in said if words in explain_run(assay.run(sha), assay.store.log(key))] == said
     assert buttons(assay, sha) == ["Re-run all"]
     assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
     github.comment(REPOSITORY, number, f"/assay approve {sha}", author="alice")
