@@ -116,6 +116,15 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Mending:
+    """A second command of a tool that does not tell its fixes by itself: `argv(program, files)`, over files that it
+    found something in. `parse(findings, output)` gives the findings with what comes of it, and is pure."""
+
+    argv: Callable[[str, Sequence[str]], Sequence[str]]
+    parse: Callable[[Sequence[Finding], Output], Sequence[Finding]]
+
+
+@dataclass(frozen=True)
 class Tool:
     """A linter or scanner: how to run it, and how to read what it says. One small module a tool.
 
@@ -132,11 +141,12 @@ class Tool:
 
     One with a `taste` is used only where the repository configures it, or names it. Where `projects` are given, it
     looks at projects, not at files: at those that the files lie in, told by files of these names (like `configs`), and
-    it is started in their folders. `options(read, folder)` are words of its command line that hang on what the files of
-    a project, and of the folders above it, say. What one says of a file hangs on that file and its configuration
-    `alone`, or on others, too. `setup` names the kind of suite whose packages it needs. A `local` one is taken from the
-    repository's own packages, where it may be executed. `known_as` are names of packages that bring it, for those that
-    a repository pins. A file that only such tools read as do not `cover` it was not looked at.
+    it is started in their folders. `options(read, folder)` are options of its command line, the first ones, that hang
+    on what the files of a project, and of the folders above it, say. What one says of a file hangs on that file and its
+    configuration `alone`, or on others, too. `setup` names the kind of suite whose packages it needs. A `local` one is
+    taken from the repository's own packages, where it may be executed. `known_as` are names of packages that bring it,
+    for those that a repository pins. A file that only such tools read as do not `cover` it was not looked at. Fixes may
+    come by a `mending`.
     """
 
     name: str
@@ -161,6 +171,7 @@ class Tool:
     local: bool = False
     known_as: Sequence[str] = ()
     covers: bool = True
+    mending: Mending | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.domain.commands import parse_command
 from bot.domain.diff import parse_diff
+from bot.domain.findings import Finding, Severity
 from bot.domain.glob import matches
 from bot.domain.markdown import code, fence, plain, table
 from bot.domain.redact import redact, secrets_in
@@ -88,6 +89,9 @@ _LOCKS = {
 }
 
 
+_FINDING = Finding(tool="t", rule="r", severity=Severity.LOW, message="m", path="a.py", start_line=1)
+
+
 @dataclass(frozen=True)
 class Target:
     """A parser by name. `seeds` are real texts of its kind."""
@@ -110,8 +114,12 @@ def _lines_of(rdjson: str) -> list[str]:
 def _tool(tool: Tool, text: str) -> None:
     # Most print to standard output; some say on standard error what they could not read.
     for stdout, stderr in ((text, ""), ("", text)):
+        said = Output(Completed(1, stdout, stderr, 0.1), ["./a.py"], None, reader({"a.py": "x = 1\n"}))
+        if tool.mending is not None:
+            tool.mending.parse([_FINDING, _FINDING.model_copy(update={"rule": "format"})], said)
+            tool.mending.parse([_FINDING], said)
         try:
-            tool.parse(Output(Completed(1, stdout, stderr, 0.1), ["./a.py"], None, reader({"a.py": "x = 1\n"})))
+            tool.parse(said)
         except ToolFailed:
             continue
 

@@ -21,6 +21,8 @@ _NAMES, _FILES = 100_000, 250
 # Calls that break before a tool is given up; enough to find one bad file among `_FILES`, and a second.
 _PATIENCE = 16
 _VERSION_PATIENCE = 20.0
+# Of a second call for fixes, seconds, and files of each first one.
+_MENDING_PATIENCE, _MENDED = 20.0, 50
 _REMEMBERED = 30 * 86_400
 
 
@@ -79,7 +81,9 @@ class Calls:
         except ToolFailed as error:
             self._broke(folder, files, str(error), completed)
             return
-        found = (_moved(one, start) for one in reading.findings)
+        said = self._with_fixes(reading.findings, folder, named)
+        self._put_back(texts)
+        found = (_moved(one, start) for one in said)
         self.said.findings += (one for one in found if tree.relative(self._room.root, one.path) not in mended)
         self.said.unread += (_gap_moved(one, start) for one in reading.unread)
         why = f"{self._tool.name} mends it, by its configuration, and does not tell what was wrong"
@@ -88,15 +92,39 @@ class Calls:
         self.said.left_out.update(reading.left_out)
 
     def _call(self, folder: str, files: Sequence[str]) -> Completed:
-        tool, room, left = self._tool, self._room, self._deadline - time.monotonic()
-        if left <= 0:
-            raise ToolFailed(f"{tool.name} was not started: the agent's time is used up.")
-        own = room.program(tool, folder)
+        tool, own = self._tool, self._room.program(self._tool, folder)
         words = tool.argv(files, self._config)
+        options = tool.options(tree.reader(self._room.root), folder)
+        # After the program and, of some, what it is to do.
+        at = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
+        argv = [own or words[0], *words[1:at], *options, *words[at:]]
+        return self._run(folder, argv, own, self._deadline - time.monotonic())
+
+    def _with_fixes(self, findings: Sequence[Finding], folder: str, files: Sequence[str]) -> Sequence[Finding]:
+        """With fixes, where the tool has them to be asked for; as they are where that fails."""
+        paths = {one.path.removeprefix("./") for one in findings}
+        chosen = [file for file in files if file.removeprefix("./") in paths][:_MENDED]
+        if self._tool.mending is None or not chosen:
+            return findings
+        own, left = self._room.program(self._tool, folder), self._deadline - time.monotonic()
+        argv = self._tool.mending.argv(own or self._tool.version[0], chosen)
+        try:
+            completed = self._run(folder, argv, own, min(left, _MENDING_PATIENCE))
+        except ToolFailed:
+            return findings
+        if completed.exit_code != 0 or completed.truncated:
+            return findings
+        read = tree.reader(self._room.root / folder)
+        return self._tool.mending.parse(findings, Output(completed, chosen, self._config, read))
+
+    def _run(self, folder: str, argv: Sequence[str], own: str | None, seconds: float) -> Completed:
+        tool, room = self._tool, self._room
+        if seconds <= 0:
+            raise ToolFailed(f"{tool.name} was not started: the agent's time is used up.")
         command = Command(
-            [own or words[0], *tool.options(tree.reader(room.root), folder), *words[1:]],
+            argv,
             room.root / folder,
-            left,
+            seconds,
             env=room.env(folder),
             stdin=tool.stdin,
             executes_code=tool.executes_code or own is not None,

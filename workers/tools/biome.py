@@ -13,6 +13,7 @@ from typing import Any
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
+from workers.tools import reformat
 from workers.tools.edits import Edit, with_fix
 from workers.tools.offsets import Offsets, in_bytes
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string, words
@@ -69,7 +70,7 @@ def _finding(said: Mapping[str, Any], output: Output) -> Finding:
         tool="biome",
         rule=rule,
         severity=_severity(rule, string(said.get("severity"))),
-        message="biome would write this in another way." if rule == "format" else _message(said),
+        message="biome would write this in another way." if rule == reformat.RULE else _message(said),
         path=path,
         url=f"https://biomejs.dev/linter/rules/{_kebab(known[1])}/" if known else None,
         **_place(mapping(said.get("location")), lines),
@@ -80,7 +81,7 @@ def _finding(said: Mapping[str, Any], output: Output) -> Finding:
 def _severity(rule: str, level: str) -> Severity:
     if rule == "parse":
         return Severity.HIGH
-    if rule == "format" or rule.startswith("assist/"):
+    if rule == reformat.RULE or rule.startswith("assist/"):
         return Severity.LOW
     return _SEVERITY.get(level, Severity.INFO)
 
@@ -99,7 +100,7 @@ def _place(location: Mapping[str, Any], lines: Sequence[str]) -> Mapping[str, in
 
 
 def _edits(said: Mapping[str, Any], lines: Sequence[str]) -> Sequence[Edit]:
-    """What it holds to be safe, which follows on words that say so. From 2.4 on it tells no fixes any more."""
+    """What it holds to be safe, which follows on words that say so. From 2.4 on it has to be asked for its fixes."""
     is_safe = False
     for advice in mappings(mapping(said.get("advices")).get("advices")):
         if "log" in advice:
@@ -153,4 +154,5 @@ TOOL = Tool(
     setup="npm test",
     local=True,
     known_as=("@biomejs/biome",),
+    mending=reformat.mending("biome", '"$0" check --write --stdin-file-path="$file" < "$file"'),
 )

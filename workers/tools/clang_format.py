@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
+from workers.tools import reformat
 from workers.tools.cppcheck import is_c
 from workers.tools.output import check_exit, span, words
 
@@ -19,7 +20,7 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001
 
 
 def parse(output: Output) -> Reading:
-    """A warning on standard error for each place that it would change: one finding a line."""
+    """A warning on standard error for each place that it would change."""
     check_exit("clang-format", output.completed, (0, 1))
     if output.completed.exit_code:
         raise ToolFailed(f"clang-format failed: {words(output.completed)}")
@@ -30,7 +31,7 @@ def parse(output: Output) -> Reading:
 def _finding(match: re.Match[str]) -> Finding:
     return Finding(
         tool="clang-format",
-        rule="format",
+        rule=reformat.RULE,
         severity=Severity.LOW,
         message="clang-format would write this in another way.",
         path=match["path"],
@@ -49,4 +50,5 @@ TOOL = Tool(
     configs={".clang-format": "", "_clang-format": ""},
     searches=True,
     taste=True,
+    mending=reformat.mending("clang-format", '"$0" --style=file --fallback-style=none -- "$file"'),
 )

@@ -26,21 +26,36 @@ def with_fix(finding: Finding, edits: Sequence[Edit], lines: Sequence[str]) -> F
     """The finding with its `replacement`, its lines widened to those that the edits touch.
 
     It is left as it is where that cannot be said in whole lines from the finding's first one on: edits before it, or
-    beyond the file, or that overlap, or more than a few lines.
+    beyond the file, or that overlap, or more than a few lines; or that end a line in another way than its file does.
     """
     first = finding.start_line
     if not edits or first is None:
         return finding
     last = max([finding.last_line or first, *(_last_line(edit) for edit in edits)])
-    old = lines[first - 1 : last]
-    if len(old) != last - first + 1 or len(old) > _MOST_LINES or any("\r" in line for line in old):
+    old = list(lines[first - 1 : last])
+    if len(old) != last - first + 1 or len(old) > _MOST_LINES:
         return finding
-    new = _apply(edits, "\n".join(old) + "\n", _offsets(old), first)
+    # The last line of a file may have no end of its own; the one before shows what it would be.
+    if last == len(lines) > 1 and lines[-2].endswith("\r") and not old[-1].endswith("\r"):
+        old[-1] += "\r"
+    text = "\n".join(old) + "\n"
+    new = _apply(edits, text, _offsets(old), first)
+    new = None if new is None else _with_plain_ends(new, like=text)
     # One empty line cannot be told from no line at all.
     if new is None or new == "\n" or (new and not new.endswith("\n")):
         return finding
     columns = {"start_column": None, "end_column": None} if last != finding.last_line else {}
     return finding.model_copy(update={"end_line": last, "replacement": new.removesuffix("\n"), **columns})
+
+
+def _with_plain_ends(text: str, like: str) -> str | None:
+    """The text with plain newlines, if all its lines end as all of the other's do."""
+    returns = like.count("\r")
+    if returns not in (0, like.count("\n")) or returns != like.count("\r\n"):
+        return None
+    if text.count("\r") != text.count("\r\n") or text.count("\r") != (text.count("\n") if returns else 0):
+        return None
+    return text.replace("\r\n", "\n")
 
 
 def _last_line(edit: Edit) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from bot.domain.findings import Finding, Severity
@@ -11,7 +12,6 @@ from workers.agent import Output, Reading, Tool
 from workers.tools import reformat
 from workers.tools.output import check_exit, span, words
 
-_HUNK = re.compile(r"^@@ -(\d{1,9})(?:,(\d{1,9}))? \+\d+(?:,\d+)? @@")
 _BROKEN = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.+)$")
 # Folders whose files are somebody else's, or are wrong on purpose.
 _NOT_OURS = {"vendor", "testdata"}
@@ -47,21 +47,11 @@ def _syntax(match: re.Match[str]) -> Finding:
 
 
 def _diffs(output: Output) -> Iterator[Finding]:
-    path, first, hunk = "", 0, list[str]()
-    for line in (*output.completed.stdout.split("\n"), "diff "):
-        if hunk and not line.startswith((" ", "-", "+", "\\")):
-            yield from reformat.findings("gofmt", path, first, hunk, output.read)
-            hunk = []
-        if match := _HUNK.match(line):
-            # An empty range is named by the line before it.
-            first = int(match[1]) + (match[2] == "0")
-            continue
-        if line.startswith("--- ") and not hunk and not first:
-            path = line[4:].partition("\t")[0].removesuffix(".orig")
-        elif line.startswith("diff "):
-            first = 0
-        elif first and line.startswith((" ", "-", "+")):
-            hunk.append(line)
+    by_name = defaultdict(list)
+    for name, edit in reformat.edits_of(output.completed.stdout):
+        by_name[name.removesuffix(".orig")].append(edit)
+    for path, edits in by_name.items():
+        yield from reformat.findings("gofmt", path, edits, output.read)
 
 
 TOOL = Tool(

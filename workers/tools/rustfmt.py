@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -17,6 +18,7 @@ from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reader, Reading, Tool
 from workers.tools import reformat
+from workers.tools.edits import Edit
 from workers.tools.output import check_exit, mapping, ours, span, words
 
 _DIFF = re.compile(r"^Diff in (?P<path>.+?)(?:(?::| at line )(?P<line>\d{1,9})):?$")
@@ -73,13 +75,16 @@ def _syntax(match: re.Match[str], output: Output) -> Finding:
 
 
 def _diffs(output: Output) -> Iterator[Finding]:
-    path, first, hunk = "", 0, list[str]()
-    for line in (*output.completed.stdout.splitlines(), "Diff in the end:1:"):
+    by_path, path, first, hunk = defaultdict[str, dict[Edit, None]](dict), "", 0, list[str]()
+    for line in (*output.completed.stdout.split("\n"), "Diff in the end:1:"):
         if match := _DIFF.match(line):
-            yield from reformat.findings("rustfmt", path, first, hunk, output.read)
+            # A module that two files name is told twice.
+            by_path[path] |= dict.fromkeys(reformat.edits(first, hunk))
             path, first, hunk = ours(match["path"], output.files), int(match["line"]), []
         elif path:
             hunk.append(line)
+    for name, edits in by_path.items():
+        yield from reformat.findings("rustfmt", name, list(edits), output.read)
 
 
 TOOL = Tool(

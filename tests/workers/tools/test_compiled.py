@@ -137,7 +137,7 @@ def test_fixes_of_a_formatter_say_what_its_diff_says(old: list[str], new: list[s
     lines = [*["before"] * first, *old, "after"]
     hunk = [" before", *(f"-{one}" for one in old), *(f"+{one}" for one in new), " after"]
     read = reader({"a": "\n".join(lines) + "\n"})
-    for finding in reformat.findings("fmt", "a", first, hunk, read):
+    for finding in reformat.findings("fmt", "a", list(reformat.edits(first, hunk)), read):
         start, end = finding.start_line or 0, finding.last_line or 0
         assert first <= start <= end <= len(lines)
         if finding.replacement is not None:
