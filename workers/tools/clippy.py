@@ -1,7 +1,8 @@
 """clippy: mistakes in Rust, and what the compiler says. https://doc.rust-lang.org/clippy/
 
-It compiles packages, with the crates they depend on: build scripts and macros of the repository are executed. What is
-only clippy's warning is advice where the repository does not configure it; what it denies by default is a mistake.
+It compiles the packages that files lie in, with the crates they depend on, and no others of a workspace: build scripts
+and macros of the repository are executed. What is only clippy's warning is advice where the repository does not
+configure it; what it denies by default is a mistake.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Output, Reader, Reading, Tool
 from workers.tools.edits import Edit, with_fix
 from workers.tools.output import check_exit, mapping, mappings, number, span, string, words
 from workers.tools.rustfmt import manifest
@@ -21,6 +22,13 @@ from workers.tools.rustfmt import manifest
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks at packages
     return ["cargo", "clippy", "--quiet", "--no-deps", "--all-targets", "--message-format=json"]
+
+
+def options(read: Reader, folder: str) -> list[str]:
+    """Of a workspace's own package: where cargo is started there, it looks at the workspace's default members, too."""
+    package = mapping(manifest(read, folder).get("package"))
+    name, version = string(package.get("name")), string(package.get("version"))
+    return [f"--package={name}:{version}" if version else f"--package={name}"]
 
 
 def parse(output: Output) -> Reading:
@@ -121,7 +129,8 @@ TOOL = Tool(
     searches=True,
     executes_code=True,
     optional=True,
-    projects={"Cargo.toml": ""},
+    projects={"Cargo.toml": "[package]"},
+    options=options,
     alone=False,
     setup="cargo test",
 )

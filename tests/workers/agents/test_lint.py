@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -398,6 +399,58 @@ def test_linters_of_other_languages_work_inside_the_sandbox(
     result = stage.run(LintAgent(tools=LINTERS))
     assert (tool, rule, path, line) in {(f.tool, f.rule, f.path, f.start_line) for f in result.findings}, result
     assert result.tools[tool][0].isdigit()
+
+
+def lib(name: str, more: str = "") -> str:
+    return f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{more}'
+
+
+RUST = "pub fn f(x: bool) -> u32 {\n    if x == true {\n        return 1;\n    }\n    2\n}\n"
+WORKSPACE = {
+    "Cargo.toml": lib("shop", '[workspace]\nmembers = ["a", "b", "c"]\ndefault-members = [".", "c"]\n'),
+    "src/lib.rs": RUST,
+    "a/Cargo.toml": lib("a"),
+    "a/src/lib.rs": RUST,
+    "b/Cargo.toml": lib("b", '[dependencies]\na = {path = "../a"}\n'),
+    "b/src/lib.rs": RUST,
+    "c/Cargo.toml": lib("c"),
+    "c/build.rs": 'fn main() {\n    std::fs::write("built", "").unwrap();\n}\n',
+    "c/src/lib.rs": RUST,
+}
+
+
+@pytest.mark.skipif(bool(choose("auto", os.environ["PATH"]).why_not), reason="no sandbox here")
+def test_of_a_workspace_only_the_members_that_a_change_touches_are_built(tmp_path: Path) -> None:
+    sandbox = BubblewrapSandbox(os.environ["PATH"])
+    if sandbox.which("cargo-clippy") is None:
+        pytest.skip("clippy is not installed")
+    changed = all_new("src/lib.rs", "b/src/lib.rs")
+    stage = Stage(tmp_path, WORKSPACE, diff=changed, sandbox=sandbox, settings={"tools": ["clippy"]})
+    result = stage.run(AGENT)
+    assert {one.path for one in result.findings} == {"src/lib.rs", "b/src/lib.rs"}, result
+    assert set(result.covered) == {"src/lib.rs", "b/src/lib.rs"}
+    assert not (tmp_path / "head/c/built").exists()
+
+
+def test_rust_that_is_of_no_package_builds_nothing(tmp_path: Path) -> None:
+    files = {"Cargo.toml": '[workspace]\nmembers = ["a"]\n', "a/Cargo.toml": lib("a"), "xtask.rs": RUST}
+    settings = {"tools": ["clippy"]}
+    result = Stage(tmp_path, files, diff=all_new("xtask.rs"), sandbox=(sandbox := Watching()), settings=settings).run(
+        AGENT
+    )
+    assert (result.outcome, sandbox.commands) == (Outcome.SKIPPED, [])
+
+
+def test_of_a_module_only_the_packages_that_a_change_touches_are_looked_at(tmp_path: Path) -> None:
+    wrong = 'package x\n\nimport "fmt"\n\nfunc F() { fmt.Printf("%d", "x") }\n'
+    files = {"svc/go.mod": "module shop\n\ngo 1.19\n", "svc/a/a.go": wrong, "svc/b/b.go": wrong}
+    if shutil.which("go") is None:
+        pytest.skip("go is not installed")
+    sandbox = Watching()
+    stage = Stage(tmp_path, files, diff=all_new("svc/a/a.go"), sandbox=sandbox, settings={"tools": ["govet"]})
+    result = stage.run(AGENT)
+    assert [(one.rule, one.path) for one in result.findings] == [("printf", "svc/a/a.go")], result
+    assert sandbox.argv_of("go") == [["go", "vet", "-json", "--", "./a"]]
 
 
 def test_what_compiles_a_strangers_code_waits_for_an_approval(tmp_path: Path) -> None:
