@@ -34,7 +34,7 @@ def upload(call: Call) -> Reply:
     if repo.git.resolve(body.commit_sha) != body.commit_sha:
         raise Problem(404, "commit not found")
     if not _knows(world, repo, body.ref, body.commit_sha):
-        raise Problem(422, f"ref '{body.ref}' not found in this repository")
+        raise Problem(404, f"ref '{body.ref}' not found in this repository")
     made = SarifUpload(
         id=str(uuid.uuid4()),
         repo=repo.full_name,

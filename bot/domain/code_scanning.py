@@ -16,6 +16,7 @@ from bot.domain.triggers import Pull, Push, Trigger
 # GitHub refuses a file with more of them.
 AGENTS = 20
 
+_QUEUE = "gh-readonly-queue/"
 _LOOKED = (Outcome.CLEAN, Outcome.FINDINGS, Outcome.PARTIAL)
 
 
@@ -40,7 +41,8 @@ def kept_back(run: Run) -> tuple[str, ...]:
     if not run.plan.code_scanning or not run.complete:
         return ()
     every = _looked(run)
-    branches = [trigger.branch for trigger in run.triggers if isinstance(trigger, Push) and trigger.live]
+    pushes = (trigger for trigger in run.triggers if isinstance(trigger, Push) and trigger.live)
+    branches = [push.branch for push in pushes if not push.branch.startswith(_QUEUE)]
     partly = [agent.plan.name for agent in every if not _whole(run, agent.plan)]
     notes = []
     if branches and partly:
@@ -56,7 +58,7 @@ def _target(run: Run, trigger: Trigger) -> Target | None:
     match trigger:
         case Pull():
             ref = f"refs/pull/{trigger.number}/head"
-        case Push():
+        case Push() if not trigger.branch.startswith(_QUEUE):
             ref, agents = f"refs/heads/{trigger.branch}", [one for one in agents if _whole(run, one.plan)]
         case _:
             return None

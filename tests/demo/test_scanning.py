@@ -117,8 +117,8 @@ def test_results_that_are_not_shown_are_counted(github: StandInGitHub, scanning:
         ({"commit_sha": "f" * 40}, 404, "commit not found"),
         ({"commit_sha": "main"}, 422, "commit_sha"),
         ({"ref": "main"}, 422, "ref"),
-        ({"ref": "refs/heads/nowhere"}, 422, "not found in this repository"),
-        ({"ref": "refs/pull/7/head"}, 422, "not found in this repository"),
+        ({"ref": "refs/heads/nowhere"}, 404, "not found in this repository"),
+        ({"ref": "refs/pull/7/head"}, 404, "not found in this repository"),
         ({"colour": "green"}, 422, "colour"),
     ],
 )

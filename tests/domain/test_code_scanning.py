@@ -64,6 +64,12 @@ def test_nothing_is_told_of_what_is_over_or_under_way_or_not_asked_for() -> None
     assert (told(quiet), kept_back(quiet)) == ([], ())
 
 
+def test_the_merge_queues_own_branch_is_told_nothing() -> None:
+    """A repository that looks at every branch hears of it as a push, too."""
+    run = run_of(ended("lint"), DOCS, triggers=(Push(branch="gh-readonly-queue/main/pr-1-abc"),))
+    assert (told(run), kept_back(run)) == ([], ())
+
+
 def test_more_agents_than_a_file_takes_are_told_of() -> None:
     run = run_of(*(ended(f"own-{number}", kind="command", report="all") for number in range(AGENTS + 2)))
     ((_, agents),) = told(run)

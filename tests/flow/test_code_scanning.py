@@ -97,6 +97,20 @@ def test_an_older_commit_of_a_branch_says_nothing_any_more(scanned: Assay, githu
     assert (told(github, first), len(told(github, second))) == ({}, 1)
 
 
+def test_an_entry_of_the_merge_queue_is_told_of_once_it_is_merged(scanned: Assay, github: StandInGitHub) -> None:
+    github.push(REPOSITORY, "main", {CONFIG: ON + "triggers: {push: ['**']}\n"})
+    opened(github, CLEAN + "\n\nX = 1\n")
+    settle(scanned)
+    before = len(uploads(github))
+    sha = github.merge_group(REPOSITORY, 1)
+    settle(scanned)
+    assert scanned.verdict(sha) is Conclusion.SUCCESS
+    assert (told(github, sha), len(uploads(github))) == ({}, before)
+    github.push(REPOSITORY, "main", sha=sha)
+    settle(scanned)
+    assert told(github, sha) == {("refs/heads/main", "assay/own"): []}
+
+
 def test_nobody_is_told_where_it_is_not_asked_for(assay: Assay, github: StandInGitHub) -> None:
     github.buy_code_security(REPOSITORY)
     sha = opened(github)
