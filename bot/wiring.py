@@ -46,6 +46,7 @@ from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
 from bot.redis.connection import connect as connect_to
 from bot.redis.embedded import EmbeddedRedis
 from bot.safe import Safe, open_safe
+from bot.spending import Spending
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.telemetry import tracing
@@ -300,6 +301,7 @@ class Control:
             partial(allow, self.store.redis),
             make_service(chosen),
             partial(tally.count, REFUSED),
+            Spending(self.store.redis).raise_to,
         )
 
         def desk(installation: int, repository: str) -> Desk:

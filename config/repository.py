@@ -230,6 +230,11 @@ class Budget(Section):
     month: Dollars | None = Field(
         default=None, description="The most a calendar month (UTC) may cost. Left out: no limit."
     )
+    month_tokens: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None,
+        description="The most tokens of a calendar month, in and out together, for models without a price too. Left "
+        "out: no limit.",
+    )
 
 
 class Verify(Section):

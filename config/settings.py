@@ -228,6 +228,10 @@ class Settings(BaseModel):
         description="US dollars that the models of one installation may cost in a calendar month (UTC). Unset: no "
         "limit.",
     )
+    llm_tokens_month: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="The same in tokens, in and out together, for models without a price too. Unset: no limit.",
+    )
     llm_prices: Path | None = Field(
         default=None,
         description='A TOML file of prices that go before Assay\'s own: a line a model, `"NAME" = {input = 1.0, cached '

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered
-from bot.errors import Unavailable
+from bot.errors import Refused, Unavailable
 
 # Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
 OUTPUT_LIMIT = 8_000_000
@@ -211,6 +211,14 @@ class CutOff(Unavailable):
         self.cost = cost
 
 
+class OverBudget(Refused):
+    """What was to be asked would cost more than a limit allows; `remedy` says what would change that."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message, 429)
+        self.remedy = remedy
+
+
 class Model(Protocol):
     """A language model that answers in a given shape."""
 
@@ -226,8 +234,8 @@ class Model(Protocol):
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         """One question, one typed answer, and what it cost.
 
-        Raises bot.errors.Unavailable (rate limit, outage; worth another try), CutOff, bot.errors.Refused (the
-        provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair).
+        Raises bot.errors.Unavailable (rate limit, outage; worth another try), CutOff, OverBudget, bot.errors.Refused
+        (the provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair).
         """
 
 
@@ -368,7 +376,7 @@ class Work:
     `others` is what the run's other agents have said so far, by name; `overhear(seconds)` what they have said when
     it is called, after waiting so long at most for linters and scanners that are at work. `about` names the one that a
     verifier is to judge. `refutations` say of an agent's own claims, the last time it was asked, why they do not hold.
-    `fresh`: a person asked for a new look, for which nothing remembered will do.
+    `look` names the new look that a person asked for, for which nothing remembered of before will do; else it is empty.
     """
 
     repository: str
@@ -387,7 +395,7 @@ class Work:
     others: Mapping[str, AgentResult] = field(default_factory=dict)
     about: str = ""
     refutations: Sequence[str] = ()
-    fresh: bool = False
+    look: str = ""
     history: Callable[[], History] = History
     messages: Callable[[], Sequence[str]] = tuple
     base_texts: Callable[[Sequence[str]], Mapping[str, str]] = lambda _paths: {}

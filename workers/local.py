@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from bot.domain.accounts import Limits
 from bot.domain.effects import StartAgent
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, CommitReceived, Event
 from bot.domain.findings import AgentResult
@@ -22,6 +24,7 @@ from bot.domain.triggers import Manual
 from workers.agent import Agent, History, Work
 from workers.desk import Desk
 from workers.kit import KitFor
+from workers.meter import Purse, metered
 from workers.run import is_at_work, look, said_so_far
 
 # Seconds between two looks at what others have said.
@@ -43,6 +46,12 @@ def check(
     When it is interrupted (KeyboardInterrupt, say) the tools that run are ended first.
     """
     return _Check(desk, agent_for, kit, clock, watch).run(plan)
+
+
+def _limits(plan: AgentPlan) -> Limits:
+    """Of the limits those of a run: what a month may cost is counted where the App is."""
+    budget = plan.settings.get("budget") or {}
+    return Limits(run=budget.get("run"), tokens=budget.get("tokens"))
 
 
 class _Check:
@@ -67,6 +76,7 @@ class _Check:
         self._agents: tuple[AgentState, ...] = ()
         self._stopped = threading.Event()
         self._base_lock = threading.Lock()
+        self._purse = Purse()
 
     def run(self, plan: Plan) -> Run:
         trigger = Manual(base_sha=self._desk.base.commit)
@@ -109,9 +119,11 @@ class _Check:
 
         try:
             kit = self._kit(progress, self._stopped)
+            if kit.model is not None:
+                kit = replace(kit, model=metered(kit.model, self._purse, run, _limits(agent.plan), self._clock()))
             result = look(agent.plan, self._work(agent, run), kit, self._agent_for)
-            # Nobody waits at a desk for a provider to come back.
-            result = result.model_copy(update={"retry_after": None})
+            # Nobody waits at a desk for a provider to come back, or asks anybody there.
+            result = result.model_copy(update={"retry_after": None, "cap": None})
         except Exception as error:  # noqa: BLE001 - raised again by the thread that joins
             self._news.put(error)
         else:

@@ -3,51 +3,79 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from bot.domain.accounts import LEVELS, Account
-from bot.domain.findings import Cost
+from bot.domain.accounts import LEVELS, Account, Limits, accounts, amount, with_raises
+from bot.domain.findings import AgentResult, Cap, Cost
+from bot.domain.run import Run
 from bot.errors import AssayError, Refused, Unavailable
-from workers.agent import CutOff, Model
+from workers.agent import CutOff, Model, OverBudget
 from workers.agents.purse import unknown_price
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=BaseModel)
+# What an account is charged with, in what its limit counts.
+Charge = tuple[Account, float]
 
 
 class Spending(Protocol):
     """Where accounts are kept."""
 
     def spent(self, wanted: Sequence[Account]) -> list[float]: ...
-    def hold(self, wanted: Sequence[Account], usd: float) -> None: ...
-    def charge(self, wanted: Sequence[Account], usd: float) -> list[tuple[Account, int]]: ...
+    def raised(self, wanted: Sequence[Account]) -> list[float | None]: ...
+    def hold(self, charges: Sequence[Charge]) -> None: ...
+    def charge(self, charges: Sequence[Charge]) -> list[tuple[Account, int]]: ...
 
 
-# As a provider says that an account is used up: whoever asks on would hear it again.
-_USED_UP = 429
+class Purse:
+    """Accounts that last as long as this process, and that nobody is told of."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def spent(self, wanted: Sequence[Account]) -> list[float]:
+        with self._lock:
+            return [self._spent.get(one.key, 0.0) for one in wanted]
+
+    def raised(self, wanted: Sequence[Account]) -> list[float | None]:
+        return [None] * len(wanted)
+
+    def hold(self, charges: Sequence[Charge]) -> None:
+        with self._lock:
+            for account, charged in charges:
+                self._spent[account.key] = self._spent.get(account.key, 0.0) + charged
+
+    def charge(self, charges: Sequence[Charge]) -> list[tuple[Account, int]]:
+        self.hold(charges)
+        return []
+
+
 _ANSWERED = 200
 
 
 @dataclass(frozen=True)
 class MeteredModel:
     """What a question will about cost is charged before it is sent, so that questions that are under way at once do not
-    go over a limit together, and set right once it is known."""
+    go over a limit together, and set right once it is known. `refused` are the accounts that had not so much left."""
 
     inner: Model
     spending: Spending
     accounts: Sequence[Account]
+    refused: list[Account] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.inner.name
 
     def named(self, model: str) -> MeteredModel:
-        return MeteredModel(self.inner.named(model), self.spending, self.accounts)
+        return MeteredModel(self.inner.named(model), self.spending, self.accounts, self.refused)
 
     def estimate(self, system: str, user: str) -> Cost:
         return self.inner.estimate(system, user)
@@ -62,33 +90,49 @@ class MeteredModel:
         except AssayError as error:
             # An answer that was no use was paid for all the same.
             if isinstance(error, Unavailable) or (isinstance(error, Refused) and error.status != _ANSWERED):
-                self.spending.hold(self.accounts, -held)
+                self._give_back(held)
             raise
         self._settle(held, cost)
         return said, cost
 
-    def _settle(self, held: float, cost: Cost) -> None:
+    def _settle(self, held: Sequence[Charge], cost: Cost) -> None:
         # A provider that states no price after all is taken to cost what was estimated.
-        for account, level in self.spending.charge(self.accounts, (held if cost.usd is None else cost.usd) - held):
+        costs = ((account, account.of(cost), before) for account, before in held)
+        more = [(account, 0.0 if real is None else real - before) for account, real, before in costs]
+        for account, level in self.spending.charge(more):
             log.warning("model cost: %d%% of %s are spent (%s)", level, account.words, account.key)
 
-    def _hold(self, estimated: Cost) -> float:
-        """Charge what is estimated. Raises Refused, and charges nothing, where an account has not so much left."""
-        if not self.accounts:
-            return 0.0
-        if estimated.usd is None:
-            raise Refused(unknown_price(self.accounts[0].words, estimated.model), _USED_UP)
-        self.spending.hold(self.accounts, estimated.usd)
-        for account, spent in self._standing():
-            if spent > account.limit:
-                self.spending.hold(self.accounts, -estimated.usd)
-                words = f"{account.words} are used up: the next request is estimated at ${estimated.usd:.4f}"
-                raise Refused(f"{words}; {account.remedy}", _USED_UP)
-        return estimated.usd
+    def _give_back(self, held: Sequence[Charge]) -> None:
+        self.spending.hold([(account, -charged) for account, charged in held])
 
-    def used_up(self) -> Account | None:
-        """The account with nothing left, if there is one."""
-        return next((one for one, spent in self._standing() if spent >= one.limit), None)
+    def _hold(self, estimated: Cost) -> list[Charge]:
+        """Charge what is estimated. Raises OverBudget, and charges nothing, where an account has not so much left."""
+        held: list[Charge] = []
+        for account in self.accounts:
+            charged = account.of(estimated)
+            if charged is None:
+                raise OverBudget(unknown_price(account.words, estimated.model), "")
+            held.append((account, charged))
+        self.spending.hold(held)
+        for (account, charged), (_, spent) in zip(held, self._standing(), strict=True):
+            if spent > account.limit:
+                self._give_back(held)
+                self.refused.append(account)
+                raise OverBudget(_used_up(account, spent - charged, charged), account.remedy)
+        return held
+
+    def cap(self, rest: Cost) -> Cap | None:
+        """The limit that leaves the `rest` of the work, which would about cost so much, where people may raise it."""
+        if not self.refused:
+            return None
+        account = self.refused[-1]
+        (spent,) = self.spending.spent([account])
+        return account.cap(spent, account.of(rest) or 0.0)
+
+    def told(self, result: AgentResult) -> AgentResult:
+        """A result with how the accounts stand: the limit at which it stopped, if it did, and the nearest one."""
+        cost = result.cost.model_copy(update={"budget": self.words()}) if result.cost else None
+        return result.model_copy(update={"cost": cost, "cap": self.cap(result.rest) if result.rest else None})
 
     def words(self) -> str:
         """How the account that is nearest to its end stands, once half of it is spent: `91% of the repository's`..."""
@@ -98,3 +142,19 @@ class MeteredModel:
 
     def _standing(self) -> list[tuple[Account, float]]:
         return list(zip(self.accounts, self.spending.spent(self.accounts), strict=True))
+
+
+def metered(model: Model, spending: Spending, run: Run, limits: Limits, now: float) -> MeteredModel:
+    """The model, charged to the accounts of a run, as far as they have limits."""
+    charged = accounts(run, limits, now)
+    return MeteredModel(model, spending, with_raises(charged, spending.raised(charged)))
+
+
+def _used_up(account: Account, spent: float, charged: float) -> str:
+    if not account.limit:
+        return f"{account.words} allow nothing"
+    unit = account.unit
+    return (
+        f"{account.words} are used up: {amount(max(spent, 0.0), unit, 4)} spent, and the next request is estimated at "
+        f"{amount(charged, unit, 4)}"
+    )

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from bot.domain.accounts import accounts
+from bot.domain.accounts import Limits
 from bot.domain.asked import Asked
 from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, DeadlinePassed, Event
@@ -30,7 +30,7 @@ from workers.cache import Cache
 from workers.checkout import Checkouts
 from workers.kit import KitFor
 from workers.measure import History, measure
-from workers.meter import MeteredModel, Spending
+from workers.meter import MeteredModel, Spending, metered
 from workers.mirrors import Mirror, Mirrors
 from workers.prepared import KeptSetups
 from workers.recording import RecordedModel
@@ -133,8 +133,8 @@ class Bench:
     """What a worker works with. `read_token(installation, run)` may read the contents of that run's repository;
     `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
     `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
-    None where that is switched off; `spending` is what they have cost, of which an installation may spend
-    `installation_budget` US dollars a month; `secrets(repository)` are the operator's for its commands."""
+    None where that is switched off; `spending` is what they have cost, and `operator_limits` are those of
+    `bot.domain.accounts.Limits` that the operator set; `secrets(repository)` are the operator's for its commands."""
 
     runs: Runs
     cache: Cache
@@ -149,7 +149,7 @@ class Bench:
     memory: Callable[[str, bool], Memory] = lambda _repository, _trusted: NoMemory()
     asked: Callable[[RunKey, Asked], object] | None = None
     spending: Spending | None = None
-    installation_budget: float | None = None
+    operator_limits: Mapping[str, float | None] = field(default_factory=dict)
     secrets: Callable[[str], Mapping[str, str]] = lambda _repository: {}
 
 
@@ -241,10 +241,8 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
 def _metered(bench: Bench, model: Model | None, run: Run, plan: AgentPlan) -> Model | None:
     if model is None or bench.spending is None:
         return model
-    budget = plan.settings.get("budget") or {}
-    limits = budget.get("pull"), budget.get("month"), bench.installation_budget
-    charged = accounts(run, *limits, bench.clock())
-    return MeteredModel(model, bench.spending, charged) if charged else model
+    limits = Limits.model_validate((plan.settings.get("budget") or {}) | bench.operator_limits)
+    return metered(model, bench.spending, run, limits, bench.clock())
 
 
 def _recorded(bench: Bench, kit: Kit, key: RunKey, agent: AgentState) -> Model | None:
@@ -312,8 +310,6 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
     if earlier is not None:
         log.info("%s: %s is taken over", run.key, plan.name)
         return Said(result=earlier)
-    if broke := _broke(plan, kit.model):
-        return Said(result=broke)
     # What was approved is a stranger's all the same: it is executed where it is kept apart, and has no further say.
     approved = may_execute(begun, bench.clock()) and kit.sandbox.isolates
     work = _prepare(bench, run, plan, mirror, stack, approved=approved)
@@ -321,23 +317,13 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         # What cannot be written is no fault of the agent's.
         assert work.root
     result = look(plan, work, replace(kit, redact=_also_the_changes(work, kit.redact)), bench.agent_for)
-    if isinstance(kit.model, MeteredModel) and result.cost:
-        result = result.model_copy(update={"cost": result.cost.model_copy(update={"budget": kit.model.words()})})
+    # Whatever an agent says of it: what people are asked to pay is the meter's to say.
+    result = kit.model.told(result) if isinstance(kit.model, MeteredModel) else result.model_copy(update={"cap": None})
     return Said(result=result, digest=digest if may_serve_again(plan, result) else "")
 
 
 # Agents that run commands which the repository names.
 _COMMANDS = ("test", "command")
-# Agents that do nothing but ask a model.
-_ASKING = ("review", "verify")
-
-
-def _broke(plan: AgentPlan, model: Model | None) -> AgentResult | None:
-    """The answer for an agent that has nothing left to ask with."""
-    over = model.used_up() if isinstance(model, MeteredModel) and plan.kind in _ASKING else None
-    if over is None:
-        return None
-    return AgentResult(outcome=Outcome.NOT_RUN, reason=f"{over.words} are used up", remedy=over.remedy)
 
 
 def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str], str]:
@@ -403,7 +389,7 @@ def _prepare(
         overhear=partial(_overhear, bench, run.key),
         about=plan.verifies,
         refutations=asked.refutations if (asked := run.agent(plan.name)) else (),
-        fresh=asked.fresh if asked else False,
+        look=f"{run.key} {asked.look}" if asked and asked.fresh else "",
     )
 
 

@@ -60,7 +60,10 @@ def bench() -> Bench:
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),
         asked=Dialogue(store().redis, chosen.retention).note if chosen.llm_log else None,
         spending=Spending(store().redis),
-        installation_budget=chosen.llm_budget_month,
+        operator_limits={
+            "installation": chosen.llm_budget_month,
+            "installation_tokens": chosen.llm_tokens_month,
+        },
         secrets=partial(env_secrets_of, chosen.env_secrets_table()),
     )
 

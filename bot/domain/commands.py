@@ -3,6 +3,8 @@
     /assay rerun [AGENT...] [--failed]   run agents again: all, those named, or those that did not pass
     /assay review [--full]               have the reviewer read what it has not read yet, or all of the change
     /assay approve SHA                   let that commit of a stranger's be executed
+    /assay budget AMOUNT                 raise the limit at which the review stopped: $1.00, or 200000 tokens
+    /assay accept SHA                    let a review of that commit count, most of whose claims were refuted
     /assay help                          what there is
 
 A comment gives one order at most: the first line that begins with `/assay`, outside of quotations and code. Words after
@@ -17,6 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bot.domain.findings import Unit
 from bot.domain.model import Frozen
 
 
@@ -38,6 +41,22 @@ class Approve(Frozen):
     sha: str
 
 
+class Budget(Frozen):
+    """Raise the limit at which the review stopped to so much. The order names the amount, for it may come when the
+    question is another one than the person has read."""
+
+    kind: Literal["budget"] = "budget"
+    limit: float
+    unit: Unit
+
+
+class Accept(Frozen):
+    """Let the review of this very commit count, though most of its claims were refuted."""
+
+    kind: Literal["accept"] = "accept"
+    sha: str
+
+
 class Help(Frozen):
     """Say what there is."""
 
@@ -51,7 +70,7 @@ class Misspelt(Frozen):
     words: str
 
 
-Command = Annotated[Rerun | Approve | Help | Misspelt, Field(discriminator="kind")]
+Command = Annotated[Rerun | Approve | Budget | Accept | Help | Misspelt, Field(discriminator="kind")]
 
 
 class Reply(Frozen):
@@ -69,12 +88,14 @@ class Reply(Frozen):
         return f"<!-- assay:reply:{self.comment} -->"
 
 
-VERBS = ("rerun", "review", "approve", "help")
+VERBS = ("rerun", "review", "approve", "budget", "accept", "help")
 HELP = (
     "| order | what it does |\n| --- | --- |\n"
     "| `/assay rerun` | runs every agent again; name some (`/assay rerun lint test`), or say `--failed` |\n"
     "| `/assay review [--full]` | has the reviewer read what it has not read yet; with `--full`, all of the change |\n"
     "| `/assay approve SHA` | lets that commit of a stranger's be executed; the check `assay` has the whole line |\n"
+    "| `/assay budget AMOUNT` | raises the limit at which the review stopped, such as to `$1.00` or `200000 tokens` |\n"
+    "| `/assay accept SHA` | lets a review of that commit count, most of whose claims were refuted |\n"
     "| `/assay ignore [--always] [why]` | in the thread of a finding: it is not raised again |\n"
     "| `/assay help` | this |"
 )
@@ -82,6 +103,7 @@ _SIGN = "/assay"
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,38}")
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_AMOUNT = re.compile(r"[0-9]{1,3}(,[0-9]{3}){1,3}|[0-9]{1,12}(\.[0-9]{1,4})?")
 _MOST_WORDS = 20
 _MOST_LINES = 500
 
@@ -110,6 +132,10 @@ def _command(words: list[str]) -> Command:
         return _rerun(rest)
     if verb == "approve":
         return _approve(rest)
+    if verb == "budget":
+        return _budget(rest)
+    if verb == "accept":
+        return _accept(rest)
     if verb == "review":
         return _review(rest)
     if rest:
@@ -127,6 +153,20 @@ def _approve(words: list[str]) -> Command:
     if len(words) == 1 and _SHA.fullmatch(words[0]):
         return Approve(sha=words[0])
     return Misspelt(words=f"`{_SIGN} approve` takes the whole SHA of the commit that was read, as the check shows it")
+
+
+def _budget(words: list[str]) -> Command:
+    number, unit = words[0].removeprefix("$") if words else "", words[1:]
+    dollars = "." in number or bool(words and words[0].startswith("$"))
+    if _AMOUNT.fullmatch(number) and unit in ([], ["tokens"]) and not (unit and dollars):
+        return Budget(limit=float(number.replace(",", "")), unit="tokens" if unit else "usd")
+    return Misspelt(words=f"`{_SIGN} budget` takes a new limit, like `{_SIGN} budget $1.00` or `200000 tokens`")
+
+
+def _accept(words: list[str]) -> Command:
+    if len(words) == 1 and _SHA.fullmatch(words[0]):
+        return Accept(sha=words[0])
+    return Misspelt(words=f"`{_SIGN} accept` takes the whole SHA of the commit that was read, as the check shows it")
 
 
 def _rerun(words: list[str]) -> Command:

@@ -67,6 +67,29 @@ class ApprovalGranted(_Fact):
         return self.until or self.at + APPROVAL_HOLDS
 
 
+class BudgetRaised(_Fact):
+    """`actor`, who may give orders here, raised a limit on the cost of models at which a review had stopped: the one
+    called `name` in `agents.review.budget`, which is `configured` there, to `limit`. `words` names it for people; `saw`
+    is what they were told."""
+
+    kind: Literal["BudgetRaised"] = "BudgetRaised"
+    name: str
+    configured: float
+    limit: float
+    words: Text = ""
+    saw: tuple[Text, ...] = ()
+
+
+class ReviewAccepted(_Fact):
+    """`actor` has looked at what is left of what an agent said in this attempt, most of whose claims had been refuted,
+    and lets it count."""
+
+    kind: Literal["ReviewAccepted"] = "ReviewAccepted"
+    agent: str
+    attempt: int
+    saw: tuple[Text, ...] = ()
+
+
 class TriggerEnded(_Fact):
     """The trigger of this id let the commit go: its pull request was closed or became a draft that is not wanted, its
     branch or pull request moved on to `moved_to`, its entry left the merge queue. `updated_at` orders it against the
@@ -132,6 +155,8 @@ Event = Annotated[
     | RerunRequested
     | OrderRefused
     | ApprovalGranted
+    | BudgetRaised
+    | ReviewAccepted
     | TriggerEnded
     | AgentStarted
     | AgentProgressed

@@ -219,6 +219,28 @@ class Cost(Frozen):
     fallback: str = ""
 
 
+Unit = Literal["usd", "tokens"]
+
+
+class Cap(Frozen):
+    """A limit on the cost of models at which an agent stopped, and which people may raise: `name` as in
+    `agents.review.budget`, `configured` there, `limit` as it was by then. So much was `spent`, and the `rest` of the
+    work is estimated at so much; it is proposed to raise it to `proposed`, and it cannot be raised beyond `most`.
+    `account` is where it is kept what was spent, for `kept` seconds; `words` are for people."""
+
+    name: str
+    unit: Unit
+    account: str
+    configured: float
+    limit: float
+    proposed: float
+    most: float
+    spent: float = 0.0
+    rest: float = 0.0
+    words: Text = ""
+    kept: int = 0
+
+
 class Origin(Frozen):
     """Where a result was taken over from: the run of `sha`, whose agent ended `at`, in seconds since the epoch."""
 
@@ -287,7 +309,8 @@ class AgentResult(Frozen):
     output for people. `origin` says where it was taken over from, None when the agent looked itself. `measure` is of
     the change. `judgements` are a verifier's; `refuted` are the claims that are no findings any more because of them.
     `waits`: an approval would have it do more. `retry_after`: a service that it needs was away, and may be asked again
-    in so many seconds. `excerpts` are the lines around what its findings' replacements change.
+    in so many seconds. `excerpts` are the lines around what its findings' replacements change. `cap` is the limit at
+    which it stopped asking a model, where people may raise it; `rest` what it left would about cost.
     """
 
     outcome: Outcome
@@ -310,6 +333,8 @@ class AgentResult(Frozen):
     waits: bool = False
     retry_after: float | None = None
     excerpts: tuple[Excerpt, ...] = ()
+    cap: Cap | None = None
+    rest: Cost | None = None
 
 
 # What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.

@@ -107,8 +107,10 @@ def dismissed(result: AgentResult, ignored: Mapping[str, Ignored]) -> AgentResul
 
 def rejected(result: AgentResult) -> bool:
     """Whether more of an agent's claims were refuted than stood: it is asked once more, and then a person is."""
+    if len(result.refuted) < _REJECTED:
+        return False
     stood = sum(finding.verification in ("confirmed", "lowered") for finding in result.findings)
-    return len(result.refuted) >= _REJECTED and len(result.refuted) > stood
+    return len(result.refuted) > stood
 
 
 def escalated(result: AgentResult) -> AgentResult:

@@ -55,8 +55,8 @@ class AgentPlan(Frozen):
 
 
 class Patience(Frozen):
-    """How long an approval is waited for, and how long one holds, `expire`; and after how long people are reminded of
-    it; seconds."""
+    """How long people's answers are waited for, and how long an approval holds, `expire`; and after how long people are
+    reminded; seconds."""
 
     expire: int = Approvals().expire
     remind: int = Approvals().remind
@@ -64,7 +64,8 @@ class Patience(Frozen):
 
 class Plan(Frozen):
     """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs.
-    `code_scanning`: GitHub's is told what was found. `patience` is there for a stranger's commit."""
+    `code_scanning`: GitHub's is told what was found. `patience` is there for a stranger's commit, and where it
+    is not as ever."""
 
     agents: tuple[AgentPlan, ...] = ()
     source: str = "built-in defaults"

@@ -18,10 +18,14 @@ The rules:
 8. Agents wait for those in their `after`. If they wait for one another in a circle, they start together.
 9. What executes the commit is barred while a stranger leads it and no approval holds. The first one counts, whenever
    it is heard, until it ends; then what was barred starts anew. What is still under way when it ends starts anew too,
-   barred. A question that nobody answers is reminded of once, and ends; a person who has it run again asks it anew.
-10. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
+   barred.
+10. A review that stopped at a limit on its cost goes on once that was raised beyond it, whenever that is heard. One
+   most of whose claims were refuted every time is `partial` until somebody lets that very attempt count.
+11. A question at any of these gates that nobody answers is reminded of once, and ends; a person who has it run again
+   asks it anew.
+12. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
    `AWAY_PATIENCE`; then its last word counts.
-11. An event that changes nothing has no effects, and neither has progress, nor what somebody used who was told to
+13. An event that changes nothing has no effects, and neither has progress, nor what somebody used who was told to
     stop: writes to GitHub are few.
 """
 
@@ -30,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import (
@@ -38,12 +42,14 @@ from bot.domain.events import (
     AgentProgressed,
     AgentStarted,
     ApprovalGranted,
+    BudgetRaised,
     CommitReceived,
     DeadlinePassed,
     Event,
     FindingsIgnored,
     OrderRefused,
     RerunRequested,
+    ReviewAccepted,
     TriggerEnded,
 )
 from bot.domain.findings import AgentResult, Cost, Ignored, Outcome
@@ -60,6 +66,7 @@ from bot.domain.run import (
     Request,
     Run,
     RunKey,
+    raised_to,
 )
 from bot.domain.triggers import Trigger, rank
 from bot.domain.verdict import Conclusion, agent_conclusion, passed
@@ -70,8 +77,14 @@ _CLOSINGS = 500
 _RERUNS = 50
 _IGNORED = 2_000
 _APPROVALS = 10
+_ANSWERS = 20
+Answer = TypeVar("Answer", BudgetRaised, ReviewAccepted)
 # Seconds until a service that is away is asked again.
 _SHORTEST_WAIT = 60.0
+
+
+# What may be heard of a commit before anybody asks for it.
+_FIRST = CommitReceived | TriggerEnded | ApprovalGranted | BudgetRaised | ReviewAccepted | FindingsIgnored
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ class Step:
 def reduce(run: Run | None, event: Event, key: RunKey) -> Step:
     """Fold one event into the run of `key`. Pure, total, and idempotent."""
     if run is None:
-        if not isinstance(event, CommitReceived | TriggerEnded | ApprovalGranted | FindingsIgnored):
+        if not isinstance(event, _FIRST):
             return Step(None)
         run = Run(key=key, installation=0, created_at=event.at, updated_at=event.at, attempt=0)
     after = _fold(run, event)
@@ -106,7 +119,7 @@ def _fold(run: Run, event: Event) -> Run:
     match event:
         case CommitReceived():
             return _settle(run, _requested(run, event), event.at)
-        case ApprovalGranted() | OrderRefused():
+        case ApprovalGranted() | BudgetRaised() | ReviewAccepted() | OrderRefused():
             return _answered(run, event)
         case TriggerEnded():
             return _settle(run, _closed(run, event), event.at)
@@ -122,7 +135,7 @@ def _fold(run: Run, event: Event) -> Run:
             return _ignored(run, event)
         case DeadlinePassed():
             run = _each(run, lambda agent: _overdue(agent, event.at))
-            return _waited(_lapsed(_resumed(run, event.at), event.at), event.at)
+            return _waited(_lapsed(_resumed(run, lambda agent: _has_waited(agent, event.at)), event.at), event.at)
         case _:
             assert_never(event)
 
@@ -132,7 +145,7 @@ def _fold(run: Run, event: Event) -> Run:
 
 def _advance(before: Run, run: Run, at: float) -> Step:
     """Start every agent whose turn has come, and say what changed."""
-    run = _verify(_unbar(run, at), at)
+    run = _verify(_go_on(_unbar(run, at)), at)
     ready = _ready(run)
 
     def start(agent: AgentState) -> AgentState:
@@ -142,8 +155,8 @@ def _advance(before: Run, run: Run, at: float) -> Step:
         return agent.model_copy(update={"phase": Phase.QUEUED, "deadline": at + QUEUE_PATIENCE, "barred": barred})
 
     run = _each(run, start)
-    question = (run.question or Question(asked_at=at)) if run.lacks_approval else None
-    run = run.model_copy(update={"updated_at": max(run.updated_at, at), "question": question})
+    questions = {gate: run.questions.get(gate) or Question(asked_at=at) for gate in run.lacking}
+    run = run.model_copy(update={"updated_at": max(run.updated_at, at), "questions": questions})
     stops = (StopAgent(agent.plan.name, agent.attempt) for agent in before.agents if _let_go(agent, run))
     starts = (
         StartAgent(agent.plan.name, agent.plan.kind, agent.attempt, agent.plan.timeout)
@@ -166,12 +179,17 @@ def _let_go(agent: AgentState, run: Run) -> bool:
     return agent.in_flight and (now is None or now.attempt != agent.attempt or now.assumed)
 
 
-# -- approvals
+# -- gates
 
 
-def _answered(run: Run, event: ApprovalGranted | OrderRefused) -> Run:
-    if isinstance(event, ApprovalGranted):
-        return _approved(run, event)
+def _answered(run: Run, event: ApprovalGranted | BudgetRaised | ReviewAccepted | OrderRefused) -> Run:
+    match event:
+        case ApprovalGranted():
+            return _approved(run, event)
+        case BudgetRaised():
+            return run.model_copy(update={"raised": _with(run.raised, event)})
+        case ReviewAccepted():
+            return run.model_copy(update={"accepted": _with(run.accepted, event)})
     newer = run.refused is None or (event.at, event.delivery) > (run.refused.at, run.refused.delivery)
     return run.model_copy(update={"refused": event}) if newer else run
 
@@ -188,6 +206,25 @@ def _approved(run: Run, event: ApprovalGranted) -> Run:
     return run.model_copy(update={"approval": counts, "approvals": tuple(heard)})
 
 
+def _with(known: tuple[Answer, ...], answer: Answer) -> tuple[Answer, ...]:
+    """Each answer once, in the order in which they were given, and the newest where they are too many."""
+    if answer in known:
+        return known
+    return tuple(sorted((*known, answer), key=lambda one: (one.at, one.delivery, one.actor))[-_ANSWERS:])
+
+
+def _go_on(run: Run) -> Run:
+    """What stopped at a limit that has been raised begins anew; what it was answered by then costs nothing."""
+    if not run.wanted:
+        return run
+    raised = {
+        agent.plan.verifies or agent.plan.name
+        for agent in run.capped
+        if agent.result and (cap := agent.result.cap) and raised_to(run, cap.name, cap.configured) > cap.limit
+    }
+    return _resumed(run, lambda agent: agent.plan.name in raised)
+
+
 def _lapsed(run: Run, at: float) -> Run:
     """What is under way by an approval that has ended begins anew, without it."""
     under = () if run.may_execute(at) else run.under_approval
@@ -196,14 +233,16 @@ def _lapsed(run: Run, at: float) -> Run:
 
 def _waited(run: Run, at: float) -> Run:
     """A question that was not answered is reminded of, once, and ends in the end."""
-    question, patience = run.question, run.patience
-    if question is None or question.expired:
-        return run
-    if at >= question.asked_at + patience.expire:
-        question = question.model_copy(update={"expired": True})
-    elif at >= question.asked_at + patience.remind:
-        question = question.model_copy(update={"reminded": True})
-    return run.model_copy(update={"question": question})
+    patience = run.patience
+
+    def later(question: Question) -> Question:
+        if not question.expired and at >= question.asked_at + patience.expire:
+            return question.model_copy(update={"expired": True})
+        if not question.expired and at >= question.asked_at + patience.remind:
+            return question.model_copy(update={"reminded": True})
+        return question
+
+    return run.model_copy(update={"questions": {gate: later(question) for gate, question in run.questions.items()}})
 
 
 def _unbar(run: Run, at: float) -> Run:
@@ -233,7 +272,7 @@ def _amended(run: Run, agent: AgentState, ignored: Mapping[str, Ignored]) -> Age
     if agent.phase is not Phase.DONE or said is None:
         return agent
     result = _judged(run, agent, said)
-    if rejected(result):
+    if rejected(result) and run.is_contested(agent.model_copy(update={"result": result})):
         result = escalated(result)
     result = dismissed(result, ignored)
     first = said if result is not said else None
@@ -277,7 +316,14 @@ def _asked_again(run: Run, name: str, of: str) -> Run:
     if not rejected(result) or target.round + 1 >= ROUNDS or not run.wanted:
         return run
     attempt, told = run.attempt + 1, refutations(result.refuted)
-    again = AgentState(plan=target.plan, attempt=attempt, fresh=target.fresh, round=target.round + 1, refutations=told)
+    again = AgentState(
+        plan=target.plan,
+        attempt=attempt,
+        fresh=target.fresh,
+        look=target.look,
+        round=target.round + 1,
+        refutations=told,
+    )
     run = run.model_copy(update={"attempt": attempt})
     return _put(_put(run, again), AgentState(plan=verifier.plan, attempt=attempt))
 
@@ -391,14 +437,16 @@ def _rerun(run: Run, event: RerunRequested) -> Run:
 
     # A delivery that found nothing to do is remembered too: repeated later, it must not find something.
     reruns = (*run.reruns, event.delivery)[-_RERUNS:] if event.delivery else run.reruns
-    return _again(run, asked_for, fresh=not event.reuse).model_copy(update={"reruns": reruns, "question": None})
+    return _again(run, asked_for, fresh=not event.reuse).model_copy(update={"reruns": reruns, "questions": {}})
 
 
 def _again(run: Run, chosen: Callable[[AgentState], bool], *, fresh: bool = False) -> Run:
     attempt = run.attempt + 1
 
     def again(agent: AgentState) -> AgentState:
-        return AgentState(plan=agent.plan, attempt=attempt, fresh=fresh) if chosen(agent) else agent
+        if not chosen(agent):
+            return agent
+        return AgentState(plan=agent.plan, attempt=attempt, fresh=fresh, look=attempt if fresh else 0)
 
     after = _each(run, again)
     return run if after == run else after.model_copy(update={"attempt": attempt})
@@ -477,14 +525,19 @@ def _parked(agent: AgentState, result: AgentResult, since: float, at: float) -> 
     return agent.model_copy(update=update)
 
 
-def _resumed(run: Run, at: float) -> Run:
-    """Those that have waited long enough for a service begin anew."""
+def _has_waited(agent: AgentState, at: float) -> bool:
+    """Whether it has waited long enough for a service."""
+    return agent.resumes_at is not None and agent.resumes_at <= at
+
+
+def _resumed(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
+    """Those that are chosen begin anew where they stopped: with what they were told."""
     attempt = run.attempt + 1
 
     def again(agent: AgentState) -> AgentState:
-        if agent.resumes_at is None or agent.resumes_at > at:
+        if not chosen(agent):
             return agent
-        kept = ("plan", "fresh", "round", "refutations", "away_since")
+        kept = ("plan", "fresh", "look", "round", "refutations", *(("away_since",) if agent.resumes_at else ()))
         return AgentState(attempt=attempt, **{name: getattr(agent, name) for name in kept})
 
     after = _each(run, again)

@@ -8,7 +8,7 @@ from typing import Literal
 from bot.domain.code_scanning import kept_back
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
-from bot.domain.render_approval import approval_parts, approved_words
+from bot.domain.render_gates import APPROVE, approval_parts, approved_words, gate_actions, review_parts
 from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
 from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
@@ -35,7 +35,6 @@ _LIST_ROOM = 30_000
 _LOG_ROOM = 12_000
 
 RERUN_FAILED = Action(label="Re-run failed", description="Run again what did not pass", identifier="rerun_failed")
-APPROVE = Action(label="Approve", description="Let this very commit be executed", identifier="approve")
 RERUN = Action(label="Re-run all", description="Run every agent again", identifier="rerun")
 
 
@@ -88,7 +87,8 @@ def check_name(agent: str) -> str:
     return f"{JOINED} / {agent}"
 
 
-def _external_id(run: Run, agent: str, attempt: int) -> str:
+def external_id(run: Run, agent: str, attempt: int) -> str:
+    """What Assay calls the check of an agent's attempt."""
     return f"{run.key}#{agent}#{attempt}"
 
 
@@ -104,16 +104,24 @@ def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
     noted = _noted(agent)
     return CheckView(
         name=check_name(agent.plan.name),
-        external_id=_external_id(run, agent.plan.name, agent.attempt),
+        external_id=external_id(run, agent.plan.name, agent.attempt),
         status=statuses.get(agent.phase, "queued"),
         conclusion=conclusion_of(run, agent),
         title=_title(result_words(agent)),
         summary=fit((newer if agent.outcome is Outcome.CANCELLED else "", *_agent_summary(run, agent)), TEXT_LIMIT),
         text=fit(_agent_text(run, agent, noted[ANNOTATION_LIMIT:]), TEXT_LIMIT),
         annotations=tuple(annotation(finding) for finding in noted[:ANNOTATION_LIMIT]),
+        actions=gate_actions(run) if _is_asked(run, agent) else (),
         started_at=agent.started_at,
         completed_at=agent.finished_at,
     )
+
+
+def _is_asked(run: Run, agent: AgentState) -> bool:
+    """Whether what people are asked about a review is about this one."""
+    capped = {one.plan.verifies or one.plan.name for one in run.capped}
+    about = agent.plan.name in capped or run.is_contested(agent)
+    return agent.phase is Phase.DONE and about and bool({"budget", "judgement"} & set(run.lacking))
 
 
 def _noted(agent: AgentState) -> list[Finding]:
@@ -143,6 +151,7 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     return [
         plain(result.summary, 1_000),
         plain(result.reason, 2_000),
+        *(review_parts(run) if _is_asked(run, agent) else ()),
         table(("Result", plain(result_words(agent), 300)), [(name, fact) for name, fact in facts.items() if fact]),
         section("Not looked at", bullets(gaps(run.model_copy(update={"agents": (agent,)})))),
     ]
@@ -204,7 +213,7 @@ def _joined(run: Run, newer: str, notes: Sequence[str], web: str | None) -> Chec
     begun = any(agent.phase in (Phase.RUNNING, Phase.DONE) for agent in run.agents)
     return CheckView(
         name=JOINED,
-        external_id=_external_id(run, "", run.attempt),
+        external_id=external_id(run, "", run.attempt),
         status="completed" if done else "in_progress" if begun else "queued",
         conclusion=joined.conclusion,
         title=_title(joined.title),
@@ -226,6 +235,7 @@ def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str], we
     return [
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),
         *approval_parts(run, web),
+        *review_parts(run),
         agents_table(run),
         total,
         section("Looked at", coverage(run)),
@@ -262,7 +272,7 @@ def _config(run: Run) -> CheckView:
     problems = run.plan.problems
     return CheckView(
         name=CONFIG,
-        external_id=_external_id(run, "config", run.attempt),
+        external_id=external_id(run, "config", run.attempt),
         status="completed",
         conclusion=Conclusion.FAILURE,
         title=_title(f"{count(len(problems), 'problem')} in {problems[0].file}"),

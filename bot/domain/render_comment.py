@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from bot.domain.findings import Finding, Refuted
 from bot.domain.markdown import bullets, code, details, fit, link, plain
 from bot.domain.opinions import Told
+from bot.domain.render_gates import asked_words
 from bot.domain.render_parts import (
     agents_table,
     coverage,
@@ -89,6 +90,7 @@ def body(run: Run, news: Changes | None, web: str | None = None, told: Mapping[s
         _about(run),
         _risk(run),
         agents_table(run),
+        *asked_words(run),
         *_findings(run, news, web, told),
         _unlooked(run),
         *(_past(news) if news else ()),

@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import assert_never
 
+from bot.domain.accounts import amount, unit_of
 from bot.domain.approvals import since_words
 from bot.domain.events import (
     AgentFinished,
     AgentProgressed,
     AgentStarted,
     ApprovalGranted,
+    BudgetRaised,
     CommitReceived,
     DeadlinePassed,
     Event,
     FindingsIgnored,
     OrderRefused,
     RerunRequested,
+    ReviewAccepted,
     TriggerEnded,
 )
 from bot.domain.findings import AgentResult
@@ -51,7 +54,7 @@ def _timeline(key: RunKey, events: Iterable[Event]) -> Iterator[str]:
         since = f"{'-' if event.at < first else '+'}{duration(abs(event.at - first))}"
         meaning = clip(visible(_meaning(event, before, state)), 400)
         yield f"{when}  {since:>12}  {event.kind:<15} {meaning}{_cause(event)}"
-        if isinstance(event, ApprovalGranted):
+        if isinstance(event, ApprovalGranted | BudgetRaised | ReviewAccepted):
             yield from (f"{'':>37}saw: {clip(visible(one), 400)}" for one in event.saw)
 
 
@@ -75,7 +78,7 @@ def _meaning(event: Event, before: Run | None, after: Run | None) -> str:
         case RerunRequested():
             who = ", ".join(event.agents) or "every agent"
             return f"{who} to run again" + (" where it did not pass" if event.failed_only else "") + _anew(event)
-        case ApprovalGranted() | OrderRefused():
+        case ApprovalGranted() | BudgetRaised() | ReviewAccepted() | OrderRefused():
             return _answer(event)
         case TriggerEnded():
             moved = f"; its head is now {event.moved_to[:7]}" if event.moved_to else ""
@@ -96,9 +99,14 @@ def _meaning(event: Event, before: Run | None, after: Run | None) -> str:
             assert_never(event)
 
 
-def _answer(event: ApprovalGranted | OrderRefused) -> str:
-    if isinstance(event, OrderRefused):
-        return f"not run again: {event.reason}"
+def _answer(event: ApprovalGranted | BudgetRaised | ReviewAccepted | OrderRefused) -> str:
+    match event:
+        case OrderRefused():
+            return f"not run again: {event.reason}"
+        case BudgetRaised():
+            return f"{event.words} raised to {amount(event.limit, unit_of(event.name))}"
+        case ReviewAccepted():
+            return f"what {event.agent} said in attempt {event.attempt} counts as it is"
     carried = f", carried over from {event.carried_from[:7]}" if event.carried_from else ""
     return f"approved: what a stranger wrote may be executed until {moment(event.ends)}{carried}"
 

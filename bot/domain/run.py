@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bot.domain.events import ApprovalGranted, OrderRefused, TriggerEnded
-from bot.domain.findings import AgentResult, Ignored, Outcome
+from bot.domain.events import ApprovalGranted, BudgetRaised, OrderRefused, ReviewAccepted, TriggerEnded
+from bot.domain.findings import AgentResult, Cap, Ignored, Outcome
+from bot.domain.judging import rejected
 from bot.domain.model import Frozen, Text
 from bot.domain.plan import AgentPlan, Patience, Plan
 from bot.domain.triggers import Pull, Trigger, rank
@@ -59,7 +61,8 @@ class AgentState(Frozen):
 
     `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
     tells what a verifier looks at; `barred` that this attempt may execute nothing of the commit; `round` is how often
-    the agent was asked before, `refutations` what it is told then. One that is parked, for a service that it needs is
+    the agent was asked before, `refutations` what it is told then; of one that is `fresh`, `look` is the attempt in
+    which it was asked anew: what it was answered since then will do. One that is parked, for a service that it needs is
     away since `away_since`, begins anew at `resumes_at`.
     """
 
@@ -73,6 +76,7 @@ class AgentState(Frozen):
     result: AgentResult | None = None
     assumed: bool = False
     fresh: bool = False
+    look: int = 0
     first: AgentResult | None = None
     about: str = ""
     round: int = 0
@@ -107,9 +111,14 @@ class Request(Frozen):
     plan: Plan
 
 
+# What people are asked, and hold part of a run by their answer: whether a stranger's commit may be executed, whether a
+# limit on the cost of models is raised, whether a review most of whose claims were refuted counts all the same.
+Gate = Literal["approval", "budget", "judgement"]
+
+
 class Question(Frozen):
-    """Whether somebody approves the commit: since when that is asked, whether people were reminded of it, and whether
-    nobody answered for too long."""
+    """A gate that is shut: since when people are asked, whether they were reminded of it, and whether nobody answered
+    for too long."""
 
     asked_at: float
     reminded: bool = False
@@ -122,8 +131,9 @@ class Run(Frozen):
     `base_sha` is what the commit is compared with. `requests` holds the newest word of each trigger by the trigger's
     id, `closings` that of each trigger which let the commit go. `superseded_by` names the newer head when the last of
     them moved on; `reruns` the deliveries that asked for another attempt; `approval` the word that counts of
-    somebody who let a stranger's commit be executed, of all `approvals` that were heard; `question` is there while one
-    is waited for; `refused` is the last order that was not obeyed. While only the end of a trigger has been
+    somebody who let a stranger's commit be executed, of all `approvals` that were heard; `raised` and `accepted` are
+    people's answers at the other gates, `questions` is what they are asked at each, while an answer is waited for;
+    `refused` is the last order that was not obeyed. While only the end of a trigger has been
     heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
     """
 
@@ -142,9 +152,20 @@ class Run(Frozen):
     reruns: tuple[str, ...] = ()
     approval: ApprovalGranted | None = None
     approvals: tuple[ApprovalGranted, ...] = ()
-    question: Question | None = None
+    questions: dict[Gate, Question] = Field(default_factory=dict)
+    raised: tuple[BudgetRaised, ...] = ()
+    accepted: tuple[ReviewAccepted, ...] = ()
     refused: OrderRefused | None = None
     ignored: tuple[Ignored, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_first_written(cls, value: Any) -> Any:
+        """There was one gate once, and its question was called so."""
+        if not isinstance(value, dict) or "question" not in value:
+            return value
+        rest = {name: field for name, field in value.items() if name != "question"}
+        return rest | ({"questions": {"approval": value["question"]}} if value["question"] else {})
 
     def agent(self, name: str) -> AgentState | None:
         return next((agent for agent in self.agents if agent.plan.name == name), None)
@@ -205,11 +226,48 @@ class Run(Frozen):
     @property
     def awaits_approval(self) -> bool:
         """Whether one is asked for."""
-        return self.lacks_approval and not (self.question and self.question.expired)
+        return self.awaits("approval")
+
+    @property
+    def cap(self) -> Cap | None:
+        """The limit on the cost of models at which a review of this commit has stopped, and that people may raise."""
+        return next((agent.result.cap for agent in self.capped if agent.result), None) if self.wanted else None
+
+    @property
+    def capped(self) -> tuple[AgentState, ...]:
+        """The agents that stopped at such a limit."""
+        return tuple(agent for agent in self.agents if agent.phase is Phase.DONE and agent.result and agent.result.cap)
+
+    @property
+    def contested(self) -> AgentState | None:
+        """The agent most of whose claims were refuted every time that it was asked, where nobody has looked yet."""
+        found = (agent for agent in self.agents if self.is_contested(agent))
+        return next(found, None) if self.wanted else None
+
+    def is_contested(self, agent: AgentState) -> bool:
+        """Whether it is such an agent."""
+        if agent.phase is not Phase.DONE or agent.result is None or not rejected(agent.result):
+            return False
+        return not any((one.agent, one.attempt) == (agent.plan.name, agent.attempt) for one in self.accepted)
+
+    @property
+    def lacking(self) -> tuple[Gate, ...]:
+        """The gates that hold something, whether or not people are still asked."""
+        held: dict[Gate, bool] = {
+            "approval": self.lacks_approval,
+            "budget": self.cap is not None,
+            "judgement": self.contested is not None,
+        }
+        return tuple(gate for gate, holds in held.items() if holds)
+
+    def awaits(self, gate: Gate) -> bool:
+        """Whether people are asked at a gate."""
+        question = self.questions.get(gate)
+        return gate in self.lacking and not (question and question.expired)
 
     @property
     def patience(self) -> Patience:
-        """How long an approval is waited for."""
+        """How long people's answers are waited for."""
         return self.plan.patience or Patience()
 
     @property
@@ -221,10 +279,11 @@ class Run(Frozen):
     def deadline(self) -> float | None:
         """When the sweep must look at this run again."""
         ends = [agent.deadline for agent in self.agents if agent.deadline is not None]
-        if self.question and not self.question.expired:
-            asked, patience = self.question.asked_at, self.patience
-            reminds = not self.question.reminded and patience.remind < patience.expire
-            ends.append(asked + (patience.remind if reminds else patience.expire))
+        patience = self.patience
+        for question in self.questions.values():
+            if not question.expired:
+                reminds = not question.reminded and patience.remind < patience.expire
+                ends.append(question.asked_at + (patience.remind if reminds else patience.expire))
         if self.approval and self.under_approval:
             ends.append(self.approval.ends)
         return min(ends, default=None)
@@ -235,6 +294,12 @@ class Run(Frozen):
         if self.trusted:
             return ()
         return tuple(a.plan.name for a in self.agents if a.in_flight and a.plan.executes and not a.barred)
+
+
+def raised_to(run: Run, name: str, configured: float) -> float:
+    """A limit of `agents.review.budget` as people raised it for this run."""
+    raises = (one.limit for one in run.raised if (one.name, one.configured) == (name, configured))
+    return max(raises, default=configured)
 
 
 class Stored(Frozen):

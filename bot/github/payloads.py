@@ -14,14 +14,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bot.domain.commands import parse_command
+from bot.domain.run import Gate
 from bot.errors import Theirs
 from bot.github.envelope import nothing_asked
 from bot.github.names import is_repository
 from bot.github.received import (
-    ApprovalAsked,
     BranchDeleted,
     CheckRerun,
     CommandGiven,
+    GateAnswered,
     Ignored,
     InstallationChanged,
     MergeGroupLeft,
@@ -54,6 +55,8 @@ __all__ = [
 ]
 
 APPROVE = "approve"
+# Buttons that answer a question, and at which gate.
+_ANSWERS: dict[str, Gate] = {APPROVE: "approval", "raise_budget": "budget", "accept_review": "judgement"}
 RERUN = "rerun"
 RERUN_FAILED = "rerun_failed"
 
@@ -333,8 +336,9 @@ def _check_run(delivery: _Delivery) -> Received | Ignored:
     if reason := _not_ours(delivery, run.app):
         return Ignored(reason=reason)
     button = payload.requested_action.identifier if payload.requested_action else ""
-    if delivery.action == "requested_action" and button == APPROVE:
-        return ApprovalAsked(**delivery.origin(payload.repository), sha=run.head_sha)
+    if delivery.action == "requested_action" and button in _ANSWERS:
+        about = delivery.origin(payload.repository)
+        return GateAnswered(**about, sha=run.head_sha, gate=_ANSWERS[button], external_id=run.external_id or "")
     if delivery.action == "requested_action" and button not in (RERUN, RERUN_FAILED):
         return Ignored(reason="check_run.requested_action of a button that Assay does not have")
     return CheckRerun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.domain.commands import Command
 from bot.domain.model import Frozen
+from bot.domain.run import Gate
 
 
 class FromRepository(Frozen):
@@ -79,10 +80,13 @@ class ThreadTouched(FromRepository):
     answers: int | None = None
 
 
-class ApprovalAsked(FromRepository):
-    """Somebody pressed "Approve" on a check of this commit."""
+class GateAnswered(FromRepository):
+    """Somebody pressed a button that says yes to a question, on a check of this commit: the one that Assay gave this
+    `external_id`."""
 
     sha: str
+    gate: Gate = "approval"
+    external_id: str = ""
 
 
 class CommandGiven(FromRepository):
@@ -134,7 +138,7 @@ Received = (
     PushReceived
     | PullReceived
     | CheckRerun
-    | ApprovalAsked
+    | GateAnswered
     | CommandGiven
     | SuiteRequested
     | MergeGroupReceived

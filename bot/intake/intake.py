@@ -14,17 +14,18 @@ from typing import Protocol, assert_never
 from bot.deliveries import Deliveries, Delivery
 from bot.domain.commands import Reply
 from bot.domain.events import RerunRequested
+from bot.domain.findings import Cap
 from bot.domain.run import RunKey
 from bot.domain.service import Service
 from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
 from bot.github import payloads
 from bot.github.received import (
-    ApprovalAsked,
     BranchDeleted,
     CheckRerun,
     CommandGiven,
     FromRepository,
+    GateAnswered,
     Ignored,
     InstallationChanged,
     MergeGroupLeft,
@@ -68,7 +69,7 @@ class Intake:
     """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
     `ledger` remembers what people say of findings, `allow(repository, login)` counts one more order of a person, and
     says whether that is still within the limit; `service` is whom the operator lets be served, `refused(event)` counts
-    who is not."""
+    who is not; `raise_limit` raises one on the cost of models."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Intake:
         allow: Callable[[str, str], bool],
         service: Service,
         refused: Callable[[str], None],
+        raise_limit: Callable[[Cap, float], None],
     ) -> None:
         self._service = service
         self._refused = refused
@@ -95,7 +97,7 @@ class Intake:
         self._threads_of = Threads(runs, ledger)
         self._pushes = Pushes(runs, self._starts)
         self._pulls = Pulls(runs, self._starts, ledger)
-        self._people = People(runs, allow, self._reply)
+        self._people = People(runs, allow, self._reply, raise_limit)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 
     def on_delivery(self, guid: str) -> None:
@@ -154,7 +156,7 @@ class Intake:
                 return self._pushes.on_push(self._case(delivery, received), received)
             case PullReceived():
                 return self._pulls.on_received(self._case(delivery, received), received)
-            case CheckRerun() | ApprovalAsked() | CommandGiven():
+            case CheckRerun() | GateAnswered() | CommandGiven():
                 return self._on_person(self._case(delivery, received), received)
             case MergeGroupReceived():
                 return self._pushes.on_merge_group(self._case(delivery, received), received)
@@ -194,12 +196,12 @@ class Intake:
 
     # -- people
 
-    def _on_person(self, case: Case, asked: CheckRerun | ApprovalAsked | CommandGiven) -> str:
+    def _on_person(self, case: Case, asked: CheckRerun | GateAnswered | CommandGiven) -> str:
         match asked:
             case CheckRerun():
                 return self._on_rerun(case, asked)
-            case ApprovalAsked():
-                return self._people.on_approval(case, asked)
+            case GateAnswered():
+                return self._people.on_answer(case, asked)
             case CommandGiven():
                 return self._people.on_command(case, asked)
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import assert_never, get_args
 
+from bot.domain.accounts import amount
 from bot.domain.approvals import shown
-from bot.domain.commands import HELP, Approve, Help, Misspelt, Reply, Rerun
-from bot.domain.events import ApprovalGranted, OrderRefused, RerunRequested
-from bot.domain.run import Run, RunKey
+from bot.domain.commands import HELP, Accept, Approve, Budget, Help, Misspelt, Reply, Rerun
+from bot.domain.events import ApprovalGranted, BudgetRaised, OrderRefused, RerunRequested, ReviewAccepted
+from bot.domain.findings import Cap
+from bot.domain.markdown import plain
+from bot.domain.render import external_id
+from bot.domain.render_gates import budget_words, judgement_words
+from bot.domain.run import Gate, Run, RunKey
 from bot.domain.triggers import Pull
 from bot.github.contents import Role
-from bot.github.received import ApprovalAsked, CommandGiven
+from bot.github.received import CommandGiven, GateAnswered
 from bot.intake import heads
 from bot.intake.case import Case
 from config.repository import Trusted
@@ -21,21 +26,30 @@ _DONE, _SEEN, _NO = "rocket", "eyes", "confused"
 
 class People:
     """Each method says what became of a delivery, in words. `allow(repository, login)` counts the orders of a person,
-    and says whether this one may still be given; `reply` answers a comment."""
+    and says whether this one may still be given; `reply` answers a comment; `raise_limit(cap, limit)` raises one on the
+    cost of models for all that it is about."""
 
     def __init__(
         self,
         runs: heads.Runs,
         allow: Callable[[str, str], bool],
         reply: Callable[[str, int, Reply], None],
+        raise_limit: Callable[[Cap, float], None],
     ) -> None:
         self._runs = runs
         self._allow = allow
         self._reply = reply
+        self._raise_limit = raise_limit
 
-    def on_approval(self, case: Case, asked: ApprovalAsked) -> str:
-        key = case.about(asked.sha)
-        why_not = self._approve(case, key)
+    def on_answer(self, case: Case, given: GateAnswered) -> str:
+        key = case.about(given.sha)
+        match given.gate:
+            case "approval":
+                why_not = self._approve(case, key)
+            case "budget":
+                why_not = self._raise(case, key, button=given.external_id)
+            case "judgement":
+                why_not = self._accept(case, key, button=given.external_id)
         return f"ignored: {why_not}" if why_not else f"accepted: {key}"
 
     def not_in_charge(self, case: Case, key: RunKey) -> str:
@@ -73,6 +87,13 @@ class People:
                 moved = f"the head is {key.sha} now, which is another commit" if command.sha != key.sha else ""
                 why_not = moved or self._approve(case, key)
                 return (_NO, f"Not approved: {why_not}.") if why_not else (_DONE, "")
+            case Budget():
+                why_not = self._raise(case, key, order=command)
+                return (_NO, f"Not raised: {why_not}.") if why_not else (_DONE, "")
+            case Accept():
+                moved = f"the head is {key.sha} now, which is another commit" if command.sha != key.sha else ""
+                why_not = moved or self._accept(case, key)
+                return (_NO, f"Not accepted: {why_not}.") if why_not else (_DONE, "")
             case Rerun():
                 why_not = self._rerun(case, key, command)
                 return (_NO, f"Nothing was run again: {why_not}.") if why_not else (_DONE, "")
@@ -109,7 +130,7 @@ class People:
         if run.may_execute(case.at):
             return f"{key.sha[:7]} needs no approval" if run.trusted else f"{key.sha[:7]} is approved already"
         if run.lacks_approval and not run.awaits_approval:
-            return "nobody answered for too long, so that it is not asked any more; Re-run asks again"
+            return _LAPSED
         if why_not := not_an_approver(case, who, run.pulls):
             return why_not
         until = case.at + run.patience.expire
@@ -117,9 +138,87 @@ class People:
         self._runs.update(key, granted)
         return ""
 
+    def _raise(self, case: Case, key: RunKey, *, order: Budget | None = None, button: str = "") -> str:
+        """Raise the limit at which a review stopped: to what the order says, or to what was proposed beside the button.
+        Why that was not done; empty when it was."""
+        who, run = case.received.sender, self._run(key)
+        if run and any(one.delivery == case.guid for one in run.raised):
+            # The delivery is read a second time: by now it may be another question.
+            return ""
+        if why_not := _not_asked(run, "budget", "no review has stopped at a limit that can be raised", key):
+            return why_not
+        assert run is not None
+        assert run.cap is not None
+        stopped = next(iter(run.capped))
+        if button and button != _shown_by(run, stopped.plan.verifies or stopped.plan.name):
+            return "the review has gone on since that check was shown"
+        if why_not := not_theirs_here(case, who, run.pulls):
+            return why_not
+        cap, wanted = run.cap, order.limit if order else run.cap.proposed
+        if order and order.unit != cap.unit:
+            return f"the review stopped at {plain(cap.words)}, which is another kind of limit"
+        if not cap.limit < wanted <= cap.most:
+            return (
+                f"it can be raised to more than `{amount(cap.limit, cap.unit)}`, and to `{amount(cap.most, cap.unit)}` "
+                f"at most; beyond that goes agents.review.budget.{cap.name}"
+            )
+        raised = BudgetRaised(
+            at=case.at,
+            delivery=case.guid,
+            actor=who,
+            name=cap.name,
+            configured=cap.configured,
+            limit=wanted,
+            words=cap.words,
+            saw=(budget_words(run),),
+        )
+        # First, so that an answer of which the run has heard counts everywhere.
+        self._raise_limit(cap, wanted)
+        self._runs.update(key, raised)
+        return ""
+
+    def _accept(self, case: Case, key: RunKey, *, button: str = "") -> str:
+        """Let a review count. Why that was not done; empty when it was."""
+        who, run = case.received.sender, self._run(key)
+        if run and any(one.delivery == case.guid for one in run.accepted):
+            return ""
+        if why_not := _not_asked(run, "judgement", "no review waits for somebody to let it count", key):
+            return why_not
+        assert run is not None
+        assert run.contested is not None
+        name, attempt = run.contested.plan.name, run.contested.attempt
+        if button and button != _shown_by(run, name):
+            return "the review has gone on since that check was shown"
+        # Of whom most claims were refuted, in that one's place somebody else looks at the change.
+        if why_not := not_an_approver(case, who, run.pulls):
+            return why_not
+        accepted = ReviewAccepted(
+            at=case.at, delivery=case.guid, actor=who, agent=name, attempt=attempt, saw=(judgement_words(run),)
+        )
+        self._runs.update(key, accepted)
+        return ""
+
     def _run(self, key: RunKey) -> Run | None:
         stored = self._runs.load(key)
         return stored.run if stored else None
+
+
+_LAPSED = "nobody answered for too long, so that it is not asked any more; Re-run asks again"
+
+
+def _not_asked(run: Run | None, gate: Gate, nothing: str, key: RunKey) -> str:
+    """Why nobody is asked at a gate; empty where somebody is."""
+    if run is None:
+        return f"no run of {key.sha[:7]} is known"
+    if gate not in run.lacking:
+        return nothing
+    return "" if run.awaits(gate) else _LAPSED
+
+
+def _shown_by(run: Run, name: str) -> str:
+    """The id of the check that shows an agent's attempt."""
+    agent = run.agent(name)
+    return external_id(run, name, agent.attempt) if agent else ""
 
 
 def not_an_approver(case: Case, login: str, pulls: Iterable[Pull]) -> str:

@@ -71,9 +71,11 @@ class Pulls:
         self._starts.let_wait(case, key, trigger, reading)
         base = case.ahead.ask(case.contents.merge_base, pull.base_sha, pull.head_sha) or pull.base_sha
         trigger = trigger.model_copy(update={"base_sha": base})
+        policy = reading.config.approvals
+        patience = Patience(expire=policy.expire, remind=policy.remind)
+        if trigger.stranger or patience != Patience():
+            planned = planned.model_copy(update={"patience": patience})
         if trigger.stranger:
-            policy = reading.config.approvals
-            planned = planned.model_copy(update={"patience": Patience(expire=policy.expire, remind=policy.remind)})
             trigger = trigger.model_copy(update={"since": self._since(case, key, trigger, planned)})
             self._carry_over(case, key, trigger, policy)
         # First, for only the newest head's run writes the pull request's comment.

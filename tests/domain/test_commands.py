@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.commands import Approve, Command, Help, Misspelt, Rerun, parse_command
+from bot.domain.commands import Accept, Approve, Budget, Command, Help, Misspelt, Rerun, parse_command
 
 SHA = "a1" * 20
 
@@ -21,6 +21,11 @@ SHA = "a1" * 20
         ("/assay review", Rerun(agents=("review",), fresh=False)),
         ("/assay review --full", Rerun(agents=("review",))),
         (f"/assay approve {SHA}", Approve(sha=SHA)),
+        ("/assay budget $1.50", Budget(limit=1.5, unit="usd")),
+        ("/assay budget 2", Budget(limit=2.0, unit="usd")),
+        ("/assay budget 200000 tokens", Budget(limit=200_000, unit="tokens")),
+        ("/assay budget 1,200,000 tokens", Budget(limit=1_200_000, unit="tokens")),
+        (f"/assay accept {SHA}", Accept(sha=SHA)),
         ("/assay", Help()),
         ("/assay help", Help()),
         (f"/assay approve {SHA}\n/assay rerun", Approve(sha=SHA)),
@@ -65,6 +70,19 @@ def test_what_only_speaks_of_orders_is_none(text: str) -> None:
         ("/assay review --model=http://evil.example", "knows one option, `--full`"),
         ("/assay review --full --full", "knows one option"),
         ("/assay review lint", "knows one option"),
+        ("/assay budget", "takes a new limit"),
+        ("/assay budget all", "takes a new limit"),
+        ("/assay budget -1", "takes a new limit"),
+        ("/assay budget 1e9", "takes a new limit"),
+        ("/assay budget nan", "takes a new limit"),
+        ("/assay budget inf", "takes a new limit"),
+        ("/assay budget $1.00 tokens", "takes a new limit"),
+        ("/assay budget 1.5 tokens", "takes a new limit"),
+        ("/assay budget $$1.00", "takes a new limit"),
+        ("/assay budget 1.00 month", "takes a new limit"),
+        ("/assay budget 1\u06600", "takes a new limit"),
+        ("/assay accept", "takes the whole SHA"),
+        (f"/assay accept {SHA[:7]}", "takes the whole SHA"),
         ("/assay rerun " + "a " * 30, "at most 20 words"),
     ],
 )

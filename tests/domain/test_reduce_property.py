@@ -21,6 +21,7 @@ from bot.domain.events import (
     AgentProgressed,
     AgentStarted,
     ApprovalGranted,
+    BudgetRaised,
     CommitReceived,
     DeadlinePassed,
     Event,
@@ -28,10 +29,10 @@ from bot.domain.events import (
     RerunRequested,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Cost, Ignored, Judgement, Outcome, Severity
+from bot.domain.findings import AgentResult, Cap, Cost, Ignored, Judgement, Outcome, Severity
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.reduce import reduce
-from bot.domain.run import AgentState, Phase, Run
+from bot.domain.run import AgentState, Phase, Run, raised_to
 from bot.domain.triggers import MergeGroup, Push
 from bot.domain.verdict import findings, verdict
 from config.problems import Problem
@@ -44,11 +45,23 @@ PROBLEM = Problem(file=".github/assay.yml", line=1, column=1, key="agents", mess
 
 @dataclass(frozen=True)
 class World:
-    """`news` come from GitHub. An agent of `lost` kills its worker, or its job vanishes: it never says anything."""
+    """`news` come from GitHub. An agent of `lost` kills its worker, or its job vanishes: it never says anything. One of
+    `dear` stops at a limit on its cost until that is raised."""
 
     news: tuple[Event, ...]
     results: dict[str, AgentResult]
     lost: frozenset[str]
+    dear: frozenset[str] = frozenset()
+
+    def result(self, agent: str, run: Run | None) -> AgentResult:
+        """What an agent says that begins while the run stands so."""
+        said, limit = self.results[agent], raised_to(run, "run", 1.0) if run else 1.0
+        if agent not in self.dear or limit > 1.0:
+            return said
+        return said.model_copy(update={"cap": CAP, "outcome": Outcome.PARTIAL})
+
+
+CAP = Cap(name="run", unit="usd", account="run", configured=1.0, limit=1.0, proposed=2.0, most=10.0)
 
 
 @st.composite
@@ -127,6 +140,19 @@ second_looks = st.one_of(
 
 
 @st.composite
+def answers(draw: st.DrawFn, clock: Callable[[], float]) -> list[Event]:
+    """What people say at the gates."""
+    news: list[Event] = [
+        ApprovalGranted(at=clock(), delivery=delivery, actor=f"who sent {delivery}")
+        for delivery in draw(st.lists(st.sampled_from(["p1", "p2"]), unique=True))
+    ]
+    for delivery in draw(st.lists(st.sampled_from(["r1", "r2"]), unique=True)):
+        limit = draw(st.sampled_from([2.0, 4.0]))
+        news.append(BudgetRaised(at=clock(), delivery=delivery, name="run", configured=1.0, limit=limit))
+    return news
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> World:
     ticks = iter(range(1000, 2000))
     news: list[Event] = []
@@ -153,12 +179,12 @@ def worlds(draw: st.DrawFn) -> World:
     for by in draw(st.lists(st.sampled_from(["ada", "bob"]), unique=True)):
         wanted = draw(st.sampled_from(["f1", "f2"]))
         news.append(FindingsIgnored(at=clock(), ignored=(Ignored(fingerprint=wanted, by=by),)))
-    for delivery in draw(st.lists(st.sampled_from(["p1", "p2"]), unique=True)):
-        news.append(ApprovalGranted(at=clock(), delivery=delivery, actor=f"who sent {delivery}"))
+    news += draw(answers(clock))
     return World(
         news=tuple(news),
         results={name: draw(results) for name in NAMES} | {"v": draw(second_looks)},
         lost=frozenset(draw(st.lists(st.sampled_from((*NAMES, "v")), max_size=1))),
+        dear=frozenset(draw(st.lists(st.sampled_from(("a", "v")), unique=True))),
     )
 
 
@@ -216,7 +242,8 @@ class Simulation:
             return
         self.waiting.append(AgentProgressed(at=self.tick(), agent=job.agent, attempt=job.attempt, message=f"{fate}"))
         used = Cost(model="m", input_tokens=job.attempt * 10 + len(self.waiting), usd=0.1)
-        outcome = result(Outcome.CANCELLED, cost=used) if told_to_stop and fate == 3 else self.world.results[job.agent]
+        said = self.world.result(job.agent, self.run)
+        outcome = result(Outcome.CANCELLED, cost=used) if told_to_stop and fate == 3 else said
         self.waiting.append(AgentFinished(at=self.tick(), agent=job.agent, attempt=job.attempt, result=outcome))
 
     def tick(self) -> float:
@@ -269,7 +296,7 @@ def outcome_of(run: Run | None, world: World) -> object:
         return triggers, run.superseded_by, run.approval, None
     joined = verdict(run)
     assert joined.conclusion is not None
-    agents = {agent.plan.name: _result(agent.plan, agent.said, world) for agent in run.agents}
+    agents = {agent.plan.name: _result(agent.plan, agent.said, world, run) for agent in run.agents}
     second = {agent.plan.name: (agent.outcome, agent.round, agent.refutations) for agent in run.agents}
     for agent in run.agents:
         _assert_judged(run, agent)
@@ -282,14 +309,14 @@ def outcome_of(run: Run | None, world: World) -> object:
     )
 
 
-def _result(plan: AgentPlan, given_result: AgentResult | None, world: World) -> object:
+def _result(plan: AgentPlan, given_result: AgentResult | None, world: World, run: Run) -> object:
     assert given_result is not None
     if plan.skip or (plan.verifies and given_result.outcome is Outcome.SKIPPED):
         assert given_result.outcome is Outcome.SKIPPED
     elif plan.name in world.lost:
         assert given_result.outcome in (Outcome.ERROR, Outcome.TIMED_OUT)
     else:
-        assert given_result == world.results[plan.name]
+        assert given_result == world.result(plan.name, run)
     return plan.name
 
 

@@ -20,7 +20,7 @@ from bot.domain.events import DeadlinePassed, Event, RerunRequested
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey, Stored
 from bot.github.contents import PullSeen
-from bot.github.received import ApprovalAsked, PullReceived
+from bot.github.received import GateAnswered, PullReceived
 from bot.intake.case import Case
 from bot.intake.people import People
 from bot.intake.pulls import Pulls
@@ -161,8 +161,8 @@ class World:
     def approve(self, who: str, sha: str) -> None:
         if self.roles[who] in ("write", "admin") and who != "mallory":
             self.grants.append((sha, who, self.now + EXPIRE))
-        asked = ApprovalAsked(**self.origin(who), sha=sha)
-        People(self.runs, lambda *_: True, lambda *_: None).on_approval(self.case(asked), asked)
+        asked = GateAnswered(**self.origin(who), sha=sha)
+        People(self.runs, lambda *_: True, lambda *_: None, lambda *_: None).on_answer(self.case(asked), asked)
 
     def commit(self, path: str) -> None:
         number = len(self.trees) + 1

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from redis import Redis
 
-from bot.domain.accounts import Account
-from bot.domain.findings import Cost
+from bot.domain.accounts import Account, Limits
+from bot.domain.findings import AgentResult, Cost, Outcome
 from bot.errors import AssayError, Refused, Theirs, Unavailable
 from bot.spending import Spending
-from workers.agent import Answer, CutOff, Model
-from workers.meter import MeteredModel
+from tests.domain.runs import make_run
+from workers.agent import Answer, CutOff, Model, OverBudget
+from workers.meter import MeteredModel, metered
 
-MONTH = Account(key="octo/shop:2026-11", limit=1.0, words="the month's $1.00", remedy="raise it", kept=60)
-INSTALLATION = Account(key="installation 7:2026-11", limit=5.0, words="all's $5.00", remedy="ask", kept=60)
+
+def account(key: str, limit: float, whose: str, **fields: Any) -> Account:
+    return Account(key=key, limit=limit, configured=limit, whose=whose, remedy="raise it", kept=60, **fields)
+
+
+MONTH = account("octo/shop:2026-11", 1.0, "the month's", name="month")
+INSTALLATION = account("installation 7:2026-11", 5.0, "all's")
+TOKENS = account("octo/shop:2026-11 tokens", 10_000, "the month's", name="month_tokens", unit="tokens")
 
 
 class Word(BaseModel):
@@ -36,14 +44,14 @@ class Priced:
         raise NotImplementedError
 
     def estimate(self, system: str, user: str) -> Cost:
-        return Cost(model=self.name, usd=self.estimated)
+        return Cost(model=self.name, usd=self.estimated, input_tokens=2_000, output_tokens=4_000)
 
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         self.asked += 1
         self.when_asked()
         if self.error:
             raise self.error
-        return answer(), Cost(model=self.name, usd=self.usd)
+        return answer(), Cost(model=self.name, usd=self.usd, input_tokens=2_000, output_tokens=500)
 
 
 def ask(redis: Redis, model: Priced) -> None:
@@ -71,7 +79,9 @@ def test_what_was_estimated_is_set_right_by_what_it_cost(redis: Redis) -> None:
 def test_question_whose_estimate_goes_over_a_limit_is_not_asked(redis: Redis) -> None:
     ask(redis, Priced(0.1, 0.8))
     dear = Priced(0.3, 0.01)
-    with pytest.raises(Refused, match=r"the month's \$1.00 are used up: the next request is estimated at \$0.3"):
+    with pytest.raises(
+        Refused, match=r"the month's \$1.00 are used up: \$0.8000 spent, and the next request is estimated at \$0.3"
+    ):
         ask(redis, dear)
     assert dear.asked == 0
     assert spent(redis) == [0.8, 0.8]
@@ -114,3 +124,52 @@ def test_answer_that_is_no_use_is_paid_for_and_none_is_not(redis: Redis, error: 
 def test_answer_whose_price_is_not_told_costs_what_was_estimated(redis: Redis) -> None:
     ask(redis, Priced(0.4, None))
     assert spent(redis) == [0.4, 0.4]
+
+
+# -- tokens, levels, and limits that were raised
+
+
+def test_model_without_a_price_is_metered_in_tokens(redis: Redis) -> None:
+    model = Priced(None, None)
+    spending = Spending(redis)
+    asked = MeteredModel(model, spending, [TOKENS])
+    asked.ask("", "", Word, timeout=1)
+    assert spending.spent([TOKENS]) == [2_500]
+    asked.ask("", "", Word, timeout=1)
+    with pytest.raises(OverBudget, match="the month's 10,000 tokens are used up: 5,000 tokens spent, and the next"):
+        asked.ask("", "", Word, timeout=1)
+    assert (model.asked, spending.spent([TOKENS])) == (2, [5_000])
+    cap = asked.cap(Cost(model="priced", input_tokens=30_000, output_tokens=0))
+    assert cap
+    assert (cap.name, cap.unit, cap.spent, cap.proposed) == ("month_tokens", "tokens", 5_000, 40_000)
+
+
+@pytest.mark.parametrize("of", [MONTH, TOKENS], ids=["dollars", "tokens"])
+def test_each_level_is_told_of_once_and_anew_once_the_limit_is_raised(redis: Redis, of: Account) -> None:
+    spending, tenth = Spending(redis), of.limit / 10
+    told = [level for _ in range(12) for _, level in spending.charge([(of, tenth)])]
+    assert told == [50, 75, 90, 100]
+    higher = of.model_copy(update={"limit": of.limit * 2})
+    assert [level for _ in range(8) for _, level in spending.charge([(higher, tenth)])] == [50, 75, 90, 100]
+
+
+def test_limit_that_was_raised_counts_for_all_that_it_is_about_until_it_is_configured_otherwise(redis: Redis) -> None:
+    spending = Spending(redis)
+    cap = MONTH.cap(1.0, 0.5)
+    assert cap
+    spending.raise_to(cap, 2.0)
+    spending.raise_to(cap, 1.5)
+    other = MONTH.model_copy(update={"configured": 1.2, "limit": 1.2})
+    assert spending.raised([MONTH, INSTALLATION, other]) == [2.0, None, None]
+    spending.hold([(MONTH, 1.4)])
+    run = make_run()
+    model = metered(Priced(0.5, 0.5), spending, run, Limits(month=1.0), 0.0)
+    assert [one.limit for one in model.accounts] == [1.0], "another repository"
+
+
+def test_nothing_is_proposed_for_what_only_the_operator_may_raise(redis: Redis) -> None:
+    asked = MeteredModel(Priced(6.0, 6.0), Spending(redis), [INSTALLATION])
+    with pytest.raises(OverBudget) as refused:
+        asked.ask("", "", Word, timeout=1)
+    assert refused.value.remedy == "raise it"
+    assert asked.told(AgentResult(outcome=Outcome.NOT_RUN, rest=Cost(model="priced", usd=6.0))).cap is None

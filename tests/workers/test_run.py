@@ -19,6 +19,7 @@ import workers.watch
 from bot.demo.github import StandInGitHub
 from bot.demo.model import KEY, MODEL, ScriptedModel
 from bot.demo.model_wire import Reply
+from bot.domain.accounts import Limits as CostLimits
 from bot.domain.accounts import accounts
 from bot.domain.events import AgentFinished, AgentProgressed, CommitReceived, RerunRequested, TriggerEnded
 from bot.domain.findings import AgentResult, Cost, Outcome, Severity
@@ -506,7 +507,7 @@ def test_review_that_is_called_off_hangs_up_within_two_seconds_and_is_charged_wi
         assert closing.seconds < 2
         asked = server.requests[0].body["messages"]
         whole = model.estimate(asked[0]["content"], asked[1]["content"])
-        (used,) = spending.spent(accounts(shop.run, None, 1.0, None, time.time()))
+        (used,) = spending.spent(accounts(shop.run, CostLimits(month=1.0), time.time()))
         assert whole.usd
         assert price.of(whole.input_tokens, 0, 10) < used < whole.usd
         assert result.cost

@@ -1,52 +1,16 @@
-"""What a run may still spend on models: the reviewer and its verifier have one purse. Pure."""
+"""What models have cost, added up and in words. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import ConfigDict
-
 from bot.domain.findings import Cost
-from bot.domain.model import Frozen
-
-
-class Budget(Frozen):
-    """See `config.repository.Budget`. `run` is in US dollars, `tokens` counts what goes in and what comes out."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    run: float | None = None
-    tokens: int | None = None
-
-    def why_not(self, spent: Sequence[Cost], next_one: Cost) -> str:
-        """Why what is estimated to cost `next_one` is not to be asked after what was `spent`; empty if it may be.
-
-        Where a price is not known, a limit in dollars allows nothing: it could not be kept."""
-        if self.tokens is not None:
-            used, wanted = sum(map(_tokens, spent)), _tokens(next_one)
-            if used + wanted > self.tokens:
-                return (
-                    f"the run's budget of {self.tokens:,} tokens is used up: {used:,} spent, and the next request is "
-                    f"estimated at {wanted:,}"
-                )
-        if self.run is None:
-            return ""
-        blind = next((one.model for one in (*spent, next_one) if one.usd is None), None)
-        if blind is not None:
-            return unknown_price(f"the run's budget of ${self.run:.2f}", blind)
-        paid, price = total(spent), next_one.usd or 0.0
-        if paid + price > self.run:
-            return (
-                f"the run's budget of ${self.run:.2f} is used up: ${paid:.4f} spent, and the next request is estimated "
-                f"at ${price:.4f}"
-            )
-        return ""
 
 
 def unknown_price(limit: str, model: str) -> str:
     return (
         f"{limit} cannot be kept, for nobody stated the price of {model}: the operator can, in ASSAY_LLM_PRICES; or "
-        "limit agents.review.budget.tokens instead"
+        "limit tokens instead, by agents.review.budget"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -19,13 +19,13 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, CutOff, Kit, Memory, Model, Reader, Work
+from workers.agent import ACCOUNT, CutOff, Kit, Memory, Model, OverBudget, Reader, Work
 from workers.agents import tree
 from workers.agents.claims import Review, to_findings
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, outlines
-from workers.agents.purse import Budget, joined, words
+from workers.agents.purse import joined, words
 from workers.agents.question import CONVENTIONS, Change, Request, Rule
 from workers.agents.reading import Plan, passed_over, plan_reading, to_read
 
@@ -50,7 +50,6 @@ class Settings(Frozen):
     rules: tuple[Rule, ...] = ()
     model: str | None = None
     never_send: tuple[str, ...] = ()
-    budget: Budget = Budget()
 
     def all_rules(self) -> tuple[Rule, ...]:
         everywhere = (Rule(paths=("**",), instructions=self.instructions),) if self.instructions else ()
@@ -60,7 +59,7 @@ class Settings(Frozen):
 @dataclass(frozen=True)
 class Heard:
     """What came of one request: an answer and its cost, or why there is none. `final` says that asking on is idle,
-    `retry_after` that it may not be in so many seconds."""
+    `retry_after` that it may not be in so many seconds, `over` that a limit on the cost allowed no more."""
 
     request: Request
     review: Review | None = None
@@ -68,6 +67,7 @@ class Heard:
     why: str = ""
     final: bool = False
     retry_after: float | None = None
+    over: OverBudget | None = None
 
 
 class ReviewAgent:
@@ -82,8 +82,6 @@ class ReviewAgent:
             return AgentResult(
                 outcome=Outcome.NOT_RUN, reason="no model is configured", remedy="set OPENAI_API_KEY and restart"
             )
-        if 0 in (settings.budget.run, settings.budget.tokens):
-            return AgentResult(outcome=Outcome.NOT_RUN, reason="its budget is 0", remedy="raise agents.review.budget")
         try:
             model = kit.model.named(settings.model) if settings.model else kit.model
         except Theirs as error:
@@ -112,14 +110,25 @@ class ReviewAgent:
             return model.estimate(self._instructions, request.text)
 
         keys = {request.judged: self._key(model, request) for request in plan.requests}
-        known = {} if work.fresh else _recall(keys, kit.memory)
-        heard = _hear(_told(work, plan, known, kit, change, found), known, ask, price, settings.budget, kit)
-        kit.memory.note({keys[one.request.judged]: one.review.model_dump_json() for one in heard if one.review}, _KEPT)
-        return conclude(work, plan, heard)
+        known = _recall({asked: _within(work.look, key) for asked, key in keys.items()}, kit.memory)
+
+        def note(heard: Iterable[Heard]) -> None:
+            texts = {keys[one.request.judged]: one.review.model_dump_json() for one in heard if one.review}
+            own = {_within(work.look, key): text for key, text in texts.items()}
+            kit.memory.note(texts | own, _KEPT)
+
+        heard = _hear(_told(work, plan, known, kit, change, found), known, ask, price, note, kit)
+        rest = joined([price(one.request) for one in heard if one.over])
+        return conclude(work, plan, heard).model_copy(update={"rest": rest})
 
     def _key(self, model: Model, request: Request) -> str:
         text = f"{self._instructions}\0{model.name}\0{request.judged}"
         return f"review {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
+
+
+def _within(look: str, key: str) -> str:
+    """The key of what was answered since a person asked for this new look; of what was ever answered without one."""
+    return f"{key} {look}" if look else key
 
 
 def _heads(found: Mapping[str, Outline], read: Reader, path: str, line: int) -> list[tuple[int, str]]:
@@ -176,36 +185,33 @@ def _hear(
     known: Mapping[str, Review],
     ask: Callable[[Request], Heard],
     price: Callable[[Request], Cost],
-    budget: Budget,
+    note: Callable[[Iterable[Heard]], None],
     kit: Kit,
 ) -> list[Heard]:
+    """What comes of each request. What is answered is noted at once, so that whoever goes on with it need not ask."""
     heard = [Heard(request, known[request.judged]) for request in plan.requests if request.judged in known]
-    requests = [request for request in plan.requests if request.judged not in known]
-    estimated = joined([price(request) for request in requests])
+    left = [request for request in plan.requests if request.judged not in known]
+    estimated = joined([price(request) for request in left])
     if estimated is None:
         return heard
+    at_once = AT_ONCE
     with threads(AT_ONCE) as pool:
-        for start in range(0, len(requests), AT_ONCE):
-            wave: list[Request] = []
-            for request in requests[start : start + AT_ONCE]:
-                if why := _why_stop(heard, budget, [price(one) for one in wave], price(request)):
-                    heard.append(Heard(request, why=why))
-                else:
-                    wave.append(request)
-            if not wave:
-                continue
-            begun = {
-                path
-                for request in (*(one.request for one in heard), *requests[: start + AT_ONCE])
-                for path in request.paths.values()
-            }
+        while left and not any(one.final for one in heard):
+            wave, left = left[:at_once], left[at_once:]
+            begun = {path for request in (*(one.request for one in heard), *wave) for path in request.paths.values()}
             spent = joined(_costs(heard))
             paid = f", {words(spent)} so far" if spent else ""
             done = f"{len(heard)} of {_count(len(plan.requests), 'request')} answered"
             reading = f"reading {len(begun)} of {len(plan.files)} files; {done}; estimated {words(estimated)}{paid}"
             kit.progress(reading)
-            heard += ask_all(pool, ask, wave, partial(_tell, kit, reading))
-    return heard
+            said = ask_all(pool, ask, wave, partial(_tell, kit, reading))
+            note(said)
+            if len(wave) > 1 and (refused := [one.request for one in said if one.over]):
+                # Perhaps only for what the others might have cost: so close to a limit one is asked after the other.
+                said, left, at_once = [one for one in said if not one.over], [*refused, *left], 1
+            heard += said
+    end = next((one for one in heard if one.final), None)
+    return heard + [Heard(request, why=end.why, over=end.over) for request in left if end]
 
 
 def _tell(kit: Kit, reading: str) -> None:
@@ -215,6 +221,8 @@ def _tell(kit: Kit, reading: str) -> None:
 def _ask(model: Model, instructions: str, deadline: float, request: Request) -> Heard:
     try:
         review, cost = model.ask(instructions, request.text, Review, timeout=deadline - time.monotonic())
+    except OverBudget as error:
+        return Heard(request, why=str(error), final=True, over=error)
     except Refused as error:
         return Heard(request, why=str(error), final=error.status in ACCOUNT)
     except Unavailable as error:
@@ -224,11 +232,6 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
         # An answer that is no use was paid for all the same.
         return Heard(request, cost=model.estimate(instructions, request.text), why=str(error))
     return Heard(request, review, cost)
-
-
-def _why_stop(heard: Sequence[Heard], budget: Budget, under_way: Sequence[Cost], next_one: Cost) -> str:
-    final = next((one.why for one in heard if one.final), "")
-    return final or budget.why_not([*_costs(heard), *under_way], next_one)
 
 
 def _costs(heard: Sequence[Heard]) -> list[Cost]:
@@ -266,10 +269,14 @@ def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
 def _outcome(
     plan: Plan, heard: Sequence[Heard], missed: Sequence[NotCovered], findings: Sequence[Finding]
 ) -> tuple[Outcome, str, str]:
+    over = next((one.over for one in heard if one.over), None)
     if heard and not any(one.review for one in heard):
+        if over:
+            return Outcome.NOT_RUN, str(over), over.remedy
         return Outcome.ERROR, heard[0].why, "mend what the reason says, or wait, and re-run"
     if missed:
-        return Outcome.PARTIAL, f"{_count(len(missed), 'file')} not read: {missed[0].why}", ""
+        remedy = over.remedy if over else ""
+        return Outcome.PARTIAL, f"{_count(len(missed), 'file')} not read: {missed[0].why}", remedy
     if not heard:
         kinds = ", ".join(dict.fromkeys(one.why for one in plan.passed_over))
         return Outcome.SKIPPED, f"no changed file is for a reviewer{f' ({kinds})' if kinds else ''}", ""

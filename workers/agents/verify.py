@@ -26,10 +26,10 @@ from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
 from bot.domain.verdict import count
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import CutOff, Kit, Model, Work
+from workers.agent import CutOff, Kit, Model, OverBudget, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
 from workers.agents.meanwhile import ask_all, so_far, threads
-from workers.agents.purse import Budget, joined
+from workers.agents.purse import joined
 from workers.agents.trial import Test, Trial, try_out
 
 # The share of the agent's time that asking may take.
@@ -67,7 +67,6 @@ class Settings(Frozen):
     review_model: str | None = None
     run_tests: bool = True
     never_send: tuple[str, ...] = ()
-    budget: Budget = Budget()
 
 
 @dataclass
@@ -79,6 +78,7 @@ class _Heard:
     unheard: int = 0
     costs: list[Cost] = field(default_factory=list)
     tests: int = 0
+    rest: list[Cost] = field(default_factory=list)
 
 
 class VerifyAgent:
@@ -100,16 +100,14 @@ class VerifyAgent:
         kept_back = (*settings.never_send, *kit.never_send)
         # What a test prints is shown to the model.
         may_run = settings.run_tests and work.trusted and not _holds_any(work.root, kept_back)
-        heard, spent = _Heard(), (first.cost,) if first.cost else ()
+        heard = _Heard()
         deadline = time.monotonic() + work.timeout * _ASKING
         shown = list(dossiers(claims, work.root, work.diff, kit.redact, kept_back, tests=may_run))
         with threads(1) as pool:
             for number, dossier in enumerate(shown, 1):
                 verifying = f"verifying {count(len(claims), 'claim')}; request {number} of {len(shown)}"
                 kit.progress(verifying)
-                asking = _Asking(
-                    self._instructions, model, work, kit, deadline, may_run, settings.budget, spent, pool, verifying
-                )
+                asking = _Asking(self._instructions, model, work, kit, deadline, may_run, pool, verifying)
                 asking.about(dossier, heard)
         return _conclude(claims, heard)
 
@@ -122,8 +120,6 @@ class _Asking:
     kit: Kit
     deadline: float
     may_run: bool
-    budget: Budget
-    spent: Sequence[Cost]
     pool: ThreadPoolExecutor
     words: str
 
@@ -137,6 +133,8 @@ class _Asking:
             if tried:
                 rulings |= self._ask(_with_output(dossier, tried), heard)
         except (Refused, Unavailable, Theirs) as error:
+            if isinstance(error, OverBudget):
+                heard.rest.append(self.model.estimate(self.instructions, dossier.text))
             heard.failures.append(str(error))
             heard.unheard += len(dossier.claims)
             return
@@ -153,9 +151,6 @@ class _Asking:
         (known,) = self.kit.memory.recall([f"verify {key}"])
         answer = _parse(known) if known else None
         if answer is None:
-            estimated = self.model.estimate(self.instructions, text)
-            if why := self.budget.why_not((*self.spent, *heard.costs), estimated):
-                raise Refused(why, 429)
             try:
                 left = max(0.0, self.deadline - time.monotonic())
                 ask = partial(self.model.ask, self.instructions, answer=Rulings, timeout=left)
@@ -165,7 +160,7 @@ class _Asking:
                 raise
             except Theirs:
                 # An answer that is no use was paid for all the same.
-                heard.costs.append(estimated)
+                heard.costs.append(self.model.estimate(self.instructions, text))
                 raise
             heard.costs.append(cost)
             self.kit.memory.note({f"verify {key}": answer.model_dump_json()}, _KEPT)
@@ -264,6 +259,7 @@ def _conclude(claims: Sequence[Finding], heard: _Heard) -> AgentResult:
         judgements=tuple(heard.judgements),
         not_covered=tuple(_gaps(claims, heard)),
         cost=cost,
+        rest=joined(heard.rest),
         log="\n".join((*heard.failures, *by, *(f"{one.ruling}: {one.reason}" for one in heard.judgements))),
     )
 

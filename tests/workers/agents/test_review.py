@@ -15,12 +15,14 @@ from bot import errors
 from bot.demo.model import KEY, MODEL, Script, ScriptedModel
 from bot.demo.model_wire import RATE_LIMIT, TOO_LONG, Answer, Broken, ChatRequest, Problem, Reply
 from bot.demo.reviewer import Planted, added_lines, demo_reviewer
+from bot.domain.accounts import Limits
 from bot.domain.diff import parse_diff
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.redact import redact
 from config.prompt_files import load_prompt
 from config.repository import ReviewConfig
 from config.settings import load
+from tests.domain.runs import make_run
 from tests.workers.agents.changes import change_of
 from tests.workers.stage import SANDBOX, plant
 from workers.agent import Kit, Model, Work
@@ -32,6 +34,7 @@ from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
 from workers.llm.providers import Member, Providers
+from workers.meter import Purse, metered
 from workers.sandbox.process import ProcessSandbox
 
 OFF_BY_ONE = Planted(
@@ -148,7 +151,7 @@ def test_without_a_model_it_is_not_run_and_says_what_would_run_it() -> None:
 
 
 def test_a_budget_of_nothing_asks_nothing() -> None:
-    result, server = review(work_on(BEFORE, AFTER, {"budget": {"run": 0}}), QUIET)
+    result, server = limited({"run": 0}, COSTS)
     assert result.outcome is Outcome.NOT_RUN
     assert not server.requests
 
@@ -305,10 +308,13 @@ def test_a_fault_of_one_request_does_not_end_the_others(fault: Answer) -> None:
     assert [one.what for one in result.not_covered] == ["f1.py"]
 
 
-def limited(budget: Mapping[str, float], price: Price | None, count: int = 6) -> tuple[AgentResult, ScriptedModel]:
+def limited(
+    budget: Mapping[str, float], price: Price | None, count: int = 6, purse: Purse | None = None
+) -> tuple[AgentResult, ScriptedModel]:
     with ScriptedModel(QUIET) as server:
-        model = OpenAIModel(KEY, server.base_url, MODEL, 10, {MODEL: price} if price else {})
-        return run(work_on({}, files(count), {"budget": budget}), model), server
+        asked = OpenAIModel(KEY, server.base_url, MODEL, 10, {MODEL: price} if price else {})
+        model = metered(asked, purse or Purse(), make_run(), Limits.model_validate(budget), 0.0)
+        return model.told(run(work_on({}, files(count)), model)), server
 
 
 def test_a_model_that_the_operator_does_not_allow_is_not_asked() -> None:
@@ -330,34 +336,53 @@ COSTS = Price(input=1.0, output=10.0)
 
 @pytest.mark.usefixtures("small_requests")
 def test_a_request_that_would_go_over_the_budget_is_not_sent() -> None:
-    result, server = limited({"run": 0.09}, COSTS)
+    result, server = limited({"run": 0.045}, COSTS)
     assert 2 <= len(server.requests) < 6
     assert result.outcome is Outcome.PARTIAL
     assert result.cost
     assert result.cost.usd is not None
-    assert 0 < result.cost.usd <= 0.09
-    assert "budget of $0.09 is used up" in result.reason
+    assert 0 < result.cost.usd <= 0.045
+    assert "this run's $0.0450 are used up" in result.reason
     assert "estimated at $0.04" in result.reason
+    assert result.remedy == "raise agents.review.budget.run"
+    left = 6 - len(server.requests)
+    assert result.cap
+    assert (result.cap.limit, result.cap.spent, result.cap.most) == (0.045, pytest.approx(result.cost.usd), 0.45)
+    assert result.cap.rest == pytest.approx(left * 0.0425, rel=0.1)
+    assert result.cap.proposed == 0.18, "twice would not do"
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_what_was_spent_on_the_same_run_before_counts() -> None:
+    purse = Purse()
+    first, second = (limited({"run": 0.045}, COSTS, 6, purse) for _ in range(2))
+    assert first[0].outcome is Outcome.PARTIAL
+    assert len(second[1].requests) <= 1
+    assert second[0].outcome is Outcome.NOT_RUN
 
 
 @pytest.mark.usefixtures("small_requests")
 def test_two_requests_at_once_do_not_go_over_the_budget_together() -> None:
-    assert len(limited({"run": 0.06}, COSTS, 2)[1].requests) == 1
+    result, server = limited({"run": 0.06}, COSTS, 2)
+    assert len(server.requests) == 2, "one after the other"
+    assert (result.outcome, result.cap) == (Outcome.CLEAN, None)
     assert not limited({"run": 0.03}, COSTS)[1].requests
 
 
 def test_a_budget_in_dollars_asks_nothing_where_no_price_is_known() -> None:
     result, server = limited({"run": 5}, None)
     assert not server.requests
-    assert result.outcome is Outcome.ERROR
+    assert (result.outcome, result.cap) == (Outcome.NOT_RUN, None)
     assert f"nobody stated the price of {MODEL}" in result.reason
 
 
 @pytest.mark.usefixtures("small_requests")
 def test_a_budget_in_tokens_needs_no_price() -> None:
-    result, server = limited({"tokens": 15_000}, None)
-    assert 2 <= len(server.requests) < 6
-    assert "budget of 15,000 tokens is used up" in result.reason
+    result, server = limited({"tokens": 8_000}, None)
+    assert 1 <= len(server.requests) < 6
+    assert "this run's 8,000 tokens are used up" in result.reason
+    assert result.cap
+    assert result.cap.proposed in (32_000, 64_000)
     assert result.cost
     assert result.cost.usd is None
 
@@ -418,10 +443,10 @@ def test_the_same_question_is_asked_once_unless_a_person_wants_it_anew(tmp_path:
     memory = FileMemory(tmp_path / "memory", "octo/shop")
     planted = demo_reviewer(Planted(r"^value_0 = 1$", "T", "E", "S"), summary="Values.")
 
-    def look(after: Mapping[str, str], *, fresh: bool = False, script: Script = planted) -> tuple[AgentResult, int]:
+    def look(after: Mapping[str, str], anew: str = "", script: Script = planted) -> tuple[AgentResult, int]:
         with ScriptedModel(script) as server:
             kit = Kit(NoSandbox(), OpenAIModel(KEY, server.base_url, MODEL, 10), lambda _: None, redact, memory)
-            result = ReviewAgent(load_prompt("review")).run(replace(work_on({}, after), fresh=fresh), kit)
+            result = ReviewAgent(load_prompt("review")).run(replace(work_on({}, after), look=anew), kit)
             return result, len(server.requests)
 
     first, asked = look(files(3))
@@ -429,7 +454,9 @@ def test_the_same_question_is_asked_once_unless_a_person_wants_it_anew(tmp_path:
     assert (asked, none) == (3, 0)
     assert (again.findings, again.covered, again.cost) == (first.findings, first.covered, None)
     assert look(files(3) | {"f2.py": "other = 2\n" * 30})[1] == 1
-    assert look(files(3), fresh=True)[1] == 3
+    assert look(files(3), "a full look")[1] == 3
+    assert look(files(3) | {"f3.py": "value_3 = 3\n"}, "a full look")[1] == 1, "what that look was answered"
+    assert look(files(3), "another full look")[1] == 3
 
 
 @pytest.mark.usefixtures("small_requests")

@@ -12,10 +12,12 @@ import pytest
 
 from bot.demo.model import KEY, MODEL, Script, ScriptedModel
 from bot.demo.model_wire import NO_QUOTA, SERVER_ERROR, Answer, Broken, ChatRequest, Problem, Reply
-from bot.domain.findings import AgentResult, Cost, Finding, Judgement, Outcome, Severity
+from bot.domain.accounts import Limits, accounts
+from bot.domain.findings import AgentResult, Finding, Judgement, Outcome, Severity
 from bot.domain.judging import judged
 from bot.errors import NoSandbox
 from config.prompt_files import load_prompt
+from tests.domain.runs import make_run
 from tests.workers.stage import SANDBOX, Stage
 from workers.agent import Sandbox
 from workers.agents import meanwhile
@@ -24,6 +26,7 @@ from workers.file_memory import FileMemory
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
+from workers.meter import Purse, metered
 
 BEFORE = "def total(values):\n    return sum(values)\n"
 LINE = "    for index in range(1, len(values)):"
@@ -80,21 +83,23 @@ def verify(
     *claims: Finding,
     settings: Mapping[str, Any] | None = None,
     trusted: bool = True,
-    cost: Cost | None = None,
     sandbox: Sandbox = SANDBOX,
     verify_model: str = "",
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    purse: Purse | None = None,
     **server: Any,
 ) -> tuple[AgentResult, AgentResult, ScriptedModel]:
     """The verifier's result, what it makes of the reviewer's, and the server."""
     stage = Stage(tmp_path, {"shop.py": CODE}, {"shop.py": BEFORE}, settings or {}, trusted=trusted, sandbox=sandbox)
-    first = AgentResult(outcome=Outcome.FINDINGS, findings=claims or (claim(),), cost=cost)
+    first = AgentResult(outcome=Outcome.FINDINGS, findings=claims or (claim(),))
     with ScriptedModel(script, **server) as scripted:
         prices = {MODEL: Price(input=1.0, output=1.0)}
-        model = OpenAIModel(KEY, scripted.base_url, MODEL, 10, prices)
+        asked = OpenAIModel(KEY, scripted.base_url, MODEL, 10, prices)
+        model = metered(asked, purse or Purse(), make_run(), limits, 0.0)
         memory = FileMemory(tmp_path / "memory", "octo/shop")
         kit = replace(stage.kit(), model=model, memory=memory, verify_model=verify_model)
         work = replace(stage.work(), others={"review": first}, about="review")
-        result = VerifyAgent(load_prompt("verify")).run(work, kit)
+        result = model.told(VerifyAgent(load_prompt("verify")).run(work, kit))
     return result, judged(first, result), scripted
 
 
@@ -275,12 +280,14 @@ def test_own_model_is_asked(tmp_path: Path) -> None:
 
 
 def test_budget_of_the_run_is_the_reviewer_s_and_its_own_together(tmp_path: Path) -> None:
-    result, after, scripted = verify(
-        tmp_path, [says(ruling())], settings={"budget": {"run": 0.5}}, cost=Cost(model=MODEL, usd=0.5)
-    )
+    purse, limits = Purse(), Limits(run=0.5)
+    purse.hold([(account, 0.5) for account in accounts(make_run(), limits, 0.0)])
+    result, after, scripted = verify(tmp_path, [says(ruling())], limits=limits, purse=purse)
     assert scripted.requests == []
-    assert "budget of $0.50 is used up" in result.reason
+    assert "this run's $0.50 are used up" in result.reason
     assert after.findings[0].verification == "unverified"
+    assert result.cap
+    assert (result.cap.limit, result.cap.proposed) == (0.5, 1.0)
 
 
 def test_many_claims_are_asked_about_in_several_questions(tmp_path: Path) -> None:
