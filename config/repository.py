@@ -291,6 +291,13 @@ class ReviewConfig(AgentConfig):
         "person presses Re-run or pushes.",
     )
     verify: Verify = Field(default=Verify(), description="The second look at what the reviewer claims.")
+    wait_for_provider: Annotated[
+        StrictInt, BeforeValidator(parse_duration), Field(ge=0, le=_LONGEST_WAIT), _span_schema(0, _LONGEST_WAIT)
+    ] = Field(
+        default=6 * 3600,
+        description="How long it waits, and so does the second look, for a provider that is away or limits the rate, "
+        "before what there is counts: like 30m, 6h, 2d; `0s` for not at all. At most 30d.",
+    )
 
 
 class CommandConfig(AgentConfig):

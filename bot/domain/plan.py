@@ -28,9 +28,10 @@ from config.repository import (
 class AgentPlan(Frozen):
     """One agent's orders. `kind` is the queue it runs on and the implementation that runs: a built-in name, `command`,
     or `extension`; `settings` is its part of the configuration. `fail_on` None: findings never fail it. `reuse` lets an
-    earlier result of the same look do. `skip` says why it will not run at all, `hold` why it does not
-    run before a person asks for it. `verifies` names the agent whose
-    findings it judges: it starts by itself when there are any. `fail_risk`: a run of that risk or more fails it."""
+    earlier result of the same look do. `skip` says why it will not run at all, `hold` why it does not run before a
+    person asks for it. `verifies` names the agent whose findings it judges: it starts by itself when there are any.
+    `fail_risk`: a run of that risk or more fails it. `away` is for how many seconds it waits at most for a service that
+    it needs, None for as long as ever."""
 
     name: str
     kind: str
@@ -47,6 +48,7 @@ class AgentPlan(Frozen):
     hold: str = ""
     verifies: str = ""
     fail_risk: int | None = None
+    away: int | None = None
 
     @property
     def executes(self) -> bool:
@@ -64,8 +66,8 @@ class Patience(Frozen):
 
 class Plan(Frozen):
     """The agents of a run. `source` says where the configuration came from; with `problems` nothing runs.
-    `code_scanning`: GitHub's is told what was found. `patience` is there for a stranger's commit, and where it
-    is not as ever."""
+    `code_scanning`: GitHub's is told what was found. `patience` is there for a stranger's commit, and where it is
+    not as ever."""
 
     agents: tuple[AgentPlan, ...] = ()
     source: str = "built-in defaults"
@@ -152,6 +154,7 @@ def _agent(name: str, config: AgentConfig, event: str) -> AgentPlan:
         after=config.after,
         settings=own,
         reuse=config.reuse,
+        away=config.wait_for_provider if isinstance(config, ReviewConfig) else None,
         skip=f"`on` does not name the event {event}" if config.on and event not in config.on else "",
     )
 
@@ -187,6 +190,7 @@ def _verifier(review: AgentPlan, config: ReviewConfig) -> AgentPlan:
         reuse=False,
         skip=review.skip,
         verifies=review.name,
+        away=review.away,
     )
 
 

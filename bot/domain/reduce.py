@@ -23,8 +23,8 @@ The rules:
    most of whose claims were refuted every time is `partial` until somebody lets that very attempt count.
 11. A question at any of these gates that nobody answers is reminded of once, and ends; a person who has it run again
    asks it anew.
-12. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for
-   `AWAY_PATIENCE`; then its last word counts.
+12. An agent whose service is away is parked, and begins anew by itself, ever more rarely, until it has waited for as
+   long as its plan says; then its last word counts.
 13. An event that changes nothing has no effects, and neither has progress, nor what somebody used who was told to
     stop: writes to GitHub are few.
 """
@@ -487,8 +487,9 @@ def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
         if agent.result is not None or agent.resumes_at is not None:
             return agent
         since = at if agent.away_since is None else agent.away_since
-        if at < since + AWAY_PATIENCE:
-            return _parked(agent, result, since, at)
+        until = since + (AWAY_PATIENCE if agent.plan.away is None else agent.plan.away)
+        if at < until:
+            return _parked(agent, result, since, until, at)
     if agent.result is not None:
         # A worker that was told to stop says so; that is no news, but what it used until then is.
         if result.outcome is Outcome.CANCELLED:
@@ -511,9 +512,9 @@ def _size(cost: Cost) -> tuple[int, str]:
     return cost.input_tokens + cost.output_tokens, cost.model_dump_json()
 
 
-def _parked(agent: AgentState, result: AgentResult, since: float, at: float) -> AgentState:
-    """It waits as long again as it has waited, or for as long as the service says."""
-    resumes = min(at + max(result.retry_after or 0.0, at - since, _SHORTEST_WAIT), since + AWAY_PATIENCE)
+def _parked(agent: AgentState, result: AgentResult, since: float, until: float, at: float) -> AgentState:
+    """It waits as long again as it has waited, or for as long as the service says, and no longer than `until`."""
+    resumes = min(at + max(result.retry_after or 0.0, at - since, _SHORTEST_WAIT), until)
     when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     update = {
         "phase": Phase.RUNNING,

@@ -23,7 +23,8 @@ GRACE = 120
 STARTS = 3
 
 
-# How long an agent waits at most for a service that it needs and that is away, such as a model's provider; seconds.
+# How long an agent waits at most for a service that it needs and that is away, such as a model's provider, where its
+# plan does not say; seconds.
 AWAY_PATIENCE = 6 * 3600
 
 
@@ -182,7 +183,8 @@ class Run(Frozen):
         verifier = self.verifier(agent.plan.name)
         if verifier is not None and verifier.phase is not Phase.DONE:
             found = len(agent.result.findings)
-            said = f"Verifying {found} finding{'' if found == 1 else 's'}"
+            parked = f", {verifier.progress}" if verifier.resumes_at is not None else ""
+            said = f"Verifying {found} finding{'' if found == 1 else 's'}{parked}"
         elif agent.plan.fail_risk is not None and not self.complete:
             said = "Waiting for the risk of the whole"
         else:

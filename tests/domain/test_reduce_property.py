@@ -72,6 +72,7 @@ def plans(draw: st.DrawFn) -> Plan:
             required=draw(st.booleans()),
             after=tuple(draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))),
             skip=draw(st.sampled_from(["", "", "", "not its business"])),
+            away=draw(st.sampled_from([None, 0, 300])),
         )
 
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
@@ -119,6 +120,7 @@ def branch_news(draw: st.DrawFn, name: str, clock: Callable[[], float]) -> list[
 results = st.sampled_from(
     [
         *(result(outcome) for outcome in (Outcome.CLEAN, Outcome.NOT_RUN, Outcome.ERROR)),
+        result(Outcome.ERROR, retry_after=1.0),
         *(
             result(outcome, *(finding(severity=severity, fingerprint=name) for name in ("f1", "f2")))
             for outcome in (Outcome.FINDINGS, Outcome.PARTIAL)
@@ -134,7 +136,7 @@ JUDGEMENTS = tuple(
     for ruling in ("confirmed", "lowered", "refuted")
 )
 second_looks = st.one_of(
-    st.sampled_from([result(Outcome.ERROR), result(Outcome.TIMED_OUT)]),
+    st.sampled_from([result(Outcome.ERROR), result(Outcome.TIMED_OUT), result(Outcome.ERROR, retry_after=1.0)]),
     st.lists(st.sampled_from(JUDGEMENTS), max_size=3).map(lambda said: result(judgements=tuple(said))),
 )
 

@@ -43,20 +43,23 @@ Rule = Callable[[int, str], dict[str, object]]
 
 
 class Reviewer:
-    """A model that claims every `items[` to be wrong, and rules on claims by `rule(number, line)`."""
+    """A model that claims every `items[` to be wrong, and rules on claims by `rule(number, line)`. Where it is `away`,
+    so many questions are `still` answered."""
 
     def __init__(self) -> None:
         self.rule: Rule = lambda _number, _line: {"verdict": "holds"}
         self.broken: Answer | None = None
         self.away: Answer | None = None
+        self.still: int = 0
         self.asked: list[str] = []
         self.cost: float | None = None
 
     def __call__(self, request: ChatRequest) -> Answer:
         second = is_second_look(request)
         self.asked.append("verify" if second else "review")
-        if self.away:
+        if self.away and not self.still:
             return self.away
+        self.still = max(0, self.still - 1)
         if second:
             return self.broken or self._rule(request)
         lines = [line for line in added_lines(request.text) if "items[" in line[2]]
@@ -197,7 +200,7 @@ def test_reviewer_is_told_what_commits_say_what_owners_wrote_and_what_linters_fo
 def test_verifier_that_fails_leaves_findings_unverified_and_they_count(
     assay: Assay, github: StandInGitHub, reviewer: Reviewer
 ) -> None:
-    reviewer.broken = SERVER_ERROR
+    reviewer.broken = Reply("All of them hold, trust me.")
     number, sha = opened(github)
     assay.settle()
     assert assay.verdict(sha) is Conclusion.FAILURE
@@ -406,6 +409,66 @@ def test_next_provider_answers_while_the_first_is_away_and_the_check_says_so(
     assay.wait(61)
     assay.settle()
     assert review_of(assay, after).outcome is Outcome.FINDINGS
+
+
+def test_verifier_waits_for_a_provider_too_and_rules_once_it_is_back(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    reviewer.broken = SERVER_ERROR
+    number, sha = opened(github)
+    assay.settle()
+    assay.wait(30)
+    assay.settle()
+    check = assay.check(sha, "assay / review")
+    assert check.status == "in_progress"
+    assert "Verifying 2 findings, waiting for the provider since" in str(check.output["title"])
+    reviewer.broken = None
+    assay.wait(31)
+    assay.settle()
+    assert reviewer.asked.count("review") == 1
+    assert {finding.verification for finding in findings(assay.run(sha))} == {"confirmed"}
+    assert assay.comment(number).count("· verified") == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_verifier_s_wait_ends_as_it_is_set_and_leaves_findings_unverified(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    reviewer.broken = SERVER_ERROR
+    waiting = REVIEWED.replace("high}", f"high, wait_for_provider: {seconds}s}}")
+    sha = github.commit(REPOSITORY, "feature", {"demo.py": FAULTY, CONFIG: waiting})
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    assert assay.run(sha).complete is (seconds == 0)
+    assay.wait(seconds)
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.FAILURE
+    comment = assay.comment(number)
+    assert comment.count("· unverified") == 2
+    assert "is failing (500)" in comment
+
+
+def test_full_review_that_waited_does_not_ask_all_of_it_again(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", 0.01)
+    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 150)
+    files = {f"f{number}.py": f"def at_{number}(items):\n    return items[{number}]\n" for number in range(4)}
+    sha = github.commit(REPOSITORY, "feature", files)
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    assert reviewer.asked.count("review") == 4
+    reviewer.away, reviewer.still, reviewer.asked = SERVER_ERROR, 2, []
+    github.comment(REPOSITORY, number, "/assay review --full", author="alice")
+    assay.settle()
+    assert review_of(assay, sha).resumes_at
+    reviewer.away, reviewer.asked = None, []
+    assay.wait(61)
+    assay.settle()
+    assert reviewer.asked.count("review") == 2, "what had not been answered anew"
+    assert review_of(assay, sha).outcome is Outcome.FINDINGS
 
 
 # -- what it may cost

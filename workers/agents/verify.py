@@ -2,8 +2,8 @@
 
 It sees the claims and the code, not the reviewer's reasoning. It fails closed: only a ruling that rests on a line of
 the code it was shown counts, and one that its own test contradicts does not. Whatever else comes back, or does not,
-leaves the claim unverified. A test is run only for a commit whose author may execute code here; then the model is asked
-once more, with what came of it, and no third time.
+leaves the claim unverified; where the provider is away, it is asked again later. A test is run only for a commit whose
+author may execute code here; then the model is asked once more, with what came of it, and no third time.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class _Heard:
     costs: list[Cost] = field(default_factory=list)
     tests: int = 0
     rest: list[Cost] = field(default_factory=list)
+    retry_after: float | None = None
 
 
 class VerifyAgent:
@@ -135,6 +136,8 @@ class _Asking:
         except (Refused, Unavailable, Theirs) as error:
             if isinstance(error, OverBudget):
                 heard.rest.append(self.model.estimate(self.instructions, dossier.text))
+            if isinstance(error, Unavailable):
+                heard.retry_after = max(heard.retry_after or 0.0, error.retry_after or 0.0)
             heard.failures.append(str(error))
             heard.unheard += len(dossier.claims)
             return
@@ -260,6 +263,7 @@ def _conclude(claims: Sequence[Finding], heard: _Heard) -> AgentResult:
         not_covered=tuple(_gaps(claims, heard)),
         cost=cost,
         rest=joined(heard.rest),
+        retry_after=heard.retry_after,
         log="\n".join((*heard.failures, *by, *(f"{one.ruling}: {one.reason}" for one in heard.judgements))),
     )
 

@@ -202,6 +202,11 @@ def test_verifier_that_fails_leaves_everything_unverified_and_says_so(tmp_path: 
     assert result.reason in after.not_covered[0].why
 
 
+def test_verifier_whose_provider_is_away_says_when_it_may_be_asked_again(tmp_path: Path) -> None:
+    assert verify(tmp_path, lambda _: SERVER_ERROR)[0].retry_after == 0.0
+    assert verify(tmp_path, lambda _: NO_QUOTA)[0].retry_after is None
+
+
 # -- tests that are run
 
 
