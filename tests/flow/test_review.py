@@ -39,6 +39,7 @@ agents:
 """
 FAULTY = "def last(items):\n    return items[len(items)]\n\n\ndef first(items):\n    return items[1]\n"
 TEST = "from demo import last\nassert last([1, 2]) == 2\n"
+PADDING = f"# {'so that a file is a request. ' * 4}\n"
 Rule = Callable[[int, str], dict[str, object]]
 
 
@@ -334,6 +335,26 @@ def test_review_and_verifier_ask_by_the_responses_api_where_the_operator_says_so
     assert "&#36;0.0" in assay.comment(number)
 
 
+def test_rebase_that_only_moves_lines_asks_nothing_and_findings_go_along(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer
+) -> None:
+    body = "".join(f"line_{number} = {number}\n" for number in range(150))
+    github.commit(REPOSITORY, "main", {"demo.py": body})
+    github.commit(REPOSITORY, "feature", {"demo.py": f"{body}\n\n{FAULTY}"})
+    number = github.open_pull(REPOSITORY, "feature")
+    assay.settle()
+    assert reviewer.asked == ["review", "verify"]
+    before = github.review_comments(REPOSITORY, number)
+    base = github.commit(REPOSITORY, "main", {"demo.py": f"more = 1\neven_more = 2\n{body}"})
+    files = {"demo.py": f"more = 1\neven_more = 2\n{body}\n\n{FAULTY}"}
+    sha = github.push(REPOSITORY, "feature", files, parent=base)
+    assay.settle()
+    assert reviewer.asked == ["review", "verify"]
+    found = findings(assay.run(sha))
+    assert [(one.start_line, one.verification) for one in found] == [(156, "confirmed"), (160, "confirmed")]
+    assert len(github.review_comments(REPOSITORY, number)) == len(before), "no thread twice"
+
+
 # -- a provider that is away
 
 
@@ -454,8 +475,8 @@ def test_full_review_that_waited_does_not_ask_all_of_it_again(
     assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "BACKOFF", 0.01)
-    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 150)
-    files = {f"f{number}.py": f"def at_{number}(items):\n    return items[{number}]\n" for number in range(4)}
+    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 300)
+    files = {f"f{number}.py": f"def at_{number}(items):\n    return items[{number}]\n{PADDING}" for number in range(4)}
     sha = github.commit(REPOSITORY, "feature", files)
     number = github.open_pull(REPOSITORY, "feature")
     assay.settle()
@@ -565,9 +586,9 @@ def test_review_that_stopped_at_a_limit_goes_on_where_it_stopped_once_somebody_r
     assay: Assay, github: StandInGitHub, reviewer: Reviewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The button on its check, then an order in a comment: by who may, once each, and up to what was said only."""
-    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 150)
+    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 300)
     reviewer.cost = 0.6
-    files = {f"f{number}.py": f"def at_{number}(items):\n    return items[{number}]\n" for number in range(4)}
+    files = {f"f{number}.py": f"def at_{number}(items):\n    return items[{number}]\n{PADDING}" for number in range(4)}
     github.commit(REPOSITORY, "main", limited("run: 1"))
     sha = github.commit(REPOSITORY, "feature", files)
     number = github.open_pull(REPOSITORY, "feature")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bot.domain.diff import FileDiff
 from bot.domain.findings import NotCovered
 from bot.domain.glob import matches_any
 from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
 from workers.agents.kinds import is_kept_back, risk_rank
-from workers.agents.question import Change, Request, Rule, to_request
+from workers.agents.question import Change, Piece, Request, Rule, asked_of, to_requests
 
 Heads = Callable[[str, int], Sequence[tuple[int, str]]]
 
@@ -18,6 +19,8 @@ REQUEST_CHARACTERS = 60_000
 MAX_REQUESTS = 6
 LONGEST_LINE = 2_000
 _HEADING = 200
+# Characters before a line for its number, and those of a hunk's ranges.
+_NUMBER, _RANGES = 7, 40
 
 _LOCK_FILES = (
     "**/{package-lock,npm-shrinkwrap,packages.lock}.json",
@@ -55,11 +58,24 @@ class Plan:
         return tuple(dict.fromkeys(path for request in self.requests for path in request.paths.values()))
 
 
+class _Chunk(NamedTuple):
+    """A hunk or a part of one, as it is shown; see `Piece`."""
+
+    text: str
+    bare: str
+    lines: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """In characters, about. It does not depend on where the lines stand, so that what is packed does not."""
+        return len(self.bare) + _NUMBER * len(self.lines) + _RANGES
+
+
 class _Batches:
     """Requests being filled, in order. A file goes in whole or not at all: half a file is not a file read."""
 
     def __init__(self) -> None:
-        self.filled: list[list[tuple[str, str]]] = [[]]
+        self.filled: list[list[tuple[str, list[_Chunk]]]] = [[]]
         self._size = 0
 
     @property
@@ -67,24 +83,37 @@ class _Batches:
         """Characters that still fit, at most."""
         return (MAX_REQUESTS - len(self.filled) + 1) * REQUEST_CHARACTERS - self._size
 
-    def add(self, path: str, heading: str, pieces: Sequence[str]) -> bool:
-        """Whether the file's pieces fitted. They go on from the last request; each has the heading once a request."""
-        groups: list[list[str]] = [[]]
+    def add(self, path: str, heading: str, chunks: Sequence[_Chunk]) -> bool:
+        """Whether the file's chunks fitted. They go on from the last request; each has the heading once a request."""
+        groups: list[list[_Chunk]] = [[]]
         size = self._size + len(heading)
-        for piece in pieces:
-            if size + len(piece) > REQUEST_CHARACTERS:
+        for chunk in chunks:
+            if size + chunk.size > REQUEST_CHARACTERS:
                 groups.append([])
                 size = len(heading)
-            groups[-1].append(piece)
-            size += len(piece)
+            groups[-1].append(chunk)
+            size += chunk.size
         if len(self.filled) + len(groups) - 1 > MAX_REQUESTS:
             return False
         self.filled += [[] for _ in groups[1:]]
         for batch, group in zip(self.filled[-len(groups) :], groups, strict=True):
             if group:
-                batch.append((path, heading + "".join(group)))
+                batch.append((path, [_Chunk(heading, heading), *group]))
         self._size = size
         return True
+
+
+def packed(requests: Iterable[Request]) -> list[Request]:
+    """The same, together where they fit into one: of what was planned a part need not be asked."""
+    found: list[Request] = []
+    for request in requests:
+        both = (*found[-1].pieces, *request.pieces) if found else request.pieces
+        fits = sum(len(piece.text) for piece in both) <= REQUEST_CHARACTERS
+        if found and fits and len({piece.name for piece in both}) == len(both):
+            found[-1] = found[-1].only(both)
+        else:
+            found.append(request)
+    return found
 
 
 def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], str]) -> Plan:
@@ -104,14 +133,19 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
                 altered |= _read(batches, file, hunks[path], change.heads, redact)
             except _Unread as unread:
                 left.append(NotCovered(what=path, why=str(unread)))
-    requests = tuple(
-        to_request(
-            {visible(path): path for path, _ in batch}, "".join(text for _, text in batch), change, rules, redact
-        )
-        for batch in batches.filled
-        if batch
+    pieces = ([_piece(path, chunks, rules, redact) for path, chunks in batch] for batch in batches.filled if batch)
+    return Plan(tuple(to_requests(pieces, change, redact)), tuple(not_ours), tuple(left), frozenset(altered))
+
+
+def _piece(path: str, chunks: Sequence[_Chunk], rules: Sequence[Rule], redact: Callable[[str], str]) -> Piece:
+    return Piece(
+        path=path,
+        name=visible(path),
+        text="".join(chunk.text for chunk in chunks),
+        bare="".join(chunk.bare for chunk in chunks),
+        lines=tuple(number for chunk in chunks for number in chunk.lines),
+        asked=asked_of(path, rules, redact),
     )
-    return Plan(requests, tuple(not_ours), tuple(left), frozenset(altered))
 
 
 def to_read(change: Change) -> list[str]:
@@ -146,26 +180,45 @@ def _read(
     # Before any work on it: the rest of a very large change is passed over fast.
     if sum(len(line) for hunk in hunks for line in hunk.lines) > batches.room:
         raise _Unread(beyond)
-    pieces: list[str] = []
+    chunks: list[_Chunk] = []
     altered: set[tuple[str, int]] = set()
     for hunk in hunks:
         lines = show(hunk, redact)
         if any(len(line.text) > LONGEST_LINE for line in lines):
             raise _Unread(f"it has lines of more than {LONGEST_LINE} characters")
-        within = [f"{number:6}  {visible(redact(text)[:_HEADING])}\n" for number, text in heads(file.path, hunk.start)]
-        more = ["   ...\n"] if within else []
-        pieces += _pieces("".join((f"{visible(redact(hunk.heading))[:_HEADING]}\n", *within, *more)), lines)
+        chunks += _chunks(_heading(file.path, hunk, heads, redact), lines)
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
-    if not batches.add(file.path, f"\n--- {visible(file.path)} ({file.status})\n", pieces):
+    if not batches.add(file.path, f"\n--- {visible(file.path)} ({file.status})\n", chunks):
         raise _Unread(beyond)
     return altered
 
 
-def _pieces(heading: str, lines: Sequence[Shown]) -> list[str]:
-    """The hunk's text, in several pieces where it alone is more than a request."""
-    pieces = [heading]
+def _heading(path: str, hunk: Hunk, heads: Heads, redact: Callable[[str], str]) -> _Chunk:
+    """What stands before a hunk: git's line, and the heads that it lies in."""
+    within = [(number, f"{visible(redact(text)[:_HEADING])}\n") for number, text in heads(path, hunk.start)]
+    more = "   ...\n" if within else ""
+    own = visible(redact(hunk.heading))[:_HEADING]
+    inside = "".join(own.split("@@", 2)[2:])
+    numbered = "".join(f"{number:6}  {text}" for number, text in within)
+    bare = "".join(text for _, text in within)
+    return _Chunk(f"{own}\n{numbered}{more}", f"@@{inside}\n{bare}{more}")
+
+
+def _chunks(heading: _Chunk, lines: Sequence[Shown]) -> list[_Chunk]:
+    """The hunk, in several chunks where it alone is more than a request."""
+    chunks = [[heading]]
+    size = heading.size
     for line in lines:
-        if len(pieces[-1]) + len(line.text) > REQUEST_CHARACTERS // 2:
-            pieces.append(heading)
-        pieces[-1] += line.text + "\n"
-    return pieces
+        bare = line.text.removeprefix(f"{line.number or '':6} ")
+        own = _Chunk(f"{line.text}\n", f"{bare}\n", (line.number,) if line.number else ())
+        if size + own.size - _RANGES > REQUEST_CHARACTERS // 2:
+            chunks.append([heading])
+            size = heading.size
+        chunks[-1].append(own)
+        size += own.size - _RANGES
+    return [_joined(one) for one in chunks]
+
+
+def _joined(chunks: Sequence[_Chunk]) -> _Chunk:
+    numbers = tuple(number for chunk in chunks for number in chunk.lines)
+    return _Chunk("".join(chunk.text for chunk in chunks), "".join(chunk.bare for chunk in chunks), numbers)

@@ -6,28 +6,28 @@ model has no tools and no credentials; all that comes of its answer is findings.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, CutOff, Kit, Memory, Model, OverBudget, Reader, Work
+from workers.agent import ACCOUNT, CutOff, Kit, Model, OverBudget, Reader, Work
 from workers.agents import tree
+from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, outlines
 from workers.agents.purse import joined, words
 from workers.agents.question import CONVENTIONS, Change, Request, Rule
-from workers.agents.reading import Plan, passed_over, plan_reading, to_read
+from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
 
 AT_ONCE = 2
 # The share of the agent's time that asking may take; the rest is for saying what came of it.
@@ -37,8 +37,6 @@ PATIENCE, _WAITING = 15.0, 0.05
 # Heads that are shown before a hunk, the innermost ones, and lines of one beyond its first.
 _DEPTH, _HEAD = 4, 3
 _SUMMARY = 600
-# Seconds for which an answer to the same question serves again.
-_KEPT = 30 * 86_400
 
 
 class Settings(Frozen):
@@ -109,26 +107,18 @@ class ReviewAgent:
         def price(request: Request) -> Cost:
             return model.estimate(self._instructions, request.text)
 
-        keys = {request.judged: self._key(model, request) for request in plan.requests}
-        known = _recall({asked: _within(work.look, key) for asked, key in keys.items()}, kit.memory)
+        answers = Answers(kit.memory, (self._instructions, model.name), work.look)
+        known, left = answers.recall(plan.requests)
+        heard = [Heard(request, review) for request, review in known]
 
         def note(heard: Iterable[Heard]) -> None:
-            texts = {keys[one.request.judged]: one.review.model_dump_json() for one in heard if one.review}
-            own = {_within(work.look, key): text for key, text in texts.items()}
-            kit.memory.note(texts | own, _KEPT)
+            answers.note([(one.request, one.review) for one in heard if one.review])
 
-        heard = _hear(_told(work, plan, known, kit, change, found), known, ask, price, note, kit)
+        if left:
+            told = _told(work, packed(left), kit, change, found)
+            heard += _hear(told, plan, heard, ask, price, note, kit)
         rest = joined([price(one.request) for one in heard if one.over])
         return conclude(work, plan, heard).model_copy(update={"rest": rest})
-
-    def _key(self, model: Model, request: Request) -> str:
-        text = f"{self._instructions}\0{model.name}\0{request.judged}"
-        return f"review {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
-
-
-def _within(look: str, key: str) -> str:
-    """The key of what was answered since a person asked for this new look; of what was ever answered without one."""
-    return f"{key} {look}" if look else key
 
 
 def _heads(found: Mapping[str, Outline], read: Reader, path: str, line: int) -> list[tuple[int, str]]:
@@ -143,11 +133,9 @@ def _heads(found: Mapping[str, Outline], read: Reader, path: str, line: int) -> 
 
 
 def _told(
-    work: Work, plan: Plan, known: Mapping[str, Review], kit: Kit, change: Change, outlined: Mapping[str, Outline]
-) -> Plan:
-    """The plan with who calls what, and what others found meanwhile, put to what is still to be asked."""
-    if all(request.judged in known for request in plan.requests):
-        return plan
+    work: Work, requests: Sequence[Request], kit: Kit, change: Change, outlined: Mapping[str, Outline]
+) -> list[Request]:
+    """The requests with who calls what, and what others found meanwhile."""
     others = work.overhear(min(PATIENCE, work.timeout * _WAITING))
     found = [finding for result in others.values() for finding in result.findings]
     names = changed_names(outlined, work.diff)
@@ -162,46 +150,30 @@ def _told(
         called = request.called([one for one in callers if one.name in own], kit.redact)
         return called.told(found, work.diff, kit.redact)
 
-    requests = (request if request.judged in known else told(request) for request in plan.requests)
-    return replace(plan, requests=tuple(requests))
-
-
-def _recall(keys: Mapping[str, str], memory: Memory) -> dict[str, Review]:
-    """What was answered to the same questions before, by what they judge: a rebase that changes no hunk asks
-    nothing."""
-    known = {}
-    for asked, text in zip(keys, memory.recall(list(keys.values())), strict=True):
-        try:
-            if text is not None:
-                known[asked] = Review.model_validate_json(text)
-        except ValidationError:
-            # Another version of Assay noted it.
-            continue
-    return known
+    return [told(request) for request in requests]
 
 
 def _hear(
+    requests: Sequence[Request],
     plan: Plan,
-    known: Mapping[str, Review],
+    known: Sequence[Heard],
     ask: Callable[[Request], Heard],
     price: Callable[[Request], Cost],
     note: Callable[[Iterable[Heard]], None],
     kit: Kit,
 ) -> list[Heard]:
     """What comes of each request. What is answered is noted at once, so that whoever goes on with it need not ask."""
-    heard = [Heard(request, known[request.judged]) for request in plan.requests if request.judged in known]
-    left = [request for request in plan.requests if request.judged not in known]
-    estimated = joined([price(request) for request in left])
-    if estimated is None:
-        return heard
-    at_once = AT_ONCE
+    heard: list[Heard] = []
+    left, estimated, at_once = list(requests), joined([price(request) for request in requests]), AT_ONCE
+    assert estimated is not None
     with threads(AT_ONCE) as pool:
         while left and not any(one.final for one in heard):
             wave, left = left[:at_once], left[at_once:]
-            begun = {path for request in (*(one.request for one in heard), *wave) for path in request.paths.values()}
+            read = (*(one.request for one in (*known, *heard)), *wave)
+            begun = {path for request in read for path in request.paths.values()}
             spent = joined(_costs(heard))
             paid = f", {words(spent)} so far" if spent else ""
-            done = f"{len(heard)} of {_count(len(plan.requests), 'request')} answered"
+            done = f"{len(heard)} of {_count(len(requests), 'request')} answered"
             reading = f"reading {len(begun)} of {len(plan.files)} files; {done}; estimated {words(estimated)}{paid}"
             kit.progress(reading)
             said = ask_all(pool, ask, wave, partial(_tell, kit, reading))
@@ -286,7 +258,7 @@ def _outcome(
 def _summary(
     heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: int, unfit: int
 ) -> str:
-    said = " ".join(one.review.summary.strip() for one in heard if one.review)[:_SUMMARY]
+    said = " ".join(dict.fromkeys(one.review.summary.strip() for one in heard if one.review))[:_SUMMARY]
     read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
     instead = next((f"{one.cost.fallback}." for one in heard if one.cost and one.cost.fallback), "")
     were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""

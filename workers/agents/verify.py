@@ -129,10 +129,11 @@ class _Asking:
 
     def about(self, dossier: Dossier, heard: _Heard) -> None:
         try:
-            rulings = self._ask(dossier.text, heard)
+            rulings = self._ask(dossier.text, dossier.bare, heard)
             tried = self._try(dossier, rulings, heard) if self.may_run else {}
             if tried:
-                rulings |= self._ask(_with_output(dossier, tried), heard)
+                outputs = "\0".join(f"{number} {trial.words}" for number, trial in tried.items())
+                rulings |= self._ask(_with_output(dossier, tried), f"{dossier.bare}\0{outputs}", heard)
         except (Refused, Unavailable, Theirs) as error:
             if isinstance(error, OverBudget):
                 heard.rest.append(self.model.estimate(self.instructions, dossier.text))
@@ -146,12 +147,11 @@ class _Asking:
             for number, finding in dossier.claims.items()
         )
 
-    def _ask(self, text: str, heard: _Heard) -> dict[int, Ruling]:
-        """The rulings by claim; of a claim that is ruled on twice, none."""
-        key = hashlib.sha256(
-            f"{self.instructions}\0{self.model.name}\0{text}".encode("utf-8", "backslashreplace")
-        ).hexdigest()
-        (known,) = self.kit.memory.recall([f"verify {key}"])
+    def _ask(self, text: str, bare: str, heard: _Heard) -> dict[int, Ruling]:
+        """The rulings by claim; of a claim that is ruled on twice, none. What is as `bare` is the same question."""
+        digest = hashlib.sha256(f"{self.instructions}\0{self.model.name}\0{bare}".encode("utf-8", "backslashreplace"))
+        key = f"verified {digest.hexdigest()}"
+        (known,) = self.kit.memory.recall([key])
         answer = _parse(known) if known else None
         if answer is None:
             try:
@@ -166,7 +166,7 @@ class _Asking:
                 heard.costs.append(self.model.estimate(self.instructions, text))
                 raise
             heard.costs.append(cost)
-            self.kit.memory.note({f"verify {key}": answer.model_dump_json()}, _KEPT)
+            self.kit.memory.note({key: answer.model_dump_json()}, _KEPT)
         return _once_each(answer.rulings)
 
     def _try(self, dossier: Dossier, rulings: Mapping[int, Ruling], heard: _Heard) -> dict[int, Trial]:

@@ -10,7 +10,7 @@ from bot.domain.redact import redact
 from tests.workers.agents.changes import change_of
 from workers.agents import reading
 from workers.agents.question import Change, Request, Rule
-from workers.agents.reading import Plan, plan_reading
+from workers.agents.reading import Plan, packed, plan_reading
 
 
 def plan(before: dict[str, str], after: dict[str, str], *rules: Rule, title: str = "", description: str = "") -> Plan:
@@ -239,8 +239,35 @@ def test_heads_before_a_hunk_are_redacted_visible_and_bounded() -> None:
 def test_a_question_is_the_same_whatever_the_commits_say() -> None:
     one, other = framed({"a.py": "x\n"}, ("Fix it",)), framed({"a.py": "x\n"}, ("Mend it", "Second"))
     assert one.text != other.text
-    assert one.judged == other.judged
-    assert framed({"a.py": "x\n"}, (), {"AGENTS.md": "Use tabs."}).judged != one.judged
+    assert judged(one) == judged(other)
+    assert judged(framed({"a.py": "x\n"}, (), {"AGENTS.md": "Use tabs."})) != judged(one)
+
+
+def judged(request: Request) -> list[str]:
+    return [request.judged(piece) for piece in request.pieces]
+
+
+def test_a_file_is_the_same_question_whatever_stands_beside_it() -> None:
+    alone, rule = plan({}, {"a.py": "x\n"}), Rule(paths=("b/**",), instructions="Check.")
+    both = plan({"c.py": "y\n"}, {"a.py": "x\n", "b/b.py": "y\n"}, rule)
+    assert judged(alone.requests[0]) == judged(both.requests[0])[:1]
+    assert judged(plan({}, {"a.py": "x\n"}, Rule(paths=("a.py",), instructions="Check.")).requests[0]) != judged(
+        alone.requests[0]
+    )
+
+
+def test_what_is_left_of_requests_is_packed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 2_000)
+    monkeypatch.setattr(reading, "MAX_REQUESTS", 9)
+    files = {f"f{number:02}.py": f"line {number}\n" * 60 for number in range(9)}
+    requests = plan({}, files).requests
+    assert len(requests) > 4
+    left = packed(request.only(request.pieces[:1]) for request in requests)
+    assert len(left) < len(requests)
+    assert [path for request in left for path in request.paths] == [next(iter(request.paths)) for request in requests]
+    assert all(sum(len(piece.text) for piece in request.pieces) <= 2_000 for request in left)
+    large = plan({}, {"a.py": "statement\n" * 500}).requests
+    assert packed(large) == list(large), "two parts of one file are two requests"
 
 
 def test_code_is_read_before_configuration_tests_and_prose(monkeypatch: pytest.MonkeyPatch) -> None:
