@@ -11,7 +11,7 @@ from bot.domain.findings import NotCovered
 from bot.domain.glob import matches_any
 from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
 from workers.agents.kinds import is_kept_back, risk_rank
-from workers.agents.question import Change, Piece, Request, Rule, asked_of, to_requests
+from workers.agents.question import Change, Owners, Piece, Request, Rule, asked_of, to_requests
 
 Heads = Callable[[str, int], Sequence[tuple[int, str]]]
 
@@ -133,18 +133,24 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
                 altered |= _read(batches, file, hunks[path], change.heads, redact)
             except _Unread as unread:
                 left.append(NotCovered(what=path, why=str(unread)))
-    pieces = ([_piece(path, chunks, rules, redact) for path, chunks in batch] for batch in batches.filled if batch)
+    owners = Owners(change, redact)
+    pieces = (
+        [_piece(path, chunks, asked_of(path, rules, redact), owners.of(path)) for path, chunks in batch]
+        for batch in batches.filled
+        if batch
+    )
     return Plan(tuple(to_requests(pieces, change, redact)), tuple(not_ours), tuple(left), frozenset(altered))
 
 
-def _piece(path: str, chunks: Sequence[_Chunk], rules: Sequence[Rule], redact: Callable[[str], str]) -> Piece:
+def _piece(path: str, chunks: Sequence[_Chunk], asked: tuple[str, ...], owners: tuple[str, ...]) -> Piece:
     return Piece(
         path=path,
         name=visible(path),
         text="".join(chunk.text for chunk in chunks),
         bare="".join(chunk.bare for chunk in chunks),
         lines=tuple(number for chunk in chunks for number in chunk.lines),
-        asked=asked_of(path, rules, redact),
+        asked=asked,
+        owners=owners,
     )
 
 

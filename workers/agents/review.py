@@ -26,7 +26,7 @@ from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, outlines
 from workers.agents.purse import joined, words
-from workers.agents.question import CONVENTIONS, Change, Request, Rule
+from workers.agents.question import Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
 
 AT_ONCE = 2
@@ -97,10 +97,14 @@ class ReviewAgent:
             told,
             kept_back,
             messages=tuple(work.messages()),
-            conventions=work.base_texts(CONVENTIONS),
         )
-        found = outlines(to_read(change), work.root, kit.sandbox)
-        change = replace(change, heads=partial(_heads, found, tree.reader(work.root)))
+        files = to_read(change)
+        found = outlines(files, work.root, kit.sandbox)
+        change = replace(
+            change,
+            heads=partial(_heads, found, tree.reader(work.root)),
+            conventions=work.base_texts(conventions_of(files)),
+        )
         plan = plan_reading(change, settings.all_rules(), kit.redact)
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
 

@@ -9,7 +9,7 @@ from bot.domain.diff import parse_diff
 from bot.domain.redact import redact
 from tests.workers.agents.changes import change_of
 from workers.agents import reading
-from workers.agents.question import Change, Request, Rule
+from workers.agents.question import CONVENTIONS, Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, plan_reading
 
 
@@ -218,6 +218,43 @@ def test_what_owners_wrote_is_not_shown_where_no_model_may_see_it() -> None:
     request = framed({"a.py": "x\n"}, (), {"AGENTS.md": "Our secret ways."}, "AGENTS.md")
     assert "secret ways" not in request.text
     assert request.text.count("<<< ") == 1
+
+
+def test_what_owners_wrote_in_a_folder_is_for_the_files_below_it() -> None:
+    owners = {
+        "AGENTS.md": "Use tabs.",
+        "api/AGENTS.md": "Check permissions.",
+        "api/v2/AGENTS.md": "Be quick.\n\u202e",
+        "web/AGENTS.md": "w" * 9_000,
+    }
+    files = {"api/v1/a.py": "x\n", "api/v2/b.py": "x\n", "apis/c.py": "x\n", "d.py": "x\n"}
+    request = framed(files, (), owners)
+    told = {piece.path: [block.split(":")[0] for block in piece.owners] for piece in request.pieces}
+    whole, api, v2 = "AGENTS.md", "api/AGENTS.md (for the files in api/)", "api/v2/AGENTS.md (for the files in api/v2/)"
+    assert told == {
+        "api/v1/a.py": [whole, api],
+        "api/v2/b.py": [whole, api, v2],
+        "apis/c.py": [whole],
+        "d.py": [whole],
+    }
+    assert request.text.count("Check permissions.") == 1
+    assert "www" not in request.text
+    assert "\u202e" not in request.text
+    assert (
+        request.text.index("| Use tabs.")
+        < request.text.index("| Check permissions.")
+        < request.text.index("| Be quick.")
+    )
+    other = framed(files, (), owners | {"web/AGENTS.md": "Changed.", "api/v2/AGENTS.md": "Be slow."})
+    assert [one == two for one, two in zip(judged(request), judged(other), strict=True)] == [True, False, True, True]
+    (large,) = framed({"web/e.py": "x\n"}, (), owners).pieces
+    assert len(large.owners[1]) < 4_100
+
+
+def test_folders_are_asked_for_what_their_owners_wrote() -> None:
+    assert conventions_of(["a.py", "api/v1/b.py", "api/c.py"]) == (*CONVENTIONS, "api/AGENTS.md", "api/v1/AGENTS.md")
+    many = conventions_of(f"p{number}/a.py" for number in range(1_000))
+    assert len(many) == len(CONVENTIONS) + 200
 
 
 def test_heads_before_a_hunk_are_redacted_visible_and_bounded() -> None:
