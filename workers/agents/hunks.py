@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from bot.domain.diff import parse_diff
 
-_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)$")
+_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)$")
 
 
 class Hunk(NamedTuple):
-    """A hunk or a piece of one: its heading, the head's number of its first line, its lines with their marks."""
+    """A hunk: its heading, the numbers of its first line at head and at base, its lines with their marks."""
 
     heading: str
     start: int
     lines: tuple[str, ...]
+    old: int = 1
+
+    @property
+    def last(self) -> int:
+        """The head's number of its last line."""
+        return self.start + sum(line[0] != "-" for line in self.lines) - 1
+
+    @property
+    def numbers(self) -> range:
+        """Those of its lines at head."""
+        return range(self.start, self.last + 1)
+
+    @property
+    def old_last(self) -> int:
+        """The base's number of its last line."""
+        return self.old + sum(line[0] != "+" for line in self.lines) - 1
+
+    @property
+    def added(self) -> int:
+        """How many lines it adds."""
+        return sum(line[0] == "+" for line in self.lines)
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """The numbers, at base, of the lines that it removes."""
+        there = [line[0] for line in self.lines if line[0] != "+"]
+        return tuple(self.old + index for index, mark in enumerate(there) if mark == "-")
 
 
 class Shown(NamedTuple):
@@ -54,7 +81,7 @@ def _file(header: list[str], hunks: Iterable[Hunk]) -> dict[str, tuple[Hunk, ...
 
 
 def _body(match: re.Match[str], heading: str, lines: Iterator[str]) -> Hunk:
-    old, start, new = match[1], int(match[2]), match[3]
+    before, old, start, new = int(match[1]), match[2], int(match[3]), match[4]
     old_left = int(old) if old is not None else 1
     new_left = int(new) if new is not None else 1
     body: list[str] = []
@@ -68,7 +95,7 @@ def _body(match: re.Match[str], heading: str, lines: Iterator[str]) -> Hunk:
         old_left -= mark != "+"
         new_left -= mark != "-"
         body.append(line if mark else " ")
-    return Hunk(heading, start, tuple(body))
+    return Hunk(heading, start, tuple(body), before)
 
 
 def show(hunk: Hunk, redact: Callable[[str], str]) -> tuple[Shown, ...]:
@@ -76,7 +103,7 @@ def show(hunk: Hunk, redact: Callable[[str], str]) -> tuple[Shown, ...]:
     raw = [line[1:].removesuffix("\r") for line in hunk.lines]
     shown = []
     number = hunk.start
-    for line, before, after in zip(hunk.lines, raw, _redacted(raw, redact), strict=True):
+    for line, before, after in zip(hunk.lines, raw, whole_lines(raw, redact), strict=True):
         text = visible(after)
         if line[0] == "-":
             shown.append(Shown(None, f"{'':6} -{text}", text == before))
@@ -86,7 +113,7 @@ def show(hunk: Hunk, redact: Callable[[str], str]) -> tuple[Shown, ...]:
     return tuple(shown)
 
 
-def _redacted(lines: list[str], redact: Callable[[str], str]) -> list[str]:
+def whole_lines(lines: Sequence[str], redact: Callable[[str], str]) -> list[str]:
     """The lines redacted as one text, for a private key is a secret over many of them; as many as there were.
 
     Where redaction joined lines, all from the first to the last that it touched are withheld.
@@ -97,7 +124,7 @@ def _redacted(lines: list[str], redact: Callable[[str], str]) -> list[str]:
     shortest = min(len(redacted), len(lines))
     head = next((at for at in range(shortest) if redacted[at] != lines[at]), shortest)
     tail = next((at for at in range(shortest - head) if redacted[-1 - at] != lines[-1 - at]), shortest - head)
-    return lines[:head] + ["[redacted]"] * (len(lines) - head - tail) + lines[len(lines) - tail :]
+    return [*lines[:head], *["[redacted]"] * (len(lines) - head - tail), *lines[len(lines) - tail :]]
 
 
 # Letters and marks that are drawn as nothing although they count as printable.

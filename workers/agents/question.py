@@ -16,9 +16,10 @@ from bot.domain.diff import Diff
 from bot.domain.findings import Finding
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
-from workers.agents.hunks import visible
+from workers.agents.hunks import Hunk, visible
 from workers.agents.kinds import is_kept_back
 from workers.agents.outline.callers import Caller
+from workers.agents.surroundings import Context
 
 _TITLE, _DESCRIPTION, _INSTRUCTIONS, _DELETED = 300, 4_000, 4_000, 50
 _REFUTED, _REFUTATIONS = 600, 20
@@ -60,8 +61,8 @@ class Change:
     """A change to review: the facts, and a stranger's words about it. `files` are the paths to look at; `refuted` are
     claims about it that did not hold. Of what matches `never_send` nothing is shown, not even its name. `messages` are
     those of its commits, the newest first; `conventions` are texts of the base, by path, that its owners wrote for
-    whoever works on it, or on what is in the folder. `heads(path, line)` are the heads of the functions and classes
-    that a line lies in and that begin before it, the outermost first, as lines with their numbers."""
+    whoever works on it, or on what is in the folder. `context(path, hunks)` is what stands around each of
+    a file's hunks."""
 
     repository: str
     title: str
@@ -73,7 +74,7 @@ class Change:
     never_send: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
-    heads: Callable[[str, int], Sequence[tuple[int, str]]] = lambda _path, _line: ()
+    context: Callable[[str, Sequence[Hunk]], Sequence[Context]] = lambda _path, hunks: [Context()] * len(hunks)
 
 
 @dataclass(frozen=True)

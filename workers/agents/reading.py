@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,13 +12,14 @@ from bot.domain.glob import matches_any
 from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
 from workers.agents.kinds import is_kept_back, risk_rank
 from workers.agents.question import Change, Owners, Piece, Request, Rule, asked_of, to_requests
-
-Heads = Callable[[str, int], Sequence[tuple[int, str]]]
+from workers.agents.surroundings import Context, Line
 
 REQUEST_CHARACTERS = 60_000
 MAX_REQUESTS = 6
 LONGEST_LINE = 2_000
 _HEADING = 200
+# Characters that what stands around hunks may take in any case.
+_AROUND = 20_000
 # Characters before a line for its number, and those of a hunk's ranges.
 _NUMBER, _RANGES = 7, 40
 
@@ -120,7 +121,7 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
     """Class the files, and pack what is to be read into requests of whole hunks, those first on which most
     depends, else in the order of the diff."""
     hunks = read_patch(change.patch)
-    batches = _Batches()
+    batches, room = _Batches(), _Room.of(hunks)
     not_ours, left = [], []
     altered: set[tuple[str, int]] = set()
     for path, file in _by_risk(change):
@@ -130,7 +131,7 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
             not_ours.append(NotCovered(what=path, why=why))
         elif hunks.get(path):
             try:
-                altered |= _read(batches, file, hunks[path], change.heads, redact)
+                altered |= _read(batches, file, hunks[path], room, change, redact)
             except _Unread as unread:
                 left.append(NotCovered(what=path, why=str(unread)))
     owners = Owners(change, redact)
@@ -179,7 +180,12 @@ class _Unread(Exception):
 
 
 def _read(
-    batches: _Batches, file: FileDiff, hunks: Sequence[Hunk], heads: Heads, redact: Callable[[str], str]
+    batches: _Batches,
+    file: FileDiff,
+    hunks: Sequence[Hunk],
+    room: _Room,
+    change: Change,
+    redact: Callable[[str], str],
 ) -> set[tuple[str, int]]:
     """Put the file into the batches; the lines that are shown other than they are."""
     beyond = f"beyond what one review reads, {MAX_REQUESTS} requests of {REQUEST_CHARACTERS} characters"
@@ -188,26 +194,63 @@ def _read(
         raise _Unread(beyond)
     chunks: list[_Chunk] = []
     altered: set[tuple[str, int]] = set()
-    for hunk in hunks:
+    for hunk, context in zip(hunks, change.context(file.path, hunks), strict=True):
         lines = show(hunk, redact)
         if any(len(line.text) > LONGEST_LINE for line in lines):
             raise _Unread(f"it has lines of more than {LONGEST_LINE} characters")
-        chunks += _chunks(_heading(file.path, hunk, heads, redact), lines)
+        fits = room.take(context)
+        own = _chunks(_heading(hunk, context.before if fits else context.heads, redact), lines)
+        chunks += [*own[:-1], _joined([own[-1], *(_rest(context) if fits else ())])]
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
     if not batches.add(file.path, f"\n--- {visible(file.path)} ({file.status})\n", chunks):
         raise _Unread(beyond)
     return altered
 
 
-def _heading(path: str, hunk: Hunk, heads: Heads, redact: Callable[[str], str]) -> _Chunk:
-    """What stands before a hunk: git's line, and the heads that it lies in."""
-    within = [(number, f"{visible(redact(text)[:_HEADING])}\n") for number, text in heads(path, hunk.start)]
-    more = "   ...\n" if within else ""
+@dataclass
+class _Room:
+    """Characters that what stands around hunks may still take: as many as the hunks have, or few, and never what
+    others would need to be read at all."""
+
+    left: int
+
+    @classmethod
+    def of(cls, hunks: Mapping[str, Sequence[Hunk]]) -> _Room:
+        size = sum(len(line) for own in hunks.values() for hunk in own for line in hunk.lines)
+        return cls(min(max(size, _AROUND), (MAX_REQUESTS * REQUEST_CHARACTERS - size) // 2))
+
+    def take(self, context: Context) -> bool:
+        if context.size > self.left:
+            return False
+        self.left -= context.size
+        return True
+
+
+def _heading(hunk: Hunk, before: Sequence[Line], redact: Callable[[str], str]) -> _Chunk:
+    """What stands before a hunk: git's line, and what it lies in."""
     own = visible(redact(hunk.heading))[:_HEADING]
     inside = "".join(own.split("@@", 2)[2:])
-    numbered = "".join(f"{number:6}  {text}" for number, text in within)
-    bare = "".join(text for _, text in within)
-    return _Chunk(f"{own}\n{numbered}{more}", f"@@{inside}\n{bare}{more}")
+    context = _numbered(before)
+    end = "   ...\n" if before else ""
+    return _Chunk(f"{own}\n{context.text}{end}", f"@@{inside}\n{context.bare}{end}")
+
+
+def _rest(context: Context) -> Iterator[_Chunk]:
+    """What stands after it: the rest of the function, and the function as it was."""
+    if context.after:
+        after = _numbered(context.after)
+        yield _Chunk(f"   ...\n{after.text}", f"   ...\n{after.bare}")
+    if context.was:
+        was = "".join(f"{'':6} <{text}\n" for text in context.was)
+        yield _Chunk(f"   ...\n{was}", f"   ...\n{was}")
+
+
+def _numbered(lines: Sequence[Line]) -> _Chunk:
+    text, bare, last = "", "", lines[0][0] - 1 if lines else 0
+    for number, line in lines:
+        gap = "   ...\n" if number != last + 1 else ""
+        text, bare, last = f"{text}{gap}{number:6}  {line}\n", f"{bare}{gap}{line}\n", number
+    return _Chunk(text, bare)
 
 
 def _chunks(heading: _Chunk, lines: Sequence[Shown]) -> list[_Chunk]:

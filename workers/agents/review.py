@@ -6,11 +6,13 @@ model has no tools and no credentials; all that comes of its answer is findings.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from pathlib import Path, PurePosixPath
 
 from pydantic import ConfigDict
 
@@ -18,24 +20,25 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, CutOff, Kit, Model, OverBudget, Reader, Work
+from workers.agent import ACCOUNT, CutOff, Kit, Model, OverBudget, Work
 from workers.agents import tree
 from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
-from workers.agents.outline.outline import Outline, outlines
+from workers.agents.outline.outline import Outline, language_of, outlines
 from workers.agents.purse import joined, words
 from workers.agents.question import Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
+from workers.agents.surroundings import Source, Surroundings
 
 AT_ONCE = 2
 # The share of the agent's time that asking may take; the rest is for saying what came of it.
 ASKING = 0.9
 # Seconds, and the share of the agent's time, that it waits for tools which are at work, so as not to repeat them.
 PATIENCE, _WAITING = 15.0, 0.05
-# Heads that are shown before a hunk, the innermost ones, and lines of one beyond its first.
-_DEPTH, _HEAD = 4, 3
+# Files that are looked at as they were before.
+_BEFORE = 40
 _SUMMARY = 600
 
 
@@ -100,9 +103,10 @@ class ReviewAgent:
         )
         files = to_read(change)
         found = outlines(files, work.root, kit.sandbox)
+        around = Surroundings(found, tree.reader(work.root), kit.redact, _as_it_was(work, files, kit))
         change = replace(
             change,
-            heads=partial(_heads, found, tree.reader(work.root)),
+            context=around.of,
             conventions=work.base_texts(conventions_of(files)),
         )
         plan = plan_reading(change, settings.all_rules(), kit.redact)
@@ -125,15 +129,24 @@ class ReviewAgent:
         return conclude(work, plan, heard).model_copy(update={"rest": rest})
 
 
-def _heads(found: Mapping[str, Outline], read: Reader, path: str, line: int) -> list[tuple[int, str]]:
-    lines = read(path)
-    around = [one for one in found.get(path, Outline()).around(line) if one.first < line]
-    numbers = (
-        number
-        for one in around[-_DEPTH:]
-        for number in range(one.first, min(one.head, one.first + _HEAD, line - 1, len(lines)) + 1)
-    )
-    return [(number, lines[number - 1]) for number in dict.fromkeys(numbers)]
+def _as_it_was(work: Work, files: Sequence[str], kit: Kit) -> dict[str, Source]:
+    """The files from which the change removes something, as they were before, of those that define something."""
+    old = {path: work.diff.files[path].old_path or path for path in files if work.diff.files[path].removed}
+    wanted = {path: before for path, before in list(old.items())[:_BEFORE] if language_of(before)}
+    texts = work.base_texts(tuple(dict.fromkeys(wanted.values()))) if wanted else {}
+    if not texts:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        # By names of ours: those of the change may lead anywhere.
+        names = {path: f"{number}{PurePosixPath(path).suffix}" for number, path in enumerate(texts)}
+        for path, text in texts.items():
+            (Path(folder) / names[path]).write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        found = outlines(list(names.values()), Path(folder), kit.sandbox)
+    sources = {
+        path: Source(found.get(names[path], Outline()), text.replace("\r\n", "\n").split("\n"))
+        for path, text in texts.items()
+    }
+    return {path: sources[before] for path, before in wanted.items() if before in sources}
 
 
 def _told(

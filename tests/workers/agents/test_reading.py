@@ -11,6 +11,7 @@ from tests.workers.agents.changes import change_of
 from workers.agents import reading
 from workers.agents.question import CONVENTIONS, Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, plan_reading
+from workers.agents.surroundings import Context
 
 
 def plan(before: dict[str, str], after: dict[str, str], *rules: Rule, title: str = "", description: str = "") -> Plan:
@@ -257,20 +258,22 @@ def test_folders_are_asked_for_what_their_owners_wrote() -> None:
     assert len(many) == len(CONVENTIONS) + 200
 
 
-def test_heads_before_a_hunk_are_redacted_visible_and_bounded() -> None:
-    token = "ghp_" + "a1B2c3D4e5" * 4
-    heads = [(7, f"def f(key='{token}', \u202e):"), (8, "w" * 5_000)]
-    change = replace(
-        change_of({}, {"a.py": "x\n"}), heads=lambda path, line: heads if (path, line) == ("a.py", 1) else []
+def test_what_stands_around_a_hunk_is_shown_apart_from_it_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heads = ((7, "def f():"),)
+    full = Context(heads, (*heads, (9, "body"), (10, "more")), ((12, "rest"),), ("def f():", "    gone"))
+    change = replace(change_of({}, {"a.py": "x\n"}), context=lambda _path, hunks: [full] * len(hunks))
+    shown = text(plan_reading(change, (), redact))
+    assert (
+        "@@\n     7  def f():\n   ...\n     9  body\n    10  more\n   ...\n     1 +x\n   ...\n    12  rest\n" in shown
     )
-    planned = plan_reading(change, (), redact)
-    shown = text(planned)
-    assert "\n     7  def f(key='[redacted" in shown
-    assert shown.index("\n   ...\n") < shown.index("     1 +x")
-    assert token not in shown
-    assert "\u202e" not in shown
-    assert "w" * 300 not in shown
-    assert planned.altered == frozenset()
+    assert "    12  rest\n   ...\n       <def f():\n       <    gone\n" in shown
+    monkeypatch.setattr(reading, "_AROUND", 20)
+    narrow = text(plan_reading(change, (), redact))
+    assert "@@\n     7  def f():\n   ...\n     1 +x\n" in narrow
+    assert "body" not in narrow
+    assert "gone" not in narrow
 
 
 def test_a_question_is_the_same_whatever_the_commits_say() -> None:

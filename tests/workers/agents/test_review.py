@@ -578,11 +578,29 @@ def around(tmp_path: Path, pay: str, settings: Mapping[str, Any] | None = None) 
     return str(server.requests[0].body["messages"][1]["content"])
 
 
-def test_a_hunk_comes_with_the_heads_that_it_lies_in(tmp_path: Path) -> None:
+def test_a_hunk_comes_with_the_function_that_it_lies_in(tmp_path: Path) -> None:
     user = around(tmp_path, "")
-    heads = "     1  class Cart:\n     2      def total(\n     3          self, values\n     4      ):\n   ...\n"
-    assert f"@@\n{heads}" in user.replace("@@ class Cart:\n", "@@\n")
-    assert user.index("   ...\n") < user.index("    20 +        x15 = None")
+    heads = "     1  class Cart:\n     2      def total(\n     3          self, values\n     4      ):\n"
+    assert f"@@\n{heads}     5          x0 = 0\n" in user.replace("@@ class Cart:\n", "@@\n")
+    assert "    16          x11 = 11\n   ...\n    17          x12 = 12\n" in user
+    assert user.index("    20 +        x15 = None") < user.index("   ...\n    24          x19 = 19\n")
+    assert "<" not in user.split("<<< ")[1].split(">>> ")[0].replace("<<<", ""), "nothing was removed but for the line"
+
+
+def test_a_function_that_lost_lines_is_shown_as_it_was(tmp_path: Path) -> None:
+    before = CART.replace("x7 = 7\n", "x7 = 7\n        check(values)\n        check(self)\n")
+    after = {"cart.py": CART}
+    plant(tmp_path, after)
+    was = {"cart.py": before}
+    work = work_on(
+        was, after, None, checkout=lambda: tmp_path, base_texts=lambda paths: {p: was[p] for p in paths if p in was}
+    )
+    with ScriptedModel(QUIET) as server:
+        kit = Kit(SANDBOX, OpenAIModel(KEY, server.base_url, MODEL, 10), lambda _: None, redact)
+        ReviewAgent(load_prompt("review")).run(work, kit)
+    user = str(server.requests[0].body["messages"][1]["content"])
+    assert "\n   ...\n       <    def total(\n       <        self, values\n" in user
+    assert "\n       <        check(values)\n       <        check(self)\n       <        x8 = 8\n" in user
 
 
 def test_callers_are_told_as_data(tmp_path: Path) -> None:
