@@ -241,7 +241,7 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
 def _metered(bench: Bench, model: Model | None, run: Run, plan: AgentPlan) -> Model | None:
     if model is None or bench.spending is None:
         return model
-    limits = Limits.model_validate((plan.settings.get("budget") or {}) | bench.operator_limits)
+    limits = Limits.model_validate({**(plan.settings.get("budget") or {}), **bench.operator_limits})
     return metered(model, bench.spending, run, limits, bench.clock())
 
 
@@ -389,7 +389,7 @@ def _prepare(
         overhear=partial(_overhear, bench, run.key),
         about=plan.verifies,
         refutations=asked.refutations if (asked := run.agent(plan.name)) else (),
-        look=f"{run.key} {asked.look}" if asked and asked.fresh else "",
+        look=f"{run.key} {asked.asked_anew}" if asked and asked.fresh else "",
     )
 
 

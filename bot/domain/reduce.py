@@ -210,7 +210,9 @@ def _with(known: tuple[Answer, ...], answer: Answer) -> tuple[Answer, ...]:
     """Each answer once, in the order in which they were given, and the newest where they are too many."""
     if answer in known:
         return known
-    return tuple(sorted((*known, answer), key=lambda one: (one.at, one.delivery, one.actor))[-_ANSWERS:])
+    answers = list(known)
+    answers.append(answer)
+    return tuple(sorted(answers, key=lambda one: (one.at, one.delivery, one.actor))[-_ANSWERS:])
 
 
 def _go_on(run: Run) -> Run:
@@ -222,7 +224,7 @@ def _go_on(run: Run) -> Run:
         for agent in run.capped
         if agent.result and (cap := agent.result.cap) and raised_to(run, cap.name, cap.configured) > cap.limit
     }
-    return _resumed(run, lambda agent: agent.plan.name in raised)
+    return _resumed(run, lambda agent: agent.plan.name in raised and agent.phase is Phase.DONE)
 
 
 def _lapsed(run: Run, at: float) -> Run:
@@ -320,7 +322,7 @@ def _asked_again(run: Run, name: str, of: str) -> Run:
         plan=target.plan,
         attempt=attempt,
         fresh=target.fresh,
-        look=target.look,
+        look=target.asked_anew,
         round=target.round + 1,
         refutations=told,
     )
@@ -444,9 +446,7 @@ def _again(run: Run, chosen: Callable[[AgentState], bool], *, fresh: bool = Fals
     attempt = run.attempt + 1
 
     def again(agent: AgentState) -> AgentState:
-        if not chosen(agent):
-            return agent
-        return AgentState(plan=agent.plan, attempt=attempt, fresh=fresh, look=attempt if fresh else 0)
+        return AgentState(plan=agent.plan, attempt=attempt, fresh=fresh) if chosen(agent) else agent
 
     after = _each(run, again)
     return run if after == run else after.model_copy(update={"attempt": attempt})
@@ -538,8 +538,9 @@ def _resumed(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
     def again(agent: AgentState) -> AgentState:
         if not chosen(agent):
             return agent
-        kept = ("plan", "fresh", "look", "round", "refutations", *(("away_since",) if agent.resumes_at else ()))
-        return AgentState(attempt=attempt, **{name: getattr(agent, name) for name in kept})
+        kept = ("plan", "fresh", "round", "refutations", *(("away_since",) if agent.resumes_at else ()))
+        same = {name: getattr(agent, name) for name in kept}
+        return AgentState(attempt=attempt, look=agent.asked_anew, **same)
 
     after = _each(run, again)
     return run if after == run else after.model_copy(update={"attempt": attempt})

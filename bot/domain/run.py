@@ -62,9 +62,9 @@ class AgentState(Frozen):
 
     `first` is the agent's own word where a verifier, or a person, has changed what it amounts to: `result`. `about`
     tells what a verifier looks at; `barred` that this attempt may execute nothing of the commit; `round` is how often
-    the agent was asked before, `refutations` what it is told then; of one that is `fresh`, `look` is the attempt in
-    which it was asked anew: what it was answered since then will do. One that is parked, for a service that it needs is
-    away since `away_since`, begins anew at `resumes_at`.
+    the agent was asked before, `refutations` what it is told then; of one that is `fresh`, `look` is the earlier
+    attempt in which it was asked anew, if there was one: what it was answered since then will do. One that is parked,
+    for a service that it needs is away since `away_since`, begins anew at `resumes_at`.
     """
 
     plan: AgentPlan
@@ -85,6 +85,11 @@ class AgentState(Frozen):
     barred: bool = False
     away_since: float | None = None
     resumes_at: float | None = None
+
+    @property
+    def asked_anew(self) -> int:
+        """The attempt in which a person asked for a new look; 0 for none."""
+        return (self.look or self.attempt) if self.fresh else 0
 
     @property
     def in_flight(self) -> bool:

@@ -50,6 +50,8 @@ class People:
                 why_not = self._raise(case, key, button=given.external_id)
             case "judgement":
                 why_not = self._accept(case, key, button=given.external_id)
+            case _:
+                assert_never(given.gate)
         return f"ignored: {why_not}" if why_not else f"accepted: {key}"
 
     def not_in_charge(self, case: Case, key: RunKey) -> str:
@@ -138,9 +140,9 @@ class People:
         self._runs.update(key, granted)
         return ""
 
-    def _raise(self, case: Case, key: RunKey, *, order: Budget | None = None, button: str = "") -> str:
-        """Raise the limit at which a review stopped: to what the order says, or to what was proposed beside the button.
-        Why that was not done; empty when it was."""
+    def _raise(self, case: Case, key: RunKey, *, order: Budget | None = None, button: str | None = None) -> str:
+        """Raise the limit at which a review stopped: to what the order says, or to what was proposed beside the button
+        on the check of that id. Why that was not done; empty when it was."""
         who, run = case.received.sender, self._run(key)
         if run and any(one.delivery == case.guid for one in run.raised):
             # The delivery is read a second time: by now it may be another question.
@@ -150,7 +152,7 @@ class People:
         assert run is not None
         assert run.cap is not None
         stopped = next(iter(run.capped))
-        if button and button != _shown_by(run, stopped.plan.verifies or stopped.plan.name):
+        if button is not None and button != _shown_by(run, stopped.plan.verifies or stopped.plan.name):
             return "the review has gone on since that check was shown"
         if why_not := not_theirs_here(case, who, run.pulls):
             return why_not
@@ -177,7 +179,7 @@ class People:
         self._runs.update(key, raised)
         return ""
 
-    def _accept(self, case: Case, key: RunKey, *, button: str = "") -> str:
+    def _accept(self, case: Case, key: RunKey, *, button: str | None = None) -> str:
         """Let a review count. Why that was not done; empty when it was."""
         who, run = case.received.sender, self._run(key)
         if run and any(one.delivery == case.guid for one in run.accepted):
@@ -187,7 +189,7 @@ class People:
         assert run is not None
         assert run.contested is not None
         name, attempt = run.contested.plan.name, run.contested.attempt
-        if button and button != _shown_by(run, name):
+        if button is not None and button != _shown_by(run, name):
             return "the review has gone on since that check was shown"
         # Of whom most claims were refuted, in that one's place somebody else looks at the change.
         if why_not := not_an_approver(case, who, run.pulls):

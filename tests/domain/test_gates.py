@@ -115,7 +115,11 @@ def test_raise_of_another_limit_or_to_no_more_changes_nothing(other: dict[str, A
 def test_verifier_that_stopped_goes_on_with_what_its_agent_said_by_then() -> None:
     """The agent begins anew, too: its check is one for both, and what it was answered costs nothing."""
     said = result(Outcome.FINDINGS, F1)
-    events = [OPENED, finished("review", said), finished("review/verifier", result(Outcome.ERROR, cap=cap()))]
+    events: list[Event] = [
+        OPENED,
+        finished("review", said),
+        finished("review/verifier", result(Outcome.ERROR, cap=cap())),
+    ]
     assert run_of(*events).awaits("budget")
     step = play(*events, raised())
     assert step.effects[0] == StartAgent("review", "review", 2, 600)
@@ -167,7 +171,7 @@ def test_question_is_shown_with_its_order_and_its_button_on_the_review_s_check()
 
 
 def test_answer_is_shown_and_told() -> None:
-    events = [OPENED, finished("review", stopped()), raised(saw=("The review stopped",))]
+    events: list[Event] = [OPENED, finished("review", stopped()), raised(saw=("The review stopped",))]
     text = explain_run(run_of(*events), events)
     assert "BudgetRaised" in text
     assert "this run's $0.50 raised to $1.00 [by alice, delivery r1]" in text

@@ -7,7 +7,7 @@ import pytest
 from bot.demo.github import StandInGitHub
 from bot.domain.events import ApprovalGranted
 from bot.domain.findings import Outcome
-from bot.domain.render import APPROVE
+from bot.domain.render_gates import APPROVE
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.intake.allowance import PER_HOUR

@@ -515,9 +515,9 @@ def test_used_up_budget_is_told_of_and_what_was_read_stays(
     after = github.push(REPOSITORY, "feature", {"other.py": FAULTY})
     assay.settle()
     assert len(reviewer.asked) == asked
-    assert review_of(assay, after).outcome is Outcome.NOT_RUN
+    assert review_of(assay, after).outcome is Outcome.PARTIAL, "what was answered before counts"
     assert "raise agents.review.budget.month" in assay.comment(number)
-    assert assay.verdict(after) is Conclusion.ACTION_REQUIRED
+    assert assay.verdict(after) is Conclusion.FAILURE
     assert review_of(assay, sha).outcome is Outcome.FINDINGS
 
 
@@ -648,7 +648,7 @@ def test_limit_of_a_month_that_was_raised_counts_for_the_next_push_too(
     assay.settle()
     after = github.push(REPOSITORY, "feature", {"other.py": FAULTY})
     assay.settle()
-    assert review_of(assay, after).outcome is Outcome.NOT_RUN
+    assert review_of(assay, after).outcome is Outcome.PARTIAL
     orders(assay, github, number, "/assay budget $10.00")
     assert review_of(assay, after).outcome is Outcome.FINDINGS
     third = github.push(REPOSITORY, "feature", {"third.py": FAULTY})

@@ -11,7 +11,7 @@ from bot.domain.commands import Approve
 from bot.errors import Theirs
 from bot.github.names import to_path
 from bot.github.payloads import parse
-from bot.github.received import ApprovalAsked, CommandGiven, Ignored
+from bot.github.received import CommandGiven, GateAnswered, Ignored
 
 APP, BOT, SHA = 4711, "assay[bot]", "c0ffee" + "0" * 34
 CANARY = "canary-91f3"
@@ -109,7 +109,7 @@ def test_an_order_is_its_writers_whoever_the_payload_says_sent_it() -> None:
 
 def test_an_approval_is_of_the_checks_commit_and_of_no_name_beside_it() -> None:
     asked = read("check_run", check_run(requested_action={"identifier": "approve", "sha": "d" * 40, "who": "owner"}))
-    assert isinstance(asked, ApprovalAsked)
+    assert isinstance(asked, GateAnswered)
     assert (asked.sha, asked.sender) == (SHA, "mallory")
 
 

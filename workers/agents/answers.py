@@ -44,7 +44,7 @@ class Answers:
         return known, left
 
     def note(self, answered: Iterable[tuple[Request, Review]]) -> None:
-        texts = {}
+        texts: dict[str, str] = {}
         for request, review in answered:
             for piece in request.pieces:
                 key, text = self._key(request, piece), _about(piece, review).model_dump_json()

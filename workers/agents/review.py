@@ -123,8 +123,8 @@ class ReviewAgent:
             answers.note([(one.request, one.review) for one in heard if one.review])
 
         if left:
-            told = _told(work, packed(left), kit, change, found)
-            heard += _hear(told, plan, heard, ask, price, note, kit)
+            requests = _told(work, packed(left), kit, change, found)
+            heard += _hear(requests, plan, heard, ask, price, note, kit)
         rest = joined([price(one.request) for one in heard if one.over])
         return conclude(work, plan, heard).model_copy(update={"rest": rest})
 
