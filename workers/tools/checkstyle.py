@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree.ElementTree import Element
 
 from bot.domain.findings import Finding, parse_severity
@@ -9,6 +10,10 @@ from bot.errors import ToolFailed
 from workers.agent import Reader
 from workers.tools.output import span
 from workers.tools.xml import parse_xml
+
+# A check of Checkstyle's own, by its class; those of indentation are told of among what is miscellaneous.
+_CHECK = re.compile(r"^com\.puppycrawl\.tools\.checkstyle\.checks\.(?:(?P<group>[a-z]+)\.)?(?P<name>\w+?)(?:Check)?$")
+_MISCELLANEOUS = (None, "indentation")
 
 
 def parse(text: str, read: Reader) -> list[Finding]:  # noqa: ARG001 - the format knows no fixes
@@ -25,11 +30,19 @@ def parse(text: str, read: Reader) -> list[Finding]:  # noqa: ARG001 - the forma
 
 
 def _finding(path: str, error: Element) -> Finding:
+    source = error.get("source") or "checkstyle"
+    check = _CHECK.match(source)
     return Finding(
         tool="checkstyle",
-        rule=error.get("source") or "checkstyle",
+        rule=check["name"] if check else source,
         severity=parse_severity(error.get("severity", "error")),
         message=error.get("message") or "no message",
         path=path,
+        url=_page(check) if check else None,
         **span(error.get("line"), start_column=error.get("column")),
     )
+
+
+def _page(check: re.Match[str]) -> str:
+    group = "misc" if check["group"] in _MISCELLANEOUS else check["group"]
+    return f"https://checkstyle.org/checks/{group}/{check['name'].lower()}.html"

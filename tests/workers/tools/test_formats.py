@@ -100,6 +100,24 @@ def test_checkstyle_of_shellcheck() -> None:
     assert any("(or export if used externally)" in f.message for f in findings)
 
 
+def test_checkstyle_of_javas_checkstyle() -> None:
+    findings = checkstyle.parse(recorded("checkstyle.xml"), NONE)
+    assert {f.path for f in findings} == {"/checkout/src/main/java/shop/Cart.java"}
+    assert [(f.rule, f.start_line, f.severity) for f in findings] == [
+        ("AvoidStarImport", 3, Severity.MEDIUM),
+        ("MissingJavadocType", 5, Severity.INFO),
+        ("FileTabCharacter", 6, Severity.MEDIUM),
+        ("Indentation", 6, Severity.MEDIUM),
+        ("MemberName", 6, Severity.MEDIUM),
+        ("ArrayTypeStyle", 8, Severity.MEDIUM),
+        ("NeedBraces", 9, Severity.HIGH),
+    ]
+    pages = {f.rule: f.url for f in findings}
+    assert pages["FileTabCharacter"] == "https://checkstyle.org/checks/whitespace/filetabcharacter.html"
+    assert pages["ArrayTypeStyle"] == "https://checkstyle.org/checks/misc/arraytypestyle.html"
+    assert pages["Indentation"] == "https://checkstyle.org/checks/misc/indentation.html"
+
+
 @pytest.mark.parametrize(
     "text",
     [
