@@ -19,6 +19,7 @@ from workers.agents.suites.running import Readers
 from workers.agents.test import TestAgent
 from workers.agents.verify import VerifyAgent
 from workers.tools import (
+    actionlint,
     bandit,
     biome,
     checkstyle,
@@ -63,6 +64,7 @@ LINTERS = (
     shellcheck.TOOL,
     yamllint.TOOL,
     hadolint.TOOL,
+    actionlint.TOOL,
     gofmt.TOOL,
     govet.TOOL,
     rustfmt.TOOL,

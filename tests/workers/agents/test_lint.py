@@ -367,6 +367,8 @@ COMPILED = {
     "bad.toml": "a =\n",
     "notes.txt": "teh notes\n",
     "typos.toml": "",
+    ".github/workflows/w.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
+    "      - run: |\n          echo hi\n          echo $NAME\n",
     "crates/Cargo.toml": '[workspace]\nmembers = ["shop"]\n',
     "crates/shop/Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n',
     "crates/shop/src/lib.rs": "pub fn   f(x: bool) -> u32 {\n    if x == true {\n        return 1;\n    }\n    2\n}\n",
@@ -386,6 +388,7 @@ COMPILED = {
         ("sqlfluff", "LT01", "sql/a.sql", 1),
         ("toml", "syntax", "bad.toml", 1),
         ("typos", "typo", "notes.txt", 1),
+        ("actionlint", "SC2086", ".github/workflows/w.yml", 8),
     ],
 )
 def test_linters_of_other_languages_work_inside_the_sandbox(

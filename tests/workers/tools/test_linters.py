@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
-from workers.tools import hadolint, ruff, shellcheck, yamllint
+from workers.tools import actionlint, hadolint, ruff, shellcheck, yamllint
 
 from .recordings import PYTHON, SHELL, output, recorded
 
@@ -147,3 +147,61 @@ def test_hadolint_packages_without_a_version_are_advice(config: str | None, seve
 def test_each_file_goes_to_those_who_read_it(path: str, tools: set[str]) -> None:
     linters = (ruff.TOOL, shellcheck.TOOL, yamllint.TOOL, hadolint.TOOL)
     assert {tool.name for tool in linters if tool.applies(path)} == tools
+
+
+WORKFLOW = """\
+name: w
+on:
+  push:
+    branch: main
+jobs:
+  test:
+    runs-on: ubuntu-latst
+    needs: build
+    steps:
+      - uses: actions/checkout@v2
+      - name: script
+        run: |
+          echo hi
+          echo $GREETING
+      - run: echo ${{ github.evnt }} $NAME
+      - run: >-
+          echo a
+          $B
+"""
+
+
+def test_actionlint_tells_broken_from_unwise_and_where_in_a_script() -> None:
+    sources = {".github/workflows/w.yml": WORKFLOW, ".github/workflows/bad.yml": "on: [\n"}
+    reading = actionlint.parse(output(recorded("actionlint.json"), sources=sources))
+    assert {
+        (f.rule, f.path[20:], f.start_line, f.start_column, f.end_column, f.severity) for f in reading.findings
+    } == {
+        ("syntax-check", "w.yml", 4, 5, 12, Severity.HIGH),
+        ("job-needs", "w.yml", 6, 3, 8, Severity.HIGH),
+        ("runner-label", "w.yml", 7, 14, 26, Severity.LOW),
+        ("action", "w.yml", 10, 15, 34, Severity.MEDIUM),
+        ("SC2086", "w.yml", 14, None, None, Severity.LOW),
+        ("SC2086", "w.yml", 15, None, None, Severity.LOW),
+        ("expression", "w.yml", 15, 23, 34, Severity.MEDIUM),
+        # One whose lines are folded is told of as a whole.
+        ("SC2086", "w.yml", 16, None, None, Severity.LOW),
+        ("syntax-check", "bad.yml", 1, None, None, Severity.HIGH),
+    }
+    messages = {f.rule: f.message for f in reading.findings}
+    assert messages["expression"] == 'property "evnt" is not defined'
+    assert messages["runner-label"].startswith(
+        'label "ubuntu-latst" is unknown. if it is a custom label for self-hosted'
+    )
+
+
+def test_actionlint_that_knows_the_runners_means_it() -> None:
+    found = actionlint.parse(output(recorded("actionlint.json"), config=".github/actionlint.yaml")).findings
+    assert {f.severity for f in found if f.rule == "runner-label"} == {Severity.MEDIUM}
+    assert "-config-file=.github/actionlint.yaml" in actionlint.argv(["./a.yml"], ".github/actionlint.yaml")
+
+
+def test_actionlint_whose_configuration_is_wrong_has_failed() -> None:
+    words = 'could not parse config file ".github/actionlint.yaml": yaml: unmarshal errors'
+    with pytest.raises(ToolFailed, match="could not parse config file"):
+        actionlint.parse(output("", words, 3))
