@@ -503,6 +503,11 @@ class RepositoryConfig(Section):
     )
     triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
     agents: Agents = Field(default=Agents(), description="The agents by name.")
+    image: Annotated[str, Field(pattern=r"^([a-z0-9][A-Za-z0-9._/:@-]{0,254})?$")] = Field(
+        default="",
+        description="The container image that all commands run in, where Assay runs them in Docker or Podman: one that "
+        "its operator allows, made from Assay's own. Left out: the operator's.",
+    )
     ignore: tuple[Ignore, ...] = Field(
         default=(),
         max_length=500,

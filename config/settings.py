@@ -143,10 +143,24 @@ class Settings(BaseModel):
     public_url: Url | None = Field(
         default=None, description="Where GitHub reaches Assay, such as `https://assay.example.com`."
     )
-    sandbox: Literal["auto", "bubblewrap", "none"] = Field(
+    sandbox: Literal["auto", "bubblewrap", "docker", "podman", "none"] = Field(
         default="auto",
-        description="What commands run in. `auto` is bubblewrap; where that does not work, nothing of a repository is "
-        "executed. `none` isolates nothing, and is for an operator's own repositories only.",
+        description="What commands run in. `auto` is the strongest that works, most often bubblewrap; where none does, "
+        "nothing of a repository is executed. `none` isolates nothing, and is for an operator's own repositories only.",
+    )
+    sandbox_image: Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")] | None = Field(
+        default=None,
+        description="The image that commands run in with `docker` and `podman`: Assay's own, or one made from it. It "
+        "has to be there: Assay pulls none.",
+    )
+    sandbox_images: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], _Words] = Field(
+        default=(),
+        description="The images that repositories may name instead, by `image`: globs with commas between, such as "
+        "`ghcr.io/acme/*`. Left out: none.",
+    )
+    sandbox_runtime: Annotated[str, Field(pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]{0,99}$")] | None = Field(
+        default=None,
+        description="What Docker or Podman run containers by, such as `runsc` (gVisor). Left out: their usual one.",
     )
     registries: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], _Words] = Field(
         default=(),

@@ -14,10 +14,11 @@ _SHELF = "prepared"
 
 
 class KeptSetups:
-    """The set-ups of one repository. What a stranger's commit set up never serves a trusted one."""
+    """The set-ups of one repository in sandboxes of one level: what was set up in one image serves in no other. What a
+    stranger's commit set up never serves a trusted one."""
 
-    def __init__(self, cache: Cache, repository: str, *, trusted: bool) -> None:
-        self._cache, self._scope = cache, f"{repository}\0{trusted}"
+    def __init__(self, cache: Cache, repository: str, level: str, *, trusted: bool) -> None:
+        self._cache, self._scope = cache, f"{repository}\0{level}\0{trusted}"
 
     @contextmanager
     def __call__(self, key: str, fill: Callable[[Path], None]) -> Iterator[Path]:

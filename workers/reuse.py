@@ -36,7 +36,7 @@ def digest_of(run: Run, plan: AgentPlan, trees: tuple[str, str], model: Model | 
     agent of which nobody knows what it looks at, the two commits."""
     pull = next((pull for pull in run.pulls if pull.live), None)
     words = (pull.title, pull.body) if pull and plan.kind not in _DEAF else ()
-    own = plan.model_dump(mode="json", include={"name", "kind", "report", "paths", "paths_ignore", "settings"})
+    own = plan.model_dump(mode="json", include={"name", "kind", "report", "paths", "paths_ignore", "settings", "image"})
     agent = run.agent(plan.name)
     refuted = agent.refutations if agent else ()
     trust = run.trusted, not (agent and agent.barred)

@@ -131,7 +131,8 @@ class Runs(Results, Protocol):
 @dataclass(frozen=True)
 class Bench:
     """What a worker works with. `read_token(installation, run)` may read the contents of that run's repository;
-    `kit` makes what an agent is given; `toolbox` changes with Assay and its tools (see `workers/toolbox.py`);
+    `kit` makes what an agent is given, `within(image, cancelled)` a sandbox of a repository's own image; `toolbox`
+    changes with Assay and its tools (see `workers/toolbox.py`);
     `memory(repository, trusted)` is what agents remember of it; `asked(run, question)` keeps what models are asked,
     None where that is switched off; `spending` is what they have cost, and `operator_limits` are those of
     `bot.domain.accounts.Limits` that the operator set; `secrets(repository)` are the operator's for its commands."""
@@ -151,6 +152,7 @@ class Bench:
     spending: Spending | None = None
     operator_limits: Mapping[str, float | None] = field(default_factory=dict)
     secrets: Callable[[str], Mapping[str, str]] = lambda _repository: {}
+    within: Callable[[str, threading.Event], Sandbox] | None = None
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,11 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
             bench.runs.update(key, news, begun.token)
 
         memory = bench.memory(key.repository, run.trusted)
-        prepared = KeptSetups(bench.cache, key.repository, trusted=begun.run.trusted)
-        kit = replace(bench.kit(progress, watch.called_off), memory=memory, prepared=prepared)
+        kit = bench.kit(progress, watch.called_off)
+        if (image := begun.agent.plan.image) and bench.within:
+            kit = replace(kit, sandbox=bench.within(image, watch.called_off))
+        prepared = KeptSetups(bench.cache, key.repository, kit.sandbox.level, trusted=begun.run.trusted)
+        kit = replace(kit, memory=memory, prepared=prepared)
         recorded = _recorded(bench, kit, key, begun.agent)
         kit = replace(kit, model=_metered(bench, recorded, begun.run, begun.agent.plan))
         try:

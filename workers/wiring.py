@@ -24,7 +24,7 @@ from workers.kit import make_kit, resolve
 from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
 from workers.run import Attempt, Bench, Said, tidy
-from workers.sandbox.choice import choose
+from workers.sandbox.choice import choose_by
 from workers.toolbox import toolbox
 
 # Bytes of a result that a fork tells of itself, so that the worker does not grow by it.
@@ -46,7 +46,7 @@ def bench() -> Bench:
     """What agents' jobs work with, made once a process."""
     chosen = settings()
     kept = Cache(chosen.work_dir, Limits(chosen.cache_size, chosen.cache_age))
-    path = _path()
+    sandbox = choose_by(chosen, _path())
     return Bench(
         runs=store(),
         cache=kept,
@@ -54,9 +54,10 @@ def bench() -> Bench:
         checkouts=Checkouts(kept),
         read_token=partial(ask, store().redis, store()),
         agent_for=resolve,
-        kit=make_kit(chosen, choose(chosen.sandbox, path, chosen.registries).make),
+        kit=make_kit(chosen, sandbox.make),
+        within=sandbox.within,
         clock=time.time,
-        toolbox=tools(),
+        toolbox=f"{tools()}{chosen.sandbox_image or ''}",
         memory=lambda repository, trusted: RedisMemory(store().redis, repository, trusted=trusted),
         asked=Dialogue(store().redis, chosen.retention).note if chosen.llm_log else None,
         spending=Spending(store().redis),

@@ -30,7 +30,7 @@ from config.settings import ACTING, LISTENING, Settings, SettingsError
 from workers.agent import Command, Sandbox, Tool
 from workers.kit import make_model
 from workers.registry import TOOLS
-from workers.sandbox.choice import choose, remedy
+from workers.sandbox.choice import choose_by
 from workers.sandbox.process import ProcessSandbox
 
 # What the App must be allowed, and be told of (README, "Install the App").
@@ -172,9 +172,9 @@ def _version(tool: Tool, sandbox: Sandbox) -> str:
 
 
 def _sandbox(chosen: Settings) -> Iterator[Report]:
-    choice = choose(chosen.sandbox, os.environ.get("PATH", os.defpath))
+    choice = choose_by(chosen, os.environ.get("PATH", os.defpath))
     if choice.why_not:
-        yield Report("fail", "Sandbox", f"{choice.why_not}: nothing of a repository is executed", remedy())
+        yield Report("fail", "Sandbox", f"{choice.why_not}: nothing of a repository is executed", choice.remedy)
     elif not choice.isolates:
         words = "what repositories run sees Assay's key, the network and all that Assay's user may read"
         yield Report("warn", "Sandbox", f"{choice.level}: {words}", "set ASSAY_SANDBOX=auto")

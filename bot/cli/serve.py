@@ -48,7 +48,7 @@ from bot.wiring import (
 from bot.worker import work
 from config.redis_url import parse_redis_url
 from config.settings import ACTING, LISTENING, Settings
-from workers.sandbox.choice import choose, remedy
+from workers.sandbox.choice import choose_by
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +139,11 @@ def _become(credentials: tuple[str, ...], main: Callable[[Settings], None]) -> N
 
 def _check_sandbox(chosen: Settings) -> None:
     """Say at the start what nobody may overlook."""
-    choice = choose(chosen.sandbox, os.environ.get("PATH", os.defpath))
+    choice = choose_by(chosen, os.environ.get("PATH", os.defpath))
     if choice.why_not:
-        log.warning("There is no sandbox, so nothing of a repository is executed: %s; %s", choice.why_not, remedy())
+        log.warning(
+            "There is no sandbox, so nothing of a repository is executed: %s; %s", choice.why_not, choice.remedy
+        )
     elif not choice.isolates:
         log.warning(
             "ASSAY_SANDBOX=none: what repositories run sees the App's key, the network and all that this user may read"

@@ -31,7 +31,7 @@ class AgentPlan(Frozen):
     earlier result of the same look do. `skip` says why it will not run at all, `hold` why it does not run before a
     person asks for it. `verifies` names the agent whose findings it judges: it starts by itself when there are any.
     `fail_risk`: a run of that risk or more fails it. `away` is for how many seconds it waits at most for a service that
-    it needs, None for as long as ever."""
+    it needs, None for as long as ever. `image` is the repository's own for commands, empty for the operator's."""
 
     name: str
     kind: str
@@ -49,6 +49,7 @@ class AgentPlan(Frozen):
     verifies: str = ""
     fail_risk: int | None = None
     away: int | None = None
+    image: str = ""
 
     @property
     def executes(self) -> bool:
@@ -117,7 +118,8 @@ def plan(config: RepositoryConfig, trigger: Trigger, source: str = "built-in def
         agents = (*agents[:at], _verifier(agents[at - 1], config.agents.review), *agents[at:])
     names = {agent.name for agent in agents}
     agents = tuple(
-        a.model_copy(update={"after": tuple(n for n in a.after if n in names and n != a.name)}) for a in agents
+        a.model_copy(update={"after": tuple(n for n in a.after if n in names and n != a.name), "image": config.image})
+        for a in agents
     )
     ahead = config.not_acted_on()
     notices = (f"This version of Assay does not act on: {', '.join(ahead)}.",) if ahead else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from bot.missed.reconciliation import Pass
 from bot.missed.redelivery import TRIES, Missed, Redeliveries
 from bot.redis.embedded import redis_server
 from tests.cli.command import Assay, Ended
+from tests.workers.sandbox.engines import install
 from workers.registry import TOOLS
 
 Doctor = Callable[..., Ended]
@@ -99,6 +101,17 @@ def test_missing_settings(doctor: Doctor) -> None:
     assert "ASSAY_GITHUB_APP_ID is missing: it stands on the App's page" in ended.out
     assert "ASSAY_GITHUB_WEBHOOK_SECRET is missing: choose" in ended.out
     assert "2 things must be mended before Assay can serve." in ended.out
+
+
+def test_containers(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = install(tmp_path / "engines", "acme/assay")
+    monkeypatch.setenv("PATH", f"{engines.folder}:{os.environ['PATH']}")
+    ended = doctor(ASSAY_SANDBOX="docker", ASSAY_SANDBOX_IMAGE="acme/assay")
+    assert lines(ended, "Sandbox").startswith("✓ Sandbox     docker (image acme/assay, uid ")
+    ended = doctor(ASSAY_SANDBOX="podman", ASSAY_SANDBOX_IMAGE="acme/none")
+    assert ended.code == 1
+    assert "No such image: acme/none" in lines(ended, "Sandbox")
+    assert "nothing of a repository is executed\n→ install it and util-linux" in lines(ended, "Sandbox")
 
 
 def test_bad_setting(doctor: Doctor) -> None:

@@ -124,8 +124,8 @@ def test_an_unreadable_layer_is_the_only_thing_blamed() -> None:
             (1, 1),
             "x",
             (
-                "unknown key 'x'; use one of version, triggers, agents, ignore, code_scanning, trusted, commands, "
-                "approvals, notify, workflows"
+                "unknown key 'x'; use one of version, triggers, agents, image, ignore, code_scanning, trusted, "
+                "commands, approvals, notify, workflows"
             ),
         ),
         ("agents:\n  lint:\n    fail-on: high", (3, 5), "agents.lint.fail-on", "did you mean 'fail_on'?"),

@@ -78,7 +78,7 @@ def test_an_unknown_name_suggests_the_nearest(tmp_path: Path) -> None:
         ("ASSAY_PORT", "80a", "must be a whole number, not '80a'"),
         ("ASSAY_PORT", "0", "'0' is too small; the least is 1"),
         ("ASSAY_WORKERS", "65", "the most is 64"),
-        ("ASSAY_SANDBOX", "docker", "'docker' is not allowed; use one of auto, bubblewrap, none"),
+        ("ASSAY_SANDBOX", "jail", "'jail' is not allowed; use one of auto, bubblewrap, docker, podman, none"),
         ("ASSAY_LOG_FORMAT", "jsno", "Did you mean 'json'?"),
         ("ASSAY_RETENTION", "4w", "must be a number and a unit (s, m, h, d), such as 30d"),
         ("ASSAY_CACHE_SIZE", "20", "must be a number and a unit (MB, GB, TB), such as 20GB"),

@@ -136,6 +136,12 @@ def test_plan_survives_json() -> None:
     assert Plan.model_validate_json(made.model_dump_json()) == made
 
 
+def test_a_repositorys_image_is_that_of_all_its_agents() -> None:
+    made = plan(config(image="ghcr.io/acme/node@sha256:0a"), PUSH)
+    assert {agent.image for agent in made.agents} == {"ghcr.io/acme/node@sha256:0a"}
+    assert {agent.image for agent in planned({}).agents} == {""}
+
+
 # -- path filters
 
 

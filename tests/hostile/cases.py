@@ -504,6 +504,15 @@ CASES = (
         ),
         ("SEC-6",),
     ),
+    Case(
+        "a repository that names an image of its own",
+        "none but those that the operator allows",
+        (
+            "tests/workers/sandbox/test_container.py::test_a_repositorys_image_is_used_where_the_operator_allows_it",
+            "tests/workers/sandbox/test_container.py::test_without_containers_a_repositorys_image_is_not_stood_in_for",
+        ),
+        ("SEC-3", "SEC-8"),
+    ),
     # -- integrity
     Case(
         "a stranger's result, memory or set-up that would serve a trusted commit",

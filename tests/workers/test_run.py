@@ -32,7 +32,7 @@ from bot.errors import Misconfigured, ToolFailed, Unavailable
 from bot.spending import Spending
 from bot.store import Store
 from tests.workers.stage import Stage
-from workers.agent import Agent, Command, Completed, Kit, Model, Work
+from workers.agent import Agent, Command, Completed, Kit, Model, Sandbox, Work
 from workers.agents.review import ReviewAgent
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
@@ -40,6 +40,7 @@ from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
 from workers.mirrors import Mirrors
 from workers.run import Bench, begin, look, on_agent, tidy
+from workers.sandbox.choice import AbsentSandbox
 from workers.sandbox.process import ProcessSandbox
 
 SECRET = "never-to-be-shown"
@@ -180,6 +181,27 @@ def test_what_commits_say_and_what_stood_in_the_base(shop: Shop) -> None:
         return AgentResult(outcome=Outcome.CLEAN, summary="seen")
 
     assert shop.work(does(look_around)).summary == "seen"
+
+
+def test_commands_run_in_the_repositorys_image_and_in_no_other(shop: Shop) -> None:
+    asked: list[str] = []
+
+    def within(image: str, _: threading.Event) -> Sandbox:
+        asked.append(image)
+        return AbsentSandbox(f"there is no image {image}", "name another")
+
+    def run(work: Work, kit: Kit) -> AgentResult:
+        kit.sandbox.run(Command(["true"], work.root, 60))
+        raise AssertionError("it ran")
+
+    shop.bench = replace(shop.bench, within=within)
+    own = PLAN.model_copy(update={"image": "acme/node"})
+    key = shop.key = RunKey(repository="octo/demo", sha=shop.github.commit("octo/demo", "main", {"a.py": "x = 3\n"}))
+    shop.store.update(key, CommitReceived(at=time.time(), installation=1, trigger=Manual(), plan=Plan(agents=(own,))))
+    result = shop.work(does(run))
+    assert asked == ["acme/node"]
+    assert (result.outcome, result.remedy) == (Outcome.NOT_RUN, "name another")
+    assert "there is no image acme/node" in result.reason
 
 
 @pytest.mark.parametrize(

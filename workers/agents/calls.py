@@ -192,6 +192,15 @@ def _chunks(files: Sequence[str]) -> Iterator[list[str]]:
 _VERSIONS: dict[tuple[str, ...], str] = {}
 
 
+def _state(program: str) -> tuple[str, ...]:
+    """What tells one state of a file from the next; nothing of one that is in an image."""
+    try:
+        state = Path(program).stat()
+    except OSError:
+        return ()
+    return str(state.st_mtime_ns), str(state.st_size)
+
+
 def version_of(tool: Tool, room: Room, folder: str, kit: Kit) -> str:
     """The version of what is called in a folder; empty where it does not say. Remembered for as long as the program's
     file stays what it is."""
@@ -201,8 +210,7 @@ def version_of(tool: Tool, room: Room, folder: str, kit: Kit) -> str:
         return ""
     if own:
         return _ask([own, *tool.version[1:]], room.root, kit.sandbox, executes=True)
-    state = Path(program).stat()
-    key = (program, *tool.version[1:], str(state.st_mtime_ns), str(state.st_size))
+    key = (kit.sandbox.level, program, *tool.version[1:], *_state(program))
     if key not in _VERSIONS:
         name = f"version:{chr(0).join(key)}"
         [known] = kit.memory.recall([name])

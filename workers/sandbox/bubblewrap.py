@@ -17,15 +17,14 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -34,12 +33,13 @@ from bot.errors import ToolFailed
 from workers.agent import Command, Completed
 from workers.sandbox import seccomp
 from workers.sandbox.cgroups import Groups, find_groups
-from workers.sandbox.child import Heard, listen, stdin_of
+from workers.sandbox.child import Heard, completed, listen, stdin_of
+from workers.sandbox.folders import Disk, hand_over, make_readable, shown, tree_of
 from workers.sandbox.identity import INSIDE, OUTSIDE, owner, user_namespace
 from workers.sandbox.limits import Limits
+from workers.sandbox.outlet import outlet
 from workers.sandbox.own_etc import etc_folder
 from workers.sandbox.programs import environment, find_program, search_path
-from workers.sandbox.proxy import way_out
 from workers.sandbox.registries import Registries
 from workers.sandbox.toolchains import Toolchains
 from workers.sandbox.walls import HOME, SYSTEM, WHOLE, Room, Walls, options
@@ -59,20 +59,6 @@ exec "$@"
 """
 # Seconds that the kernel may take to clear a tree of processes away.
 _CLEARING = 5.0
-_FORWARD = Path(__file__).with_name("forward.py")
-_PORT = 3128  # inside, where nobody else is
-_FOR_ALL = 0o005  # to read and to enter
-# What a shell adds to a signal's number, and bubblewrap too.
-_BY_SIGNAL = 128
-_SIGNALS = (
-    signal.SIGKILL,
-    signal.SIGSEGV,
-    signal.SIGABRT,
-    signal.SIGXCPU,
-    signal.SIGXFSZ,
-    signal.SIGBUS,
-    signal.SIGILL,
-)
 
 
 class BubblewrapSandbox:
@@ -115,36 +101,27 @@ class BubblewrapSandbox:
         env = {**self._toolchains.env, **environment(command, path, home, "/tmp")}  # noqa: S108 - the one inside
         room, argv = self._room(command), [program, *command.argv[1:]]
         for folder in room.writes:
-            _hand_over(folder)
-        if shown := self._tree(command):
-            _make_readable(shown)
-        refused: Collection[str] = ()
+            hand_over(folder)
+        if tree := tree_of(command):
+            make_readable(tree)
+        out = None
         with ExitStack() as stack:
             if command.network:
-                registries = self._registries()
-                out = stack.enter_context(way_out(registries))
-                refused = out.refused
-                room = replace(room, reads=(*room.reads, *registries.certificates, out.socket.parent, _FORWARD))
-                argv = [sys.executable, "-I", "-S", str(_FORWARD), str(_PORT), str(out.socket), *argv]
-                env = {**env, **registries.env, **_proxied()}
+                out = stack.enter_context(outlet(self._registries(), sys.executable))
+                room = replace(room, reads=(*room.reads, *out.reads))
+                argv, env = [*out.starts, *argv], {**env, **out.env}
             stdin = stack.enter_context(stdin_of(command.stdin))
             given = [stack.enter_context(_file(options(self._walls, room, env, _links())))]
             entrances = self._entrances(stack)
             done = self._wrapped(argv, command, room, stdin, given, entrances, stack)
-        # Package managers tell of a proxy's no, and not of its reason.
-        return replace(done, stderr=done.stderr + _refusals(refused)) if refused else done
-
-    def _tree(self, command: Command) -> Path | None:
-        tree = command.tree or command.cwd
-        return None if tree == Path("/") else tree
+        return out.told(done) if out else done
 
     def _room(self, command: Command) -> Room:
-        home = [command.home] if command.home else []
-        shown = [tree] if (tree := self._tree(command)) else []
+        reads, writes = shown(command)
         return Room(
             cwd=command.cwd,
-            reads=(*self._toolchains.folders, *command.reads, *([] if command.executes_code else shown)),
-            writes=(*home, *command.writes, *(shown if command.executes_code else [])),
+            reads=(*self._toolchains.folders, *reads),
+            writes=writes,
             home=command.home,
             etc=etc_folder(),
             tmp=self._limits.memory // 4,
@@ -199,9 +176,9 @@ class BubblewrapSandbox:
             raise ToolFailed(f"{command.argv[0]} cannot be started: {error}") from None
         finally:
             os.close(write)
-        heard = None
+        heard, disk = None, Disk(room.writes, self._limits.disk, self._limits.files)
         try:
-            heard = listen(process, status, command, self._cancelled, self._disk(room.writes))
+            heard = listen(process, status, command, self._cancelled, disk)
         finally:
             _end(process, heard)
         return _completed(command, heard)
@@ -220,75 +197,6 @@ class BubblewrapSandbox:
         become = ("setpriv", f"--reuid={INSIDE}", f"--regid={INSIDE}", "--clear-groups", "--bounding-set=-all")
         return (*user, *added), (*become, "--inh-caps=-all")
 
-    def _disk(self, writable: Sequence[Path]) -> Disk:
-        return Disk(writable, self._limits.disk, self._limits.files)
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Objects to a command that leaves too much in folders on the disk: bytes, and a number of files."""
-
-    folders: Sequence[Path]
-    bytes: int
-    files: int
-
-    def __call__(self) -> str:
-        size = count = 0
-        for folder in self.folders:
-            for entry in _entries(folder):
-                with contextlib.suppress(OSError):
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                count += 1
-                if size > self.bytes or count > self.files:
-                    return f"it left more than {self.bytes // 2**30} GB, or {self.files:,} files, on the disk"
-        return ""
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    todo = [str(folder)]
-    while todo:
-        try:
-            with os.scandir(todo.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
-                    yield entry
-        except OSError:
-            # It is gone already, or not to be read: then the command cannot read it either.
-            continue
-
-
-def _hand_over(folder: Path) -> None:
-    """Make a folder, with all that is in it, the command's own: all of it once, later what was put into it since."""
-    new = owner()
-    if new is None:
-        return
-    if folder.stat().st_uid == new:
-        for entry in _children(folder):
-            if entry.stat(follow_symlinks=False).st_uid != new:
-                _give(Path(entry.path), new)
-        return
-    _give(folder, new)
-
-
-def _give(path: Path, new: int) -> None:
-    """What is within comes first, so that whoever is interrupted begins anew."""
-    if path.is_dir() and not path.is_symlink():
-        for entry in _entries(path):
-            os.chown(entry.path, new, new, follow_symlinks=False)
-    os.chown(path, new, new, follow_symlinks=False)
-
-
-def _children(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
-def _make_readable(tree: Path) -> None:
-    """A tree that nobody else may look into is handed over; what is shown read-only stays so."""
-    if tree.stat().st_mode & _FOR_ALL != _FOR_ALL:
-        _hand_over(tree)
-
 
 @contextmanager
 def _file(words: Iterator[str]) -> Iterator[int]:
@@ -303,18 +211,6 @@ def _data(content: bytes) -> Iterator[int]:
         file.write(content)
         file.seek(0)
         yield file.fileno()
-
-
-def _refusals(hosts: Collection[str]) -> str:
-    named = ", ".join(sorted(hosts)[:10])
-    return f"\nAssay's proxy refused: {named}. What is a package registry, the operator names in ASSAY_REGISTRIES.\n"
-
-
-def _proxied() -> Mapping[str, str]:
-    """How programs are told of a proxy. Not for the loopback, which is the sandbox's own."""
-    url = f"http://127.0.0.1:{_PORT}"
-    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "npm_config_proxy", "npm_config_https_proxy")
-    return {**dict.fromkeys(names, url), "no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
 
 
 def _end(process: subprocess.Popen[bytes], heard: Heard | None) -> None:
@@ -359,15 +255,7 @@ def _completed(command: Command, heard: Heard) -> Completed:
     own_words = heard.stderr.startswith(("bwrap: ", "setpriv: ", "prlimit: ", "enter: "))
     if not heard.timed_out and ("child-pid" not in status or (own_words and code in (None, 1, 127))):
         raise ToolFailed(f"{command.argv[0]} cannot be started in the sandbox: {heard.stderr.strip()[:500]}")
-    by_signal = code is not None and code - _BY_SIGNAL in _SIGNALS
-    return Completed(
-        exit_code=None if by_signal else code,
-        stdout=heard.stdout,
-        stderr=heard.stderr,
-        seconds=heard.seconds,
-        timed_out=heard.timed_out or code == _BY_SIGNAL + signal.SIGXCPU,
-        truncated=heard.truncated,
-    )
+    return completed(heard, code)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import tempfile
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from workers.agent import OUTPUT_LIMIT, Command
+from workers.agent import OUTPUT_LIMIT, Command, Completed
 
 # More than this on one stream is no output but an attack or an accident: the command is ended. Bytes.
 _ABSURD = 200_000_000
@@ -23,6 +24,16 @@ _GLANCE = 0.2
 _LONGEST_LINE = 2_000
 # Seconds between two looks at what it has left on the disk.
 _LOOK = 1.0
+_BY_SIGNAL = 128
+_SIGNALS = (
+    signal.SIGKILL,
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+    signal.SIGBUS,
+    signal.SIGILL,
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +51,13 @@ class Heard:
 
 def listen(
     process: subprocess.Popen[bytes],
-    status: IO[bytes],
+    status: IO[bytes] | None,
     command: Command,
     cancelled: threading.Event,
     objection: Callable[[], str] | None = None,
 ) -> Heard:
     """Read until every stream has ended, the command's time is up, or somebody objects. Whoever started the process has
-    to end it. `command.watch` hears the lines of both outputs.
+    to end it. `command.watch` hears the lines of both outputs. `status` is where it tells of itself, if it does.
 
     `objection` is asked once a second at most why the process may not go on; empty: it may.
     """
@@ -56,7 +67,8 @@ def listen(
     timed_out, refused = False, ""
     with selectors.DefaultSelector() as selector:
         for name, stream in (("stdout", process.stdout), ("stderr", process.stderr), ("status", status)):
-            selector.register(stream or status, selectors.EVENT_READ, name)
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, name)
         while selector.get_map() and not cancelled.is_set() and not refused:
             for key, _ in selector.select(timeout=min(_GLANCE, max(0.0, deadline - time.monotonic()))):
                 chunk = os.read(key.fd, 1 << 16)
@@ -81,6 +93,20 @@ def listen(
         timed_out=timed_out,
         truncated=out["stdout"].truncated or out["stderr"].truncated,
         refused=refused,
+    )
+
+
+def completed(heard: Heard, code: int | None) -> Completed:
+    """What came of it. `code` is as a shell has it, which adds 128 to a signal's number; bubblewrap and the engines of
+    containers do, too."""
+    by_signal = code is not None and code - _BY_SIGNAL in _SIGNALS
+    return Completed(
+        exit_code=None if by_signal else code,
+        stdout=heard.stdout,
+        stderr=heard.stderr,
+        seconds=heard.seconds,
+        timed_out=heard.timed_out or code == _BY_SIGNAL + signal.SIGXCPU,
+        truncated=heard.truncated,
     )
 
 

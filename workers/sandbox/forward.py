@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
             inner, _ = listener.accept()
             threading.Thread(target=serve, args=(inner, way_out), daemon=True).start()
     listener.close()
-    os.execv(program, [program, *rest])  # noqa: S606 - a shell is what it must not be
+    os.execvp(program, [program, *rest])  # noqa: S606 - a shell is what it must not be
 
 
 def serve(inner: socket.socket, way_out: str) -> None:

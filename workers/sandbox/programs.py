@@ -14,11 +14,11 @@ from workers.agent import Command
 OWN_BIN = str(Path(sys.executable).parent)
 
 
-def search_path(path: str, *, executes_code: bool) -> str:
+def search_path(path: str, *, executes_code: bool, own: str = OWN_BIN) -> str:
     """Tools are Assay's own; a repository's code gets the operator's python, node and so on before Assay's. `path` is
-    the operator's."""
-    operators = [folder for folder in path.split(os.pathsep) if folder and folder != OWN_BIN]
-    return os.pathsep.join([*operators, OWN_BIN] if executes_code else [OWN_BIN, *operators])
+    the operator's, `own` the folder of Assay's."""
+    operators = [folder for folder in path.split(os.pathsep) if folder and folder != own]
+    return os.pathsep.join(filter(None, [*operators, own] if executes_code else [own, *operators]))
 
 
 def find_program(command: Command, path: str) -> str:

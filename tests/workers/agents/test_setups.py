@@ -129,7 +129,7 @@ def test_the_key_changes_with_the_lock_file_and_with_nothing_else(tmp_path: Path
 
 def look_at(root: Path, cache: Cache, files: dict[str, str], trusted: bool = True) -> tuple[AgentResult, list[str]]:
     stage = Stage(root, files, timeout=120)
-    kit = replace(stage.kit(), prepared=KeptSetups(cache, "octo/shop", trusted=trusted))
+    kit = replace(stage.kit(), prepared=KeptSetups(cache, "octo/shop", "", trusted=trusted))
     return AGENTS["test"]().run(stage.work(), kit), stage.said
 
 
@@ -210,7 +210,7 @@ def test_what_a_stranger_set_up_serves_no_trusted_commit(tmp_path: Path) -> None
         made.append(into)
 
     for name, trusted in (("octo/shop", False), ("octo/shop", True), ("octo/other", True), ("octo/shop", True)):
-        with KeptSetups(cache, name, trusted=trusted)("key", fill) as folder:
+        with KeptSetups(cache, name, "", trusted=trusted)("key", fill) as folder:
             assert (folder / "x").exists()
     assert len(made) == 3
     assert all(entry.remove() for entry in cache.entries("prepared"))
