@@ -72,13 +72,21 @@ def gaps(run: Run) -> list[str]:
         if result is None:
             continue
         said = result.reason if result.remedy or result.outcome is Outcome.PARTIAL else ""
-        if not result.remedy and any(said.endswith(gap.why) for gap in result.not_covered[:_GAP_ROWS]):
+        if any(said.endswith(gap.why) for gap in result.not_covered[:_GAP_ROWS]):
             # Said in the lines that follow.
             said = ""
-        if words := " ".join(plain(text, 300) for text in (said, result.remedy) if text):
+        if words := _in_turn(plain(said, 300), plain(result.remedy, 300)):
             lines.append(f"{agent.plan.name}: {words}")
         lines += [f"{agent.plan.name}: {line}" for line in _gap_lines(result)]
     return lines
+
+
+def _in_turn(said: str, remedy: str) -> str:
+    """Why, and what would change it, as two sentences or as two halves of one."""
+    if not said or not remedy:
+        return said or remedy
+    stop = "" if said.endswith((".", "!", "?")) else "." if remedy[0].isupper() else ";"
+    return f"{said}{stop} {remedy}"
 
 
 def _gap_lines(result: AgentResult) -> list[str]:

@@ -91,7 +91,7 @@ def test_what_was_not_looked_at_is_in_sight() -> None:
         make_agent("lint", AgentResult(outcome=Outcome.PARTIAL, not_covered=gaps)),
     )
     body = comment(run, PULL, None)
-    assert "- review: no model Set a key.\n- lint: `0.py`: reason 0\n" in body
+    assert "- review: no model. Set a key.\n- lint: `0.py`: reason 0\n" in body
     assert "<summary>18 more of these</summary>" in body
 
 
@@ -132,3 +132,13 @@ def test_it_is_bounded_whatever_is_said() -> None:
     body = comment(run, PULL, changes(run, known(run, ())[:300]))
     assert len(body) <= TEXT_LIMIT
     assert body.count("<details>") == body.count("</details>")
+
+
+def test_what_would_change_it_is_told_once_beside_what_was_not_looked_at() -> None:
+    why, raised = "this run's limit is used up", "raise agents.review.budget.run"
+    gaps = tuple(NotCovered(what=name, why=why) for name in ("a.py", "b.py"))
+    stopped = AgentResult(outcome=Outcome.PARTIAL, reason=f"2 files not read: {why}", remedy=raised, not_covered=gaps)
+    body = comment(make_run(make_agent("review", stopped)), PULL, None) + "\n"
+    assert f"- review: {raised}\n- review: `a.py`, `b.py`: {why}\n" in body
+    nothing = AgentResult(outcome=Outcome.NOT_RUN, reason=why, remedy=raised)
+    assert f"- review: {why}; {raised}\n" in comment(make_run(make_agent("review", nothing)), PULL, None) + "\n"

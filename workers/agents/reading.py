@@ -190,7 +190,8 @@ def _read(
     """Put the file into the batches; the lines that are shown other than they are."""
     beyond = f"beyond what one review reads, {MAX_REQUESTS} requests of {REQUEST_CHARACTERS} characters"
     # Before any work on it: the rest of a very large change is passed over fast.
-    if sum(len(line) for hunk in hunks for line in hunk.lines) > batches.room:
+    heading = f"\n--- {visible(file.path)} ({file.status})\n"
+    if len(heading) + sum(map(_least, hunks)) > batches.room:
         raise _Unread(beyond)
     chunks: list[_Chunk] = []
     altered: set[tuple[str, int]] = set()
@@ -202,9 +203,14 @@ def _read(
         own = _chunks(_heading(hunk, context.before if fits else context.heads, redact), lines)
         chunks += [*own[:-1], _joined([own[-1], *(_rest(context) if fits else ())])]
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
-    if not batches.add(file.path, f"\n--- {visible(file.path)} ({file.status})\n", chunks):
+    if not batches.add(file.path, heading, chunks):
         raise _Unread(beyond)
     return altered
+
+
+def _least(hunk: Hunk) -> int:
+    """Characters that it takes, if nothing is redacted or stands around it."""
+    return _RANGES + sum(len(line) + 1 + (_NUMBER if line[0] != "-" else 0) for line in hunk.lines)
 
 
 @dataclass
