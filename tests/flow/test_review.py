@@ -419,7 +419,7 @@ def test_next_provider_answers_while_the_first_is_away_and_the_check_says_so(
     assay.settle()
     assert backup.asked == ["review", "verify"]
     check = str(assay.check(sha, "assay / review"))
-    assert "backup answered, for the first provider failed: the model provider is failing (500)" in check
+    assert "Answered by backup, for the first provider failed: the model provider is failing (500)" in check
     assert "(large, " in assay.comment(number)
     said = [record.getMessage() for record in caplog.records if "model provider: " in record.getMessage()]
     assert all("the first provider failed" in line and line.endswith("asking backup") for line in said)

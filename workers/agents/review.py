@@ -277,10 +277,14 @@ def _summary(
 ) -> str:
     said = " ".join(dict.fromkeys(one.review.summary.strip() for one in heard if one.review))[:_SUMMARY]
     read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
-    instead = next((f"{one.cost.fallback}." for one in heard if one.cost and one.cost.fallback), "")
+    instead = next((one.cost.fallback.rstrip(".") for one in heard if one.cost and one.cost.fallback), "")
     were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""
     lack = f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice." if unfit else ""
-    return " ".join(filter(None, (said, read if heard else "", instead, were, lack)))
+    return " ".join(filter(None, (said, read if heard else "", _sentence(instead), were, lack)))
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _log(one: Heard) -> str:

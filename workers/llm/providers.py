@@ -146,7 +146,7 @@ class Providers:
         failure = self._failed.get(_key(first))
         if answered is first or failure is None:
             return ""
-        return f"{answered.name} answered, for {first.name} failed: {failure.error}"
+        return f"answered by {answered.name}, for {first.name} failed: {failure.error}"
 
     def _all_failed(self, order: Sequence[Member], errors: Sequence[AssayError]) -> AssayError:
         if len(errors) == 1:

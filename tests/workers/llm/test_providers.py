@@ -116,7 +116,7 @@ def test_next_is_asked_when_the_first_fails_after_its_tries(
     pair.first_says, pair.second_says = [fault], [RED]
     colour, instead = ask(pair.model())
     assert colour == "red"
-    assert instead.startswith("backup answered, for the first provider failed: ")
+    assert instead.startswith("answered by backup, for the first provider failed: ")
     assert words in instead
     assert pair.asked == (tries, 1)
     assert pair.second.requests[0].model == OTHER
@@ -302,7 +302,7 @@ def test_operator_names_providers_in_their_order(pair: Pair) -> None:
     model = make_model(chosen)
     assert model is not None
     colour, instead = ask(model)
-    assert (colour, instead.partition(",")[0]) == ("red", "backup answered")
+    assert (colour, instead.partition(",")[0]) == ("red", "answered by backup")
     pair.second_says = [SERVER_ERROR]
     with pytest.raises(Unavailable, match=r"check the key of \[away\] in ASSAY_LLM_FALLBACKS"):
         ask(model)
