@@ -219,6 +219,19 @@ class Cost(Frozen):
     fallback: str = ""
 
 
+def joined(costs: Sequence[Cost]) -> Cost | None:
+    """What they cost together, with the models' names; no price where that of one is not known. None for none."""
+    if not costs:
+        return None
+    return Cost(
+        model=", ".join(dict.fromkeys(name for one in costs for name in one.model.split(", "))),
+        input_tokens=sum(one.input_tokens for one in costs),
+        output_tokens=sum(one.output_tokens for one in costs),
+        usd=None if any(one.usd is None for one in costs) else sum(one.usd or 0.0 for one in costs),
+        fallback=next((one.fallback for one in costs if one.fallback), ""),
+    )
+
+
 Unit = Literal["usd", "tokens"]
 
 

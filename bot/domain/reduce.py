@@ -52,7 +52,7 @@ from bot.domain.events import (
     ReviewAccepted,
     TriggerEnded,
 )
-from bot.domain.findings import AgentResult, Cost, Ignored, Outcome
+from bot.domain.findings import AgentResult, Cost, Ignored, Outcome, joined
 from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
 from bot.domain.run import (
@@ -156,7 +156,8 @@ def _advance(before: Run, run: Run, at: float) -> Step:
 
     run = _each(run, start)
     questions = {gate: run.questions.get(gate) or Question(asked_at=at) for gate in run.lacking}
-    run = run.model_copy(update={"updated_at": max(run.updated_at, at), "questions": questions})
+    changed = {"updated_at": max(run.updated_at, at), "questions": questions, "spent": _spent(before, run)}
+    run = run.model_copy(update=changed)
     stops = (StopAgent(agent.plan.name, agent.attempt) for agent in before.agents if _let_go(agent, run))
     starts = (
         StartAgent(agent.plan.name, agent.plan.kind, agent.attempt, agent.plan.timeout)
@@ -164,6 +165,13 @@ def _advance(before: Run, run: Run, at: float) -> Step:
         if agent.plan.name in ready
     )
     return Step(run, (*stops, *starts, *([Publish()] if run.triggers else [])))
+
+
+def _spent(before: Run, run: Run) -> Cost | None:
+    """What was spent on results that are gone: their agents left, or began anew."""
+    now = {agent.plan.name: agent.cost for agent in run.agents}
+    gone = [agent.cost for agent in before.agents if agent.cost and not now.get(agent.plan.name)]
+    return joined([*([run.spent] if run.spent else []), *gone])
 
 
 def _ready(run: Run) -> set[str]:
@@ -521,6 +529,7 @@ def _parked(agent: AgentState, result: AgentResult, since: float, until: float, 
         "away_since": since,
         "resumes_at": resumes,
         "deadline": resumes,
+        "used": result.cost,
         "progress": f"waiting for the provider since {when}: {result.reason}",
     }
     return agent.model_copy(update=update)
@@ -575,6 +584,7 @@ def _end(agent: AgentState, result: AgentResult, at: float, *, assumed: bool) ->
             "assumed": assumed,
             "deadline": None,
             "resumes_at": None,
+            "used": None,
             "finished_at": at,
             "progress": "",
         }

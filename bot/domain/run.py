@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bot.domain.events import ApprovalGranted, BudgetRaised, OrderRefused, ReviewAccepted, TriggerEnded
-from bot.domain.findings import AgentResult, Cap, Ignored, Outcome
+from bot.domain.findings import AgentResult, Cap, Cost, Ignored, Outcome
 from bot.domain.judging import rejected
 from bot.domain.model import Frozen, Text
 from bot.domain.plan import AgentPlan, Patience, Plan
@@ -64,7 +64,8 @@ class AgentState(Frozen):
     tells what a verifier looks at; `barred` that this attempt may execute nothing of the commit; `round` is how often
     the agent was asked before, `refutations` what it is told then; of one that is `fresh`, `look` is the earlier
     attempt in which it was asked anew, if there was one: what it was answered since then will do. One that is parked,
-    for a service that it needs is away since `away_since`, begins anew at `resumes_at`.
+    for a service that it needs is away since `away_since`, begins anew at `resumes_at`, and has `used` so much by
+    then.
     """
 
     plan: AgentPlan
@@ -85,6 +86,7 @@ class AgentState(Frozen):
     barred: bool = False
     away_since: float | None = None
     resumes_at: float | None = None
+    used: Cost | None = None
 
     @property
     def asked_anew(self) -> int:
@@ -94,6 +96,11 @@ class AgentState(Frozen):
     @property
     def in_flight(self) -> bool:
         return self.phase in (Phase.QUEUED, Phase.RUNNING)
+
+    @property
+    def cost(self) -> Cost | None:
+        """What this attempt has cost so far."""
+        return self.used or (self.result.cost if self.result else None)
 
     @property
     def said(self) -> AgentResult | None:
@@ -139,8 +146,9 @@ class Run(Frozen):
     them moved on; `reruns` the deliveries that asked for another attempt; `approval` the word that counts of
     somebody who let a stranger's commit be executed, of all `approvals` that were heard; `raised` and `accepted` are
     people's answers at the other gates, `questions` is what they are asked at each, while an answer is waited for;
-    `refused` is the last order that was not obeyed. While only the end of a trigger has been
-    heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this commit.
+    `refused` is the last order that was not obeyed; `spent` is what results have cost that are gone. While only the end
+    of a trigger has been heard of there is no trigger, and `installation` and `attempt` are 0: nobody asked for this
+    commit.
     """
 
     key: RunKey
@@ -163,6 +171,12 @@ class Run(Frozen):
     accepted: tuple[ReviewAccepted, ...] = ()
     refused: OrderRefused | None = None
     ignored: tuple[Ignored, ...] = ()
+    spent: Cost | None = None
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """What the models cost that were asked about this commit: for results that there are, and for those before."""
+        return tuple(cost for cost in (self.spent, *(agent.cost for agent in self.agents)) if cost)
 
     @model_validator(mode="before")
     @classmethod

@@ -135,7 +135,7 @@ def run_time(run: Run) -> str:
 
 def cost_words(run: Run) -> str:
     """What the models of a run cost: `$0.0123 (gpt-x, 12,345 tokens)`; empty when none was asked."""
-    costs = [agent.result.cost for agent in run.agents if agent.result and agent.result.cost]
+    costs = run.costs
     if not costs:
         return ""
     tokens = count(sum(cost.input_tokens + cost.output_tokens for cost in costs), "token")

@@ -493,10 +493,18 @@ def test_newest_of_several_ends_names_the_newer_head() -> None:
         assert play(*history, *order)[0].superseded_by == "e" * 40
 
 
+def cost(tokens: int) -> Cost:
+    return Cost(model="m", input_tokens=tokens, usd=tokens / 100)
+
+
+def tokens_of(run: Run) -> list[int]:
+    return [one.input_tokens for one in run.costs]
+
+
 def test_what_an_agent_used_that_was_told_to_stop_stands_on_the_run_and_is_written_nowhere() -> None:
-    less, more = (Cost(model="m", input_tokens=tokens, usd=tokens / 100) for tokens in (10, 20))
+    less, more = cost(10), cost(20)
     history = (commit_received("lint"), started(), pull_changed(moved_to="d" * 40))
-    told = [finished(outcome=result(Outcome.CANCELLED, cost=cost)) for cost in (less, more, None)]
+    told = [finished(outcome=result(Outcome.CANCELLED, cost=used)) for used in (less, more, None)]
     for order in permutations(told):
         run, effects = play(*history, *order)
         state = lint_of(run)
@@ -507,6 +515,33 @@ def test_what_an_agent_used_that_was_told_to_stop_stands_on_the_run_and_is_writt
     assert lint_of(done).result == result()
     late, _ = play(*history, told[1], finished(outcome=result(cost=less)))
     assert lint_of(late).result == result(cost=less), "the agent's own word counts"
+
+
+def test_what_was_spent_on_results_that_are_gone_stands_on_the_run() -> None:
+    opened = commit_received("lint")
+    first = (opened, started(), finished(outcome=result(Outcome.FINDINGS, cost=cost(10))))
+    again = (*first, rerun("lint"))
+    assert tokens_of(play(*again)[0]) == [10]
+    twice = (*again, finished(outcome=result(cost=cost(5)), attempt=2))
+    assert tokens_of(play(*twice)[0]) == [10, 5]
+    run, _ = play(*twice, twice[-1], first[-1], RerunRequested(at=500.0, delivery="d9"))
+    assert tokens_of(run) == [15]
+    assert run.spent
+    assert run.spent.usd == pytest.approx(0.15)
+    other = commit_received("test", trigger=pull(base_sha="2" * 40, updated_at=300.0))
+    assert tokens_of(play(*first, other)[0]) == [10], "agents that left have cost something, too"
+
+
+def test_what_a_parked_agent_used_stands_on_the_run_while_it_waits_and_afterwards() -> None:
+    away = result(Outcome.ERROR, reason="away", retry_after=0.0, cost=cost(10))
+    parked = (commit_received("lint"), started(), finished(outcome=away))
+    run, _ = play(*parked)
+    assert (lint_of(run).phase, tokens_of(run)) == (Phase.RUNNING, [10])
+    assert run.deadline is not None
+    resumed = (*parked, DeadlinePassed(at=run.deadline))
+    assert tokens_of(play(*resumed)[0]) == [10]
+    assert tokens_of(play(*resumed, finished(outcome=result(cost=cost(3)), attempt=2))[0]) == [10, 3]
+    assert tokens_of(play(*parked, pull_changed())[0]) == [10], "and when nobody waits any more"
 
 
 # -- a new look

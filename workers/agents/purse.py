@@ -1,8 +1,6 @@
-"""What models have cost, added up and in words. Pure."""
+"""What models have cost, in words. Pure."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from bot.domain.findings import Cost
 
@@ -11,23 +9,6 @@ def unknown_price(limit: str, model: str) -> str:
     return (
         f"{limit} cannot be kept, for nobody stated the price of {model}: the operator can, in ASSAY_LLM_PRICES; or "
         "limit tokens instead, by agents.review.budget"
-    )
-
-
-def total(costs: Sequence[Cost]) -> float:
-    return sum(one.usd or 0.0 for one in costs)
-
-
-def joined(costs: Sequence[Cost]) -> Cost | None:
-    """What they cost together, with the models' names; no price where that of one is not known. None for none."""
-    if not costs:
-        return None
-    return Cost(
-        model=", ".join(dict.fromkeys(name for one in costs for name in one.model.split(", "))),
-        input_tokens=sum(one.input_tokens for one in costs),
-        output_tokens=sum(one.output_tokens for one in costs),
-        usd=None if any(one.usd is None for one in costs) else total(costs),
-        fallback=next((one.fallback for one in costs if one.fallback), ""),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ConfigDict
 
-from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome
+from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome, joined
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
@@ -27,7 +27,7 @@ from workers.agents.claims import Review, to_findings
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, language_of, outlines
-from workers.agents.purse import joined, words
+from workers.agents.purse import words
 from workers.agents.question import Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
 from workers.agents.surroundings import Source, Surroundings

@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.domain.findings import AgentResult, Cost, Finding, Judgement, NotCovered, Outcome, Severity
+from bot.domain.findings import AgentResult, Cost, Finding, Judgement, NotCovered, Outcome, Severity, joined
 from bot.domain.glob import matches_any
 from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
@@ -29,7 +29,6 @@ from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import CutOff, Kit, Model, OverBudget, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
 from workers.agents.meanwhile import ask_all, so_far, threads
-from workers.agents.purse import joined
 from workers.agents.trial import Test, Trial, try_out
 
 # The share of the agent's time that asking may take.

@@ -19,10 +19,9 @@ import httpx2
 import openai
 from pydantic import BaseModel
 
-from bot.domain.findings import Cost
+from bot.domain.findings import Cost, joined
 from bot.errors import Misconfigured, Unavailable
 from workers.agent import CutOff
-from workers.agents.purse import joined
 from workers.llm import chat, responses
 from workers.llm.failures import FIRST, FormRefused, Place, explain
 from workers.llm.prices import Prices, estimate, price_of
