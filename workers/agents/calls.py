@@ -21,7 +21,7 @@ _NAMES, _FILES = 100_000, 250
 # Calls that break before a tool is given up; enough to find one bad file among `_FILES`, and a second.
 _PATIENCE = 16
 _VERSION_PATIENCE = 20.0
-# Of a second call for fixes, seconds, and files of each first one.
+# Of second calls for fixes, seconds of each, and files of all: it takes a process a file.
 _MENDING_PATIENCE, _MENDED = 20.0, 50
 _REMEMBERED = 30 * 86_400
 
@@ -44,7 +44,7 @@ class Calls:
 
     def __init__(self, tool: Tool, config: str | None, room: Room, deadline: float, kit: Kit) -> None:
         self._tool, self._config, self._room, self._deadline, self._kit = tool, config, room, deadline, kit
-        self._patience = _PATIENCE
+        self._patience, self._mendable = _PATIENCE, _MENDED
         self.said = Said()
 
     def read(self, files: Sequence[str]) -> Said:
@@ -103,9 +103,10 @@ class Calls:
     def _with_fixes(self, findings: Sequence[Finding], folder: str, files: Sequence[str]) -> Sequence[Finding]:
         """With fixes, where the tool has them to be asked for; as they are where that fails."""
         paths = {one.path.removeprefix("./") for one in findings}
-        chosen = [file for file in files if file.removeprefix("./") in paths][:_MENDED]
+        chosen = [file for file in files if file.removeprefix("./") in paths][: self._mendable]
         if self._tool.mending is None or not chosen:
             return findings
+        self._mendable -= len(chosen)
         own, left = self._room.program(self._tool, folder), self._deadline - time.monotonic()
         argv = self._tool.mending.argv(own or self._tool.version[0], chosen)
         try:

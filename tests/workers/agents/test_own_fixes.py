@@ -111,3 +111,12 @@ def test_the_patch_makes_the_tools_own_file(
     applied(tmp_path / "ours", patch)
     assert (tmp_path / "ours" / path).read_bytes() == theirs
     assert (tmp_path / "head" / path).read_bytes() == files[path].encode()
+
+
+def test_of_very_many_files_some_are_mended_and_all_are_told_of(tmp_path: Path) -> None:
+    if shutil.which("clang-format") is None:
+        pytest.skip("clang-format is not installed")
+    files = {".clang-format": "BasedOnStyle: LLVM\n", **{f"{number}.c": "int  a;\n" for number in range(300)}}
+    result = Stage(tmp_path, files, settings={"tools": ["clang-format"]}).run(LintAgent(tools=LINTERS))
+    assert len({one.path for one in result.findings}) == 300
+    assert [one.replacement for one in result.findings].count("int a;") == 50
