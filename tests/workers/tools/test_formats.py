@@ -101,8 +101,11 @@ def test_checkstyle_of_shellcheck() -> None:
 
 
 def test_checkstyle_of_javas_checkstyle() -> None:
-    findings = checkstyle.parse(recorded("checkstyle.xml"), NONE)
-    assert {f.path for f in findings} == {"/checkout/src/main/java/shop/Cart.java"}
+    path = "src/main/java/shop/Cart.java"
+    text = "package shop;\n\nimport java.util.*;\n\npublic class Cart {\n\tprivate int total_price;\n"
+    findings = checkstyle.parse(recorded("checkstyle.xml"), reader({path: text}))
+    assert {f.path for f in findings} == {f"/checkout/{path}"}
+    assert [f.start_column for f in findings] == [17, 1, None, None, None, 32, 9]
     assert [(f.rule, f.start_line, f.severity) for f in findings] == [
         ("AvoidStarImport", 3, Severity.MEDIUM),
         ("MissingJavadocType", 5, Severity.INFO),
