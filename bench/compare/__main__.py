@@ -136,9 +136,7 @@ def _one(row: Row, clone: Path, base: Path, sha: str, words: Path | None) -> Non
     changed = changed_lines(_git(clone, "diff", "--no-prefix", "-U0", "-M", "--no-ext-diff", f"{sha}^", sha))
     pairs = list(_pairs(_git(clone, "diff", "--name-status", "-z", "-M", "--no-ext-diff", f"{sha}^", sha)))
     row.languages.update(language for _, path in pairs if (language := _language(path)))
-    began = time.monotonic()
     report = _assay(row, clone, sha, words)
-    row.seconds += time.monotonic() - began
     if report is None:
         return
     for agent in report["agents"]:
@@ -180,7 +178,9 @@ def _pairs(names: str) -> Iterator[tuple[str, str]]:
 def _assay(row: Row, clone: Path, sha: str, words: Path | None) -> dict[str, Any] | None:
     agents = [word for name in _AGENTS for word in ("--agent", name)]
     command = [sys.executable, "-m", "bot.cli", "check", "--quiet", "--base", f"{sha}^", *agents]
+    began = time.monotonic()
     done = run([*command, "--format=json", str(clone)], clone)
+    row.seconds += time.monotonic() - began
     if words:
         words.mkdir(parents=True, exist_ok=True)
         (words / f"{row.name}-{sha[:10]}.json").write_text(done.stdout)
@@ -210,7 +210,8 @@ def _chosen(root: Path) -> Callable[[Hit], bool]:
 
     def chosen(hit: Hit) -> bool:
         pattern = CHOSEN.get(hit.tool)
-        return pattern is None or hands[hit.tool].configured(root, hit.path) or re.match(pattern, hit.rule) is not None
+        own = pattern is None or hands[hit.tool].configured(root, hit.path)
+        return own or re.match(pattern, f"{hit.rule} {hit.weight} {hit.path}")
 
     return chosen
 

@@ -13,12 +13,13 @@ _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Hit:
-    """A line that a tool printed. `rule` is empty where it names none."""
+    """A line that a tool printed. `rule` is empty where it names none, and `weight` where it does not say how grave."""
 
     tool: str
     rule: str
     path: str
     line: int
+    weight: str = ""
 
     def __str__(self) -> str:
         return f"{self.tool} {self.rule} {self.path}:{self.line}"

@@ -82,7 +82,8 @@ class Hand:
 
     def _hit(self, root: Path, match: re.Match[str]) -> Hit:
         path = match["path"].removeprefix(f"{root}/").removeprefix("./")
-        return Hit(self.name, match.groupdict().get("rule") or "", path, int(match["line"]))
+        said = match.groupdict(default="")
+        return Hit(self.name, said.get("rule", ""), path, int(match["line"]), said.get("weight", ""))
 
 
 def run(argv: Sequence[str], cwd: Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -257,8 +258,14 @@ HANDS = (
     Hand(
         "bandit",
         r"\.py$",
-        ["bandit", "--quiet", "--format=custom", "--msg-template={relpath}:{line}: {test_id}", "FILES"],
-        rf"{_AT} (?P<rule>B\d+)",
+        [
+            "bandit",
+            "--quiet",
+            "--format=custom",
+            "--msg-template={relpath}:{line}: {test_id} {severity} {confidence}",
+            "FILES",
+        ],
+        rf"{_AT} (?P<rule>B\d+) (?P<weight>\w+ \w+)",
         shebang="python",
         configs={".bandit": "[bandit]", "pyproject.toml": "[tool.bandit"},
     ),
@@ -275,10 +282,11 @@ HANDS = (
 )
 
 _BUGBEAR = r"B0(02|03|06|12|15|16|20|22|23|25|26|29|30|31|32|33|35|39)"
-# Of these tools, the rules that count where the repository configures none.
+_WEAK_IN_TESTS = r"(?!\w+ (LOW \w+|MEDIUM LOW) (.*/)?(tests?/|test_[^/]*$|conftest\.py$|[^/]*_test\.py$))"
+# Of these tools, what counts where the repository configures none: rule, weight and path.
 CHOSEN = {
-    "ruff": rf"^(E722|E9\d+|F(?!403|405)\d+|PLE\d+|T100|W605|YTT\d+|{_BUGBEAR}|invalid-syntax)$",
-    "shellcheck": r"^(?!SC(1090|1091)$)",
-    "yamllint": r"^(?!(document-start|truthy|comments|comments-indentation|line-length|indentation)$)",
-    "bandit": r"^(?!B(101|403|404|405|406|407|408|409|410|603|607)$)",
+    "ruff": rf"^(E722|E9\d+|F(?!403|405)\d+|PLE\d+|T100|W605|YTT\d+|{_BUGBEAR}|invalid-syntax)\b",
+    "shellcheck": r"^(?!SC(1090|1091)\b)",
+    "yamllint": r"^(?!(document-start|truthy|comments|comments-indentation|line-length|indentation|braces|brackets)\b)",
+    "bandit": rf"^(?!B(101|403|404|405|406|407|408|409|410|603|607)\b){_WEAK_IN_TESTS}",
 }
