@@ -98,10 +98,16 @@ def _compare(name: str, source: str, wanted: Wanted) -> Row:
         # The settings of whoever runs this are not the repository's.
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         _git(clone, "worktree", "add", "--quiet", "--detach", str(base), "HEAD")
-        for sha in islice(_changes(clone, wanted.before), 0, wanted.commits * wanted.every, wanted.every):
+        for sha in islice(_changes(clone, wanted.before), 0, None, wanted.every):
+            if row.commits == wanted.commits:
+                break
+            try:
+                _git(clone, "checkout", "--quiet", "--force", "--detach", sha)
+                _git(base, "checkout", "--quiet", "--force", "--detach", f"{sha}^")
+            except subprocess.CalledProcessError as error:
+                click.echo(f"{name} {sha[:10]} is passed over: {error.stderr.strip()[-200:]}", err=True)
+                continue
             row.commits += 1
-            _git(clone, "checkout", "--quiet", "--force", "--detach", sha)
-            _git(base, "checkout", "--quiet", "--force", "--detach", f"{sha}^")
             for tree in (clone, base) if wanted.setup else ():
                 subprocess.run(wanted.setup, shell=True, cwd=tree, stdout=subprocess.DEVNULL)
             _one(row, clone, base, sha, wanted.words)
@@ -177,7 +183,8 @@ def _pairs(names: str) -> Iterator[tuple[str, str]]:
 
 def _assay(row: Row, clone: Path, sha: str, words: Path | None) -> dict[str, Any] | None:
     agents = [word for name in _AGENTS for word in ("--agent", name)]
-    command = [sys.executable, "-m", "bot.cli", "check", "--quiet", "--base", f"{sha}^", *agents]
+    # A repository may have a folder `config`, too.
+    command = [sys.executable, "-P", "-m", "bot.cli", "check", "--quiet", "--base", f"{sha}^", *agents]
     began = time.monotonic()
     done = run([*command, "--format=json", str(clone)], clone)
     row.seconds += time.monotonic() - began
