@@ -148,7 +148,7 @@ def _one(row: Row, clone: Path, base: Path, sha: str, words: Path | None) -> Non
     for agent in report["agents"]:
         row.gaps.update(f"{gap['what']}: {gap['why']}" for gap in agent["not_covered"])
         row.tools.update(agent["tools"].keys())
-        if agent["outcome"] == "error":
+        if agent["reason"].startswith("a fault in the agent"):
             row.crashes.append(f"{sha[:10]} {agent['name']}: {agent['reason']}")
     applying, heads, bases = list[str](), set[Hit](), set[Hit]()
     for hand in HANDS:

@@ -20,6 +20,9 @@ from bot.domain.wording import (
     verified_words,
 )
 
+# Of what was not looked at for one reason.
+_NAMES = 3
+
 
 def to_text(run: Run) -> str:
     """For a terminal, without colours: the new findings by file, a line per agent, the verdict. Ends with a newline."""
@@ -64,11 +67,19 @@ def _agent_lines(run: Run) -> list[str]:
 def _gap_lines(agent: AgentState) -> list[str]:
     if agent.result is None:
         return []
-    gaps = agent.result.not_covered
-    lines = [clip(visible(f"not looked at: {gap.what}: {gap.why}"), 300) for gap in gaps[:10]]
-    more = [f"not looked at: {len(gaps) - 10:,} more"] if len(gaps) > 10 else []
+    by_reason: dict[str, list[str]] = {}
+    for gap in agent.result.not_covered:
+        by_reason.setdefault(gap.why, []).append(gap.what)
+    lines = [clip(visible(f"not looked at: {_some(what)}: {why}"), 300) for why, what in list(by_reason.items())[:10]]
+    rest = sum(len(what) for what in list(by_reason.values())[10:])
+    more = [f"not looked at: {rest:,} more"] if rest else []
     remedy = [clip(visible(agent.result.remedy), 300)] if agent.result.remedy else []
     return [*lines, *more, *remedy]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+    return ", ".join(clip(name, 60) for name in names[:_NAMES]) + more
 
 
 def _verdict_lines(run: Run) -> list[str]:

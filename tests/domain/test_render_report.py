@@ -43,10 +43,13 @@ def test_text_of_a_clean_run_is_short() -> None:
 
 
 def test_text_says_what_was_not_looked_at_and_the_remedy() -> None:
+    """What has one reason in one line."""
     gaps = tuple(NotCovered(what=f"{n}.py", why="too large") for n in range(12))
+    gaps += tuple(NotCovered(what=f"{n}.c", why=f"reason {n}") for n in range(11))
     result = AgentResult(outcome=Outcome.PARTIAL, reason="large files", remedy="Split them.", not_covered=gaps)
     text = to_text(make_run(make_agent("lint", result)))
-    assert "    not looked at: 0.py: too large\n" in text
+    assert "    not looked at: 0.py, 1.py, 2.py and 9 more: too large\n" in text
+    assert "    not looked at: 8.c: reason 8\n" in text
     assert "    not looked at: 2 more\n    Split them.\n" in text
 
 

@@ -93,6 +93,10 @@ class Calls:
 
     def _call(self, folder: str, files: Sequence[str]) -> Completed:
         tool, own = self._tool, self._room.program(self._tool, folder)
+        if tool.local and own is None and self._kit.sandbox.which(tool.version[0]) is None:
+            raise ToolFailed(
+                f"{tool.name} is not installed: it comes with the repository's packages. Install them first."
+            )
         words = tool.argv(files, self._config)
         options = tool.options(tree.reader(self._room.root), folder)
         # After the program and, of some, what it is to do.

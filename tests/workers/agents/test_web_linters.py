@@ -53,6 +53,14 @@ def look(tmp_path: Path, tool: str, more: Mapping[str, str] | None = None, agent
     return Stage(tmp_path, {**WEB, **(more or {})}, sandbox=sandbox, settings={"tools": [tool]}).run(agent)
 
 
+def test_a_linter_of_the_repositorys_own_comes_with_its_packages(tmp_path: Path) -> None:
+    """Nobody has to install it on the machine that runs Assay."""
+    files = {"package.json": WEB["package.json"], "biome.json": WEB["biome.json"], "src/a.js": "let a = 1;\n"}
+    result = Stage(tmp_path, files, sandbox=Watching("biome"), settings={"tools": ["biome"]}).run(AGENT)
+    assert result.outcome is Outcome.ERROR
+    assert result.reason == "biome is not installed: it comes with the repository's packages. Install them first."
+
+
 @real
 def test_files_that_a_configuration_has_mended_are_told_and_stay_as_they_are(tmp_path: Path) -> None:
     files = {".markdownlint-cli2.yaml": "fix: true\n", "src/good.md": "# Shop\n"}
