@@ -217,8 +217,9 @@ def _chosen(root: Path) -> Callable[[Hit], bool]:
 
     def chosen(hit: Hit) -> bool:
         pattern = CHOSEN.get(hit.tool)
-        own = pattern is None or hands[hit.tool].configured(root, hit.path)
-        return own or re.match(pattern, f"{hit.rule} {hit.weight} {hit.path}")
+        if pattern is None or hands[hit.tool].configured(root, hit.path):
+            return True
+        return re.match(pattern, f"{hit.rule} {hit.weight} {hit.path}") is not None
 
     return chosen
 
