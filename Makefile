@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TEST_ARGS ?= -n 3 --dist worksteal
+TEST_ARGS ?= -n 4 --dist worksteal
 SOAK_ARGS ?= --minutes 30
 FUZZ_ARGS ?= --seconds 600
 

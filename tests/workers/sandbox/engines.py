@@ -189,6 +189,8 @@ def _bubblewrap(given: argparse.Namespace) -> Iterator[str]:
     for path, options in (one.split(":") for one in given.tmpfs):
         size = dict(option.partition("=")[::2] for option in options.split(","))["size"]
         yield from ("--size", size, "--perms", "1777", "--tmpfs", path)
+    # Where this Python lies, which may be below /tmp.
+    yield from _programs()
     for source, target, writable in sorted(given.mount, key=lambda mount: len(Path(mount[1]).parts)):
         yield from _way_to(Path(target))
         yield from ("--bind" if writable else "--ro-bind", source, target)
@@ -208,10 +210,13 @@ def _image() -> Iterator[str]:
             yield from ("--symlink", str(folder.readlink()), str(folder))
         else:
             yield from ("--ro-bind-try", str(folder), str(folder))
+    yield from ("--proc", "/proc", "--dev", "/dev")
+
+
+def _programs() -> Iterator[str]:
     for folder in Toolchains.of(IMAGE_PATH).folders:
         yield from _way_to(folder)
         yield from ("--ro-bind", str(folder), str(folder))
-    yield from ("--proc", "/proc", "--dev", "/dev")
 
 
 def _way_to(path: Path) -> Iterator[str]:
