@@ -79,7 +79,11 @@ def parse(text: str, formats: Sequence[str]) -> list[Finding]:
     Raises Theirs for a pattern that holds what is not known here.
     """
     patterns = [_compile(one) for one in formats]
-    return [_finding(one) for one in _messages(text, patterns) if one.get("m") or one.get("f")]
+    found = (
+        {name: text.strip() if name in "mf" else text for name, text in one.items()}
+        for one in _messages(text, patterns)
+    )
+    return [_finding(one) for one in found if one.get("m") or one.get("f")]
 
 
 def _messages(text: str, patterns: Sequence[Pattern]) -> Iterator[Mapping[str, str]]:
@@ -128,7 +132,7 @@ def _finding(said: Mapping[str, str]) -> Finding:
         tool="errorformat",
         rule=said.get("n", "errorformat"),
         severity=parse_severity(kind) if kind else Severity.MEDIUM,
-        message=said.get("m", "no message").strip(),
-        path=said.get("f", "").strip(),
+        message=said.get("m") or "no message",
+        path=said.get("f", ""),
         **span(said.get("l"), said.get("e"), column, said.get("k")),
     )

@@ -71,6 +71,12 @@ def test_no_pattern_takes_long() -> None:
     assert time.monotonic() - start < 2
 
 
+def test_blank_words_are_no_message() -> None:
+    assert errorformat.parse(" \n", ["%m"]) == []
+    (finding,) = errorformat.parse("a.c: \n", ["%f:%m"])
+    assert (finding.path, finding.message) == ("a.c", "no message")
+
+
 @given(st.lists(PIECES, max_size=6).map("".join), st.text(alphabet="a:1 ^\n", max_size=60))
 def test_any_pattern_reads_any_text(pattern: str, text: str) -> None:
     try:
