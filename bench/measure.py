@@ -126,13 +126,18 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process and all that it waited for took. `peak` is its resident memory at most, in MB, and never less than
-    what the process that measures had when it started it: import what is large late."""
+    """What a process and all that it waited for took."""
 
     seconds: float
     cpu: float
-    peak: float
     output: str
+
+
+def own_peak() -> float:
+    """This process's resident memory at its most, in MB. What wait(2) tells of a child counts what its parent had when
+    it was started."""
+    (line,) = (line for line in _lines("/proc/self/status") if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / _MEBI
 
 
 def spend(arguments: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Spent:
@@ -146,7 +151,7 @@ def spend(arguments: Sequence[str | Path], env: Mapping[str, str] | None = None)
     took = time.perf_counter() - began
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, [str(word) for word in arguments], output)
-    return Spent(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / _MEBI, output)
+    return Spent(took, usage.ru_utime + usage.ru_stime, output)
 
 
 def table(figures: Sequence[Figure]) -> str:

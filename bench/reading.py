@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bench.measure import Figure, Scale, at_most, spend
+from bench.measure import Figure, Scale, at_most, own_peak, spend
 from bot.domain.diff import parse_diff
 from bot.domain.redact import redact
 from workers.agents.question import Change
@@ -23,7 +23,7 @@ def run(scale: Scale) -> Iterator[Figure]:
     found = json.loads(spent.output)
     note = f"{files * _LINES:,} lines; {found['read']:,} files are read, {found['left']:,} named as left out"
     yield Figure(f"time for {files:,} files", found["seconds"], "s", at_most(5), note)
-    yield Figure("memory of the process that does it", spent.peak, "MB", at_most(300), "resident, at its most")
+    yield Figure("memory of the process that does it", found["peak"], "MB", at_most(300), "resident, at its most")
 
 
 def _new_file(path: str) -> str:
@@ -38,7 +38,7 @@ def _work(files: int) -> dict[str, float]:
     diff = parse_diff(patch.split("\n"))
     planned = plan_reading(Change("octo/large", "A large change", "", diff, patch, diff.paths), (), redact)
     took = time.perf_counter() - began
-    return {"seconds": took, "read": len(planned.files), "left": len(planned.left)}
+    return {"seconds": took, "read": len(planned.files), "left": len(planned.left), "peak": own_peak()}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bench.measure import Figure, Scale, at_least, at_most, interleave, percentile, ratio, spend, table
+from bench.measure import Figure, Scale, at_least, at_most, interleave, own_peak, percentile, ratio, spend, table
 
 
 def test_rivals_take_turns_and_each_goes_first_as_often() -> None:
@@ -55,4 +55,11 @@ def test_what_a_program_takes() -> None:
     spent = spend([sys.executable, "-c", "print(sum(range(10**6)), end='')"])
     assert spent.output == "499999500000"
     assert spent.cpu > 0
-    assert spent.peak > 5
+
+
+def test_a_peak_is_the_process_s_own() -> None:
+    """Not that of a large one that started it."""
+    large = b"x" * 200_000_000
+    told = spend([sys.executable, "-c", "from bench.measure import own_peak; print(own_peak())"]).output
+    assert 5 < float(told) < 150
+    assert own_peak() > len(large) / 2**20
