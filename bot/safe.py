@@ -71,8 +71,7 @@ def open_safe() -> Safe:
     if not handed_over:
         return Safe(read_settings())
     file = int(handed_over)
-    # Our own words, of a moment ago.
-    settings, apart = pickle.loads(_text(file))  # noqa: S301
+    settings, apart = pickle.loads(_text(file))  # noqa: S301 - our own words, of a moment ago
     os.close(file)
     for one in apart.values():
         os.set_inheritable(one, False)

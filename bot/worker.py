@@ -287,8 +287,7 @@ class AgentWorker(_Ours, Worker):
             random.seed()
             self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ has no types here
             self._is_horse = True
-        # The worker's own words.
-        job_id, execution, self._kept, begun = pickle.loads(order)  # noqa: S301
+        job_id, execution, self._kept, begun = pickle.loads(order)  # noqa: S301 - the worker's own words
         self.execution = Execution(execution, job_id, self.connection, self.name)
         job, (queue,) = self._restored(job_id), self.queues
         if begun is not None:

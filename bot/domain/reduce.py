@@ -33,9 +33,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar, assert_never
 
+from bot.domain.attempt import assume, ended, finished, has_waited, overdue, progressed, started
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import (
     AgentFinished,
@@ -56,10 +56,7 @@ from bot.domain.findings import AgentResult, Cost, Ignored, Outcome, joined
 from bot.domain.judging import ROUNDS, dismissed, escalated, judged, refutations, rejected, subject
 from bot.domain.plan import AgentPlan
 from bot.domain.run import (
-    AWAY_PATIENCE,
-    GRACE,
     QUEUE_PATIENCE,
-    STARTS,
     AgentState,
     Phase,
     Question,
@@ -69,7 +66,7 @@ from bot.domain.run import (
     raised_to,
 )
 from bot.domain.triggers import Trigger, rank
-from bot.domain.verdict import Conclusion, agent_conclusion, passed
+from bot.domain.verdict import passed
 
 # What a run remembers at most; many branches and pull requests may have one head.
 _TRIGGERS = 20
@@ -79,8 +76,6 @@ _IGNORED = 2_000
 _APPROVALS = 10
 _ANSWERS = 20
 Answer = TypeVar("Answer", BudgetRaised, ReviewAccepted)
-# Seconds until a service that is away is asked again.
-_SHORTEST_WAIT = 60.0
 
 
 # What may be heard of a commit before anybody asks for it.
@@ -126,16 +121,16 @@ def _fold(run: Run, event: Event) -> Run:
         case RerunRequested():
             return _rerun(run, event)
         case AgentStarted():
-            return _on_agent(run, event.agent, event.attempt, lambda agent: _started(agent, event.at))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: started(agent, event.at))
         case AgentProgressed():
-            return _on_agent(run, event.agent, event.attempt, lambda agent: _progressed(agent, event.message))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: progressed(agent, event.message))
         case AgentFinished():
-            return _on_agent(run, event.agent, event.attempt, lambda agent: _finished(agent, event.result, event.at))
+            return _on_agent(run, event.agent, event.attempt, lambda agent: finished(agent, event.result, event.at))
         case FindingsIgnored():
             return _ignored(run, event)
         case DeadlinePassed():
-            run = _each(run, lambda agent: _overdue(agent, event.at))
-            return _waited(_lapsed(_resumed(run, lambda agent: _has_waited(agent, event.at)), event.at), event.at)
+            run = _each(run, lambda agent: overdue(agent, event.at))
+            return _waited(_lapsed(_resumed(run, lambda agent: has_waited(agent, event.at)), event.at), event.at)
         case _:
             assert_never(event)
 
@@ -313,7 +308,7 @@ def _look_at(run: Run, verifier: AgentState, target: AgentState, at: float) -> R
         verifier = verifier.model_copy(update={"about": about})
         if not about:
             nothing = AgentResult(outcome=Outcome.SKIPPED, reason="there is nothing to verify")
-            verifier = _end(verifier, nothing, at, assumed=False)
+            verifier = ended(verifier, nothing, at, assumed=False)
     return _put(run, verifier)
 
 
@@ -391,7 +386,7 @@ def _settle(before: Run, run: Run, at: float) -> Run:
     run = run.model_copy(update={"superseded_by": last.moved_to})
     if before.triggers and not before.wanted:
         return run
-    return _each(run, lambda agent: _assume(agent, Outcome.CANCELLED, last.reason, at))
+    return _each(run, lambda agent: assume(agent, Outcome.CANCELLED, last.reason, at))
 
 
 def _with_life(run: Run) -> Run:
@@ -471,75 +466,6 @@ def _on_agent(run: Run, name: str, attempt: int, change: Callable[[AgentState], 
     return _each(run, lambda agent: change(agent) if (agent.plan.name, agent.attempt) == (name, attempt) else agent)
 
 
-def _started(agent: AgentState, at: float) -> AgentState:
-    """A start may come twice: the job of a dead worker is taken up by another."""
-    if not agent.in_flight or agent.resumes_at is not None:
-        return agent
-    span = agent.plan.timeout + GRACE
-    first = min(at, at if agent.started_at is None else agent.started_at)
-    deadline = at + span
-    if agent.phase is Phase.RUNNING and agent.deadline is not None:
-        deadline = max(deadline, agent.deadline)
-    update = {"phase": Phase.RUNNING, "started_at": first, "deadline": min(deadline, first + STARTS * span)}
-    return agent.model_copy(update=update)
-
-
-def _progressed(agent: AgentState, message: str) -> AgentState:
-    if agent.phase is not Phase.RUNNING or agent.resumes_at is not None:
-        return agent
-    return agent.model_copy(update={"progress": message})
-
-
-def _finished(agent: AgentState, result: AgentResult, at: float) -> AgentState:
-    if result.retry_after is not None:
-        if agent.result is not None or agent.resumes_at is not None:
-            return agent
-        since = at if agent.away_since is None else agent.away_since
-        until = since + (AWAY_PATIENCE if agent.plan.away is None else agent.plan.away)
-        if at < until:
-            return _parked(agent, result, since, until, at)
-    if agent.result is not None:
-        # A worker that was told to stop says so; that is no news, but what it used until then is.
-        if result.outcome is Outcome.CANCELLED:
-            return _charged(agent, result.cost)
-        said = agent.said or agent.result
-        if not agent.assumed and _badness(agent, result) <= _badness(agent, said):
-            return agent
-    return _end(agent, result, at, assumed=result.outcome is Outcome.CANCELLED)
-
-
-def _charged(agent: AgentState, cost: Cost | None) -> AgentState:
-    """With what was spent on a result that is only assumed. Of several words of it the largest counts."""
-    said = agent.result
-    if said is None or cost is None or not agent.assumed or (said.cost and _size(said.cost) >= _size(cost)):
-        return agent
-    return agent.model_copy(update={"result": said.model_copy(update={"cost": cost})})
-
-
-def _size(cost: Cost) -> tuple[int, str]:
-    return cost.input_tokens + cost.output_tokens, cost.model_dump_json()
-
-
-def _parked(agent: AgentState, result: AgentResult, since: float, until: float, at: float) -> AgentState:
-    """It waits as long again as it has waited, or for as long as the service says, and no longer than `until`."""
-    resumes = min(at + max(result.retry_after or 0.0, at - since, _SHORTEST_WAIT), until)
-    when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    update = {
-        "phase": Phase.RUNNING,
-        "away_since": since,
-        "resumes_at": resumes,
-        "deadline": resumes,
-        "used": result.cost,
-        "progress": f"waiting for the provider since {when}: {result.reason}",
-    }
-    return agent.model_copy(update=update)
-
-
-def _has_waited(agent: AgentState, at: float) -> bool:
-    """Whether it has waited long enough for a service."""
-    return agent.resumes_at is not None and agent.resumes_at <= at
-
-
 def _resumed(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
     """Those that are chosen begin anew where they stopped: with what they were told."""
     attempt = run.attempt + 1
@@ -553,39 +479,3 @@ def _resumed(run: Run, chosen: Callable[[AgentState], bool]) -> Run:
 
     after = _each(run, again)
     return run if after == run else after.model_copy(update={"attempt": attempt})
-
-
-def _badness(agent: AgentState, result: AgentResult) -> tuple[int, int, str]:
-    conclusion = agent_conclusion(agent.model_copy(update={"phase": Phase.DONE, "result": result}))
-    order = list(Conclusion).index(conclusion) if conclusion else -1
-    return order, len(result.findings), result.model_dump_json()
-
-
-def _overdue(agent: AgentState, at: float) -> AgentState:
-    if agent.deadline is None or agent.deadline > at or agent.resumes_at is not None:
-        return agent
-    if agent.phase is Phase.QUEUED:
-        return _assume(agent, Outcome.ERROR, "no worker took it up in time; is one running for this queue?", at)
-    return _assume(agent, Outcome.TIMED_OUT, f"it gave no result within {agent.plan.timeout} s", at)
-
-
-def _assume(agent: AgentState, outcome: Outcome, reason: str, at: float) -> AgentState:
-    if agent.phase is Phase.DONE:
-        return agent
-    return _end(agent, AgentResult(outcome=outcome, reason=reason), at, assumed=True)
-
-
-def _end(agent: AgentState, result: AgentResult, at: float, *, assumed: bool) -> AgentState:
-    return agent.model_copy(
-        update={
-            "phase": Phase.DONE,
-            "result": result,
-            "first": None,
-            "assumed": assumed,
-            "deadline": None,
-            "resumes_at": None,
-            "used": None,
-            "finished_at": at,
-            "progress": "",
-        }
-    )

@@ -152,7 +152,8 @@ class Calls:
         changed = set()
         for path, text in texts.items():
             file = tree.within(self._room.root, path)
-            if file and file.read_bytes() != text:
+            # It may be of any size by now.
+            if file and (file.stat().st_size != len(text) or file.read_bytes() != text):
                 file.write_bytes(text)
                 changed.add(path)
         return changed

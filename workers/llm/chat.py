@@ -12,7 +12,7 @@ import openai
 from pydantic import BaseModel, ValidationError
 
 from bot.errors import Unavailable
-from workers.llm.events import Lines
+from workers.llm.events import Streamed
 from workers.llm.question import Form, Question, Way
 from workers.llm.reply import Choice, Message, Reply, Unfit, Usage, checked
 
@@ -70,27 +70,16 @@ class Event(BaseModel):
     error: Any = None
 
 
-class Streamed:
-    """An answer that is still coming. `written` counts the characters of it that came, thoughts included; `done`: there
-    is no more of it."""
-
+class ChatStream(Streamed):
     def __init__(self) -> None:
-        self.written = 0
-        self.done = False
-        self._lines = Lines()
+        super().__init__()
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._error: Any = None
 
-    def feed(self, chunk: bytes) -> None:
-        """Take in bytes as they come. Raises Unfit for what is no part of a chat completion."""
-        for data in self._lines.feed(chunk):
-            self._take(data)
-
     def reply(self) -> Reply:
-        """The whole answer. Raises Unavailable when the provider failed or stopped in the middle of it."""
         message = Message(content="".join(self._content), refusal="".join(self._refusal) or None)
         choices = [Choice(message=message, finish_reason=self._finish)]
         reply = checked(Reply(choices=choices, usage=self._usage, error=self._error))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from threading import Event
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import httpx2
 import openai
@@ -23,6 +23,7 @@ from bot.domain.findings import Cost, joined
 from bot.errors import Misconfigured, Unavailable
 from workers.agent import CutOff
 from workers.llm import chat, responses
+from workers.llm.events import Streamed
 from workers.llm.failures import FIRST, FormRefused, Place, explain
 from workers.llm.prices import Prices, estimate, price_of
 from workers.llm.question import Form, Question, Way
@@ -42,16 +43,6 @@ LARGEST_REPLY = 8_000_000
 _STOPPED = "nobody waits for the answer any more"
 
 
-class Streamed(Protocol):
-    """An answer that is still coming. `written` counts the characters of it that came; `done`: there is no more."""
-
-    written: int
-    done: bool
-
-    def feed(self, chunk: bytes) -> None: ...
-    def reply(self) -> Reply: ...
-
-
 class Api(NamedTuple):
     """One of the two ways in which a provider is spoken to."""
 
@@ -64,8 +55,8 @@ class Api(NamedTuple):
 
 
 APIS = {
-    "chat": Api(chat.ask, parse_reply, chat.Streamed),
-    "responses": Api(responses.ask, responses.parse_reply, responses.Streamed),
+    "chat": Api(chat.ask, parse_reply, chat.ChatStream),
+    "responses": Api(responses.ask, responses.parse_reply, responses.ResponseStream),
 }
 
 

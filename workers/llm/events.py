@@ -1,9 +1,12 @@
-"""Server-sent events (WHATWG HTML, "Server-sent events") as providers send them: one line of JSON each, with comments
+"""Answers that come as server-sent events (WHATWG HTML, "Server-sent events"): one line of JSON each, with comments
 between them. Pure."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+
+from workers.llm.reply import Reply
 
 
 class Lines:
@@ -21,3 +24,27 @@ class Lines:
             self._line = bytearray(line)
             if field == b"data":
                 yield data.strip()
+
+
+class Streamed(ABC):
+    """An answer that is still coming. `written` counts the characters of it that came, thoughts included; `done`: there
+    is no more of it."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.done = False
+        self._lines = Lines()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in bytes as they come. Raises Unfit for what is no part of such an answer."""
+        for data in self._lines.feed(chunk):
+            self._take(data)
+
+    @abstractmethod
+    def _take(self, data: bytes) -> None:
+        """Take in the data of one event."""
+
+    @abstractmethod
+    def reply(self) -> Reply:
+        """The whole answer. Raises Unavailable when the provider stopped in the middle of it, and as
+        `failures.within` when it failed."""

@@ -15,7 +15,7 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from bot.errors import Unavailable
-from workers.llm.events import Lines
+from workers.llm.events import Streamed
 from workers.llm.question import Form, Question, Way
 from workers.llm.reply import Choice, Details, Message, Reply, Unfit, Usage, checked
 
@@ -143,29 +143,15 @@ def _usage(tokens: Tokens | None) -> Usage | None:
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
-class Streamed:
-    """An answer that is still coming. `written` counts the characters of it that came, thoughts included; `done`: there
-    is no more of it."""
-
+class ResponseStream(Streamed):
     def __init__(self) -> None:
-        self.written = 0
-        self.done = False
-        self._lines = Lines()
+        super().__init__()
         self._said: list[str] = []
         self._refused: list[str] = []
         self._end: Response | None = None
         self._error: Any = None
 
-    def feed(self, chunk: bytes) -> None:
-        """Take in bytes as they come. Raises Unfit for what is no event of a response."""
-        for data in self._lines.feed(chunk):
-            # OpenAI does not send it, others do.
-            if data != b"[DONE]":
-                self._take(data)
-
     def reply(self) -> Reply:
-        """The whole answer. Raises Unavailable when the provider stopped in the middle of it, and as
-        `failures.within` when it failed."""
         if self._error:
             return checked(Reply(error=self._error))
         if self._end is None:
@@ -173,6 +159,9 @@ class Streamed:
         return _reply(self._end, "".join(self._said), "".join(self._refused))
 
     def _take(self, data: bytes) -> None:
+        # OpenAI does not send it, others do.
+        if data == b"[DONE]":
+            return
         try:
             event = Event.model_validate_json(data)
         except ValidationError:

@@ -34,7 +34,7 @@ from workers.agent import Command, Completed
 from workers.sandbox import seccomp
 from workers.sandbox.cgroups import Groups, find_groups
 from workers.sandbox.child import Heard, completed, listen, stdin_of
-from workers.sandbox.folders import Disk, hand_over, make_readable, shown, tree_of
+from workers.sandbox.folders import Disk, lend
 from workers.sandbox.identity import INSIDE, OUTSIDE, owner, user_namespace
 from workers.sandbox.limits import Limits
 from workers.sandbox.outlet import outlet
@@ -99,11 +99,7 @@ class BubblewrapSandbox:
         program = find_program(command, path)
         home = str(command.home or HOME)
         env = {**self._toolchains.env, **environment(command, path, home, "/tmp")}  # noqa: S108 - the one inside
-        room, argv = self._room(command), [program, *command.argv[1:]]
-        for folder in room.writes:
-            hand_over(folder)
-        if tree := tree_of(command):
-            make_readable(tree)
+        room, argv = self._room(command, *lend(command)), [program, *command.argv[1:]]
         out = None
         with ExitStack() as stack:
             if command.network:
@@ -116,8 +112,7 @@ class BubblewrapSandbox:
             done = self._wrapped(argv, command, room, stdin, given, entrances, stack)
         return out.told(done) if out else done
 
-    def _room(self, command: Command) -> Room:
-        reads, writes = shown(command)
+    def _room(self, command: Command, reads: Sequence[Path], writes: Sequence[Path]) -> Room:
         return Room(
             cwd=command.cwd,
             reads=(*self._toolchains.folders, *reads),

@@ -35,7 +35,7 @@ from bot.errors import ToolFailed
 from workers.agent import Command, Completed
 from workers.sandbox.child import Heard, completed, listen, stdin_of
 from workers.sandbox.engine import Box, Engine, Program, run
-from workers.sandbox.folders import Disk, hand_over, make_readable, shown, tree_of
+from workers.sandbox.folders import Disk, lend
 from workers.sandbox.identity import owner
 from workers.sandbox.limits import Limits
 from workers.sandbox.outlet import outlet
@@ -141,11 +141,7 @@ class ContainerSandbox:
         env = dict(environment(command, path, str(command.home or HOME), "/tmp"))  # noqa: S108 - the one inside
         if not self._image.path and "PATH" not in command.env:
             del env["PATH"]
-        reads, writes = shown(command)
-        for folder in writes:
-            hand_over(folder)
-        if tree := tree_of(command):
-            make_readable(tree)
+        reads, writes = lend(command)
         out = None
         with ExitStack() as stack:
             if command.network:
@@ -161,7 +157,6 @@ class ContainerSandbox:
                 files=stack.enter_context(_own_files(env, self._engine)),
                 home=None if command.home else HOME,
                 limits=self._limits,
-                cpus=os.cpu_count() or 1,
                 timeout=command.timeout,
                 stdin=command.stdin is not None,
             )

@@ -45,7 +45,6 @@ class Box:
     files: Mapping[str, Path]
     home: str | None
     limits: Limits
-    cpus: int
     timeout: float
     stdin: bool = False
 
@@ -78,7 +77,7 @@ def _limits(box: Box) -> Iterator[str]:
     limits = box.limits
     # Swap counts as well: as much as memory is none.
     yield from ("--memory", str(limits.memory), "--memory-swap", str(limits.memory))
-    yield from ("--shm-size", str(limits.memory // 4), "--pids-limit", str(limits.processes), "--cpus", str(box.cpus))
+    yield from ("--shm-size", str(limits.memory // 4), "--pids-limit", str(limits.processes))
     known = limits.rlimits(box.timeout)
     for name in _ULIMITS:
         yield from ("--ulimit", f"{name.lower()}={known[name]}:{known[name]}")

@@ -20,8 +20,17 @@ def tree_of(command: Command) -> Path | None:
     return None if tree == Path("/") else tree
 
 
-def shown(command: Command) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """What a command may read, and what it may write to as well."""
+def lend(command: Command) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """What a command may read, and what it may write to as well, made ready for whoever it runs as."""
+    reads, writes = _shown(command)
+    for folder in writes:
+        hand_over(folder)
+    if tree := tree_of(command):
+        _make_readable(tree)
+    return reads, writes
+
+
+def _shown(command: Command) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     home = (command.home,) if command.home else ()
     tree = (found,) if (found := tree_of(command)) else ()
     reads, writes = (*command.reads,), (*home, *command.writes)
@@ -88,7 +97,7 @@ def _children(folder: Path) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
-def make_readable(tree: Path) -> None:
+def _make_readable(tree: Path) -> None:
     """A tree that nobody else may look into is handed over; what is shown read-only stays so."""
     if tree.stat().st_mode & _FOR_ALL != _FOR_ALL:
         hand_over(tree)

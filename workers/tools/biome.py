@@ -12,12 +12,12 @@ from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Output, Reading
 from workers.tools import reformat
 from workers.tools.edits import Edit, with_fix
 from workers.tools.offsets import Offsets, in_bytes
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string, words
-from workers.tools.web import SCRIPTS, json_line, projects
+from workers.tools.web import SCRIPTS, json_line, projects, web_tool
 
 _CONFIGS = ("biome.json", "biome.jsonc", ".biome.json", ".biome.jsonc")
 _SEVERITY = {"fatal": Severity.HIGH, "error": Severity.MEDIUM, "warning": Severity.LOW}
@@ -137,7 +137,7 @@ def _pair(value: object) -> tuple[object, object]:
     return (value[0], value[1]) if isinstance(value, list) and len(value) == 2 else (None, None)
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name="biome",
     applies=lambda path: path.endswith((*SCRIPTS, ".json", ".jsonc", ".css", ".graphql", ".gql")),
     argv=argv,
@@ -146,13 +146,7 @@ TOOL = Tool(
     languages="JavaScript, TypeScript, JSON, CSS, GraphQL",
     licence="MIT or Apache-2.0",
     configs=dict.fromkeys(_CONFIGS, ""),
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects=projects("@biomejs/biome", _CONFIGS),
-    alone=False,
-    setup="npm test",
-    local=True,
     known_as=("@biomejs/biome",),
     mending=reformat.mending("biome", '"$0" check --write --stdin-file-path="$file" < "$file"'),
 )

@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
-from workers.agent import Output, Reading, Tool
+from workers.agent import Output, Reading
 from workers.tools.edits import with_fix
 from workers.tools.offsets import Offsets, in_units
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string
-from workers.tools.web import SCRIPTS, json_line, projects
+from workers.tools.web import SCRIPTS, json_line, projects, web_tool
 
 _FLAT = tuple(f"eslint.config.{ending}" for ending in ("js", "mjs", "cjs", "ts", "mts", "cts"))
 _OLD = (".eslintrc", *(f".eslintrc.{ending}" for ending in ("js", "cjs", "yaml", "yml", "json")))
@@ -101,7 +101,7 @@ def _url(rule: str) -> str | None:
     return _PAGES[plugin].format(name) if plugin in _PAGES and _NAME.fullmatch(name) else None
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name="eslint",
     applies=lambda path: path.endswith((*SCRIPTS, ".vue", ".svelte", ".astro")),
     argv=argv,
@@ -110,11 +110,5 @@ TOOL = Tool(
     languages="JavaScript, TypeScript, Vue, Svelte, Astro",
     licence="MIT",
     configs={**dict.fromkeys((*_FLAT, *_OLD), ""), "package.json": '"eslintConfig"'},
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects=projects("eslint", _FLAT),
-    alone=False,
-    setup="npm test",
-    local=True,
 )

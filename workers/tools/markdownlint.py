@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Output, Reading
 from workers.tools.output import check_exit, span, words
-from workers.tools.web import projects
+from workers.tools.web import projects, web_tool
 
 _NAME = "markdownlint-cli2"
 _OWN = tuple(f".{_NAME}.{ending}" for ending in ("jsonc", "yaml", "cjs", "mjs"))
@@ -56,7 +56,7 @@ def _finding(match: re.Match[str]) -> Finding:
     )
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name=_NAME,
     applies=lambda path: path.endswith((".md", ".markdown")),
     argv=argv,
@@ -65,11 +65,5 @@ TOOL = Tool(
     languages="Markdown",
     licence="MIT",
     configs={**dict.fromkeys((*_OWN, *_RULES), ""), "package.json": f'"{_NAME}": {{'},
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects=projects(_NAME, _OWN),
-    alone=False,
-    setup="npm test",
-    local=True,
 )

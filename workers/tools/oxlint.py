@@ -11,10 +11,10 @@ from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Output, Reading
 from workers.tools.offsets import Offsets, in_bytes
 from workers.tools.output import check_exit, load_json, mapping, mappings, span, string, words
-from workers.tools.web import SCRIPTS, projects
+from workers.tools.web import SCRIPTS, projects, web_tool
 
 _CONFIGS = (".oxlintrc.json", ".oxlintrc.jsonc", "oxlint.config.ts")
 _SEVERITY = {"error": Severity.MEDIUM, "warning": Severity.LOW}
@@ -69,7 +69,7 @@ def _place(said: Mapping[str, Any], lines: Sequence[str]) -> Mapping[str, int | 
     return span(label.get("line"))
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name="oxlint",
     applies=lambda path: path.endswith((*SCRIPTS, ".vue", ".svelte", ".astro")),
     argv=argv,
@@ -78,11 +78,5 @@ TOOL = Tool(
     languages="JavaScript, TypeScript, Vue, Svelte, Astro",
     licence="MIT",
     configs=dict.fromkeys(_CONFIGS, ""),
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects=projects("oxlint", _CONFIGS),
-    alone=False,
-    setup="npm test",
-    local=True,
 )

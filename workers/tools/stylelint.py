@@ -12,11 +12,11 @@ from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reader, Reading, Tool
+from workers.agent import Output, Reader, Reading
 from workers.tools.edits import with_fix
 from workers.tools.offsets import Offsets, in_units
 from workers.tools.output import check_exit, load_json, mapping, mappings, ours, span, string
-from workers.tools.web import json_line, projects
+from workers.tools.web import json_line, projects, web_tool
 
 _CONFIGS = (
     *(f"stylelint.config.{ending}" for ending in ("js", "mjs", "cjs", "ts", "mts", "cts")),
@@ -80,7 +80,7 @@ def _finding(path: str, warning: Mapping[str, Any], output: Output) -> Finding:
     return with_fix(finding, [edit] if edit else [], lines)
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name="stylelint",
     applies=lambda path: path.endswith((".css", ".scss", ".sass", ".less", ".pcss")),
     argv=argv,
@@ -89,12 +89,6 @@ TOOL = Tool(
     languages="CSS, SCSS, Sass, Less",
     licence="MIT",
     configs={**dict.fromkeys(_CONFIGS, ""), "package.json": '"stylelint": {'},
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects=projects("stylelint", _CONFIGS),
     options=options,
-    alone=False,
-    setup="npm test",
-    local=True,
 )

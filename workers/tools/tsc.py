@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reader, Reading, Tool
+from workers.agent import Output, Reader, Reading
 from workers.tools.output import check_exit, span, words
+from workers.tools.web import web_tool
 
 _PLACED = re.compile(r"^(?P<path>[^\s(][^(]*(?:\([^(]*)*?)\((?P<line>\d+),(?P<column>\d+)\): error (?P<rest>.+)$")
 _UNPLACED = re.compile(r"^error (?P<rest>.+)$")
@@ -112,7 +113,7 @@ def _finding(error: _Error) -> Finding:
     )
 
 
-TOOL = Tool(
+TOOL = web_tool(
     name="tsc",
     applies=lambda path: path.endswith((".ts", ".tsx", ".mts", ".cts")),
     argv=argv,
@@ -121,13 +122,7 @@ TOOL = Tool(
     languages="TypeScript",
     licence="Apache-2.0",
     configs={"tsconfig.json": ""},
-    searches=True,
-    executes_code=True,
-    taste=True,
     projects={"tsconfig.json": ""},
     options=options,
-    alone=False,
-    setup="npm test",
-    local=True,
     known_as=("typescript",),
 )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from bot.errors import ToolFailed
-from workers.agent import Completed
+from workers.agent import Completed, Tool
 from workers.tools.output import words
 
 SCRIPTS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
+
+
+# They are the repository's own, execute its configuration, look for it themselves, and read other files than those that
+# they are given; nobody is bothered with one that the repository does not configure.
+web_tool = partial(Tool, searches=True, executes_code=True, taste=True, alone=False, setup="npm test", local=True)
 
 
 def projects(package: str, configs: Iterable[str] = ()) -> Mapping[str, str]:

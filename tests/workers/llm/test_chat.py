@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.demo.model_wire import ChatRequest, chunks
 from bot.demo.model_wire import Reply as Scripted
 from bot.errors import Unavailable
-from workers.llm.chat import Streamed
+from workers.llm.chat import ChatStream
 from workers.llm.reply import Reply, Unfit
 
 REQUEST = ChatRequest(
@@ -23,7 +23,7 @@ SAID = 'größe \u2028 {"a": 1}\n\n' * 9
 
 
 def streamed(*pieces: bytes) -> Reply:
-    answer = Streamed()
+    answer = ChatStream()
     for piece in pieces:
         answer.feed(piece)
     return answer.reply()
@@ -60,7 +60,7 @@ def test_a_refusal_is_one() -> None:
 
 
 def test_thoughts_are_counted_and_not_told() -> None:
-    answer = Streamed()
+    answer = ChatStream()
     answer.feed(delta(reasoning="hmm") + delta(reasoning_content="hm") + delta(content="yes") + b"data: [DONE]\n")
     assert answer.written == 8
     assert answer.reply().choices[0].message.content == "yes"

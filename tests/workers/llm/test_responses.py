@@ -18,7 +18,7 @@ from bot.demo.model_wire import ChatRequest, Failed
 from bot.demo.model_wire import Reply as Scripted
 from bot.errors import AssayError, Refused, Unavailable
 from workers.llm.reply import Reply, Unfit
-from workers.llm.responses import Streamed, parse_reply
+from workers.llm.responses import ResponseStream, parse_reply
 
 REQUEST = ChatRequest({"model": "m", "input": [{"role": "user", "content": "x"}]}, "responses")
 SAID = 'größe \u2028 {"a": 1}\n\n' * 9
@@ -26,7 +26,7 @@ FAILED = Failed("server_error", "We are sorry.", said="half of it")
 
 
 def streamed(*pieces: bytes) -> Reply:
-    answer = Streamed()
+    answer = ResponseStream()
     for piece in pieces:
         answer.feed(piece)
     return answer.reply()
@@ -117,7 +117,7 @@ def test_what_is_said_on_the_way_is_no_part_of_the_answer() -> None:
 
 
 def test_thoughts_are_counted_and_not_told() -> None:
-    answer = Streamed()
+    answer = ResponseStream()
     answer.feed(event("response.reasoning_summary_text.delta", delta="hmm"))
     answer.feed(event("response.reasoning_text.delta", delta="hm") + delta("yes"))
     assert (answer.written, answer.done) == (8, False)

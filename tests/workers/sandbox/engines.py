@@ -112,7 +112,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
     for name in ("--memory", "--memory-swap", "--shm-size"):
         parser.add_argument(name, type=_like(r"\d+[bkmg]?"))
     parser.add_argument("--pids-limit", type=int)
-    parser.add_argument("--cpus", type=float)
     parser.add_argument("--ulimit", type=_like(rf"({'|'.join(_ULIMITS)})=\d+:\d+"), action="append", default=[])
     parser.add_argument("--tmpfs", type=_like(r"/[^:]+:[a-z0-9,=]+"), action="append", default=[])
     parser.add_argument("--mount", type=_mount, action="append", default=[])

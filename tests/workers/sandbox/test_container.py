@@ -72,13 +72,12 @@ def box(**changes: object) -> Box:
         name="assay-1-a",
         label="assay=here",
         image=OWN,
-        cwd=Path("/work/tree"),
-        reads=[Path("/work/base")],
-        writes=[Path("/work/tree")],
+        cwd=Path("/run/tree"),
+        reads=[Path("/run/base")],
+        writes=[Path("/run/tree")],
         files={"/etc/passwd": Path("/tmp/x/1")},
         home="/home/assay",
         limits=SMALL,
-        cpus=2,
         timeout=60,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]  # each by its own type
@@ -93,15 +92,15 @@ def test_these_are_the_words() -> None:
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--user", "64123:64123", "--runtime", "runsc"),
         *("--memory", "268435456", "--memory-swap", "268435456", "--shm-size", "67108864"),
-        *("--pids-limit", "40", "--cpus", "2"),
+        *("--pids-limit", "40"),
         *("--ulimit", "data=268435456:268435456", "--ulimit", "fsize=52428800:52428800"),
         *("--ulimit", "nofile=4096:4096", "--ulimit", "core=0:0"),
         *("--ulimit", f"cpu={60 * (os.cpu_count() or 1) + 2}:{60 * (os.cpu_count() or 1) + 2}"),
         *("--tmpfs", f"/tmp:{tmpfs}", "--tmpfs", f"/var/tmp:{tmpfs}", "--tmpfs", f"/home/assay:{tmpfs}"),
-        *("--mount", "type=bind,source=/work/base,target=/work/base,readonly"),
-        *("--mount", "type=bind,source=/work/tree,target=/work/tree"),
+        *("--mount", "type=bind,source=/run/base,target=/run/base,readonly"),
+        *("--mount", "type=bind,source=/run/tree,target=/run/tree"),
         *("--mount", "type=bind,source=/tmp/x/1,target=/etc/passwd,readonly"),
-        *("--workdir", "/work/tree", "--entrypoint", "/bin/sh", OWN, "-c", "script", "enter", "pytest", "-q"),
+        *("--workdir", "/run/tree", "--entrypoint", "/bin/sh", OWN, "-c", "script", "enter", "pytest", "-q"),
     ]
 
 
