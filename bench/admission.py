@@ -71,7 +71,12 @@ class _Track:
         """Begin each round with a file of its own, and no rewriting of the last one's under way."""
         self._redis.flushall()
         self._redis.config_set("appendfsync", fsync)
+        # Redis begins one by itself when the file has grown.
+        self._await_rewriting()
         self._redis.bgrewriteaof()
+        self._await_rewriting()
+
+    def _await_rewriting(self) -> None:
         while cast("Mapping[str, int]", self._redis.info("persistence"))["aof_rewrite_in_progress"]:
             time.sleep(0.02)
 
