@@ -125,6 +125,16 @@ class Mending:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """A second command of a tool that does not tell which files its configuration keeps from it:
+    `argv(program, files, config)` has it name those that it reads. `parse(output)` gives them, and is pure; it raises
+    bot.errors.ToolFailed where they are not named."""
+
+    argv: Callable[[str, Sequence[str], str], Sequence[str]]
+    parse: Callable[[Output], Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Tool:
     """A linter or scanner: how to run it, and how to read what it says. One small module a tool.
 
@@ -146,7 +156,7 @@ class Tool:
     configuration `alone`, or on others, too. `setup` names the kind of suite whose packages it needs. A `local` one is
     taken from the repository's own packages, where it may be executed. `known_as` are names of packages that bring it,
     for those that a repository pins. A file that only such tools read as do not `cover` it was not looked at. Fixes may
-    come by a `mending`.
+    come by a `mending`, and what a configuration leaves out by a `listing`.
     """
 
     name: str
@@ -172,6 +182,7 @@ class Tool:
     known_as: Sequence[str] = ()
     covers: bool = True
     mending: Mending | None = None
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,10 +119,9 @@ def _tool(tool: Tool, text: str) -> None:
         if tool.mending is not None:
             tool.mending.parse([_FINDING, _FINDING.model_copy(update={"rule": "format"})], said)
             tool.mending.parse([_FINDING], said)
-        try:
-            tool.parse(said)
-        except ToolFailed:
-            continue
+        for parse in (tool.parse, *((tool.listing.parse,) if tool.listing else ())):
+            with suppress(ToolFailed):
+                parse(said)
 
 
 def _advisory(text: str) -> None:

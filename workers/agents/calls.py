@@ -78,6 +78,7 @@ class Calls:
             mended = self._put_back(texts)
         try:
             reading = self._tool.parse(Output(completed, named, self._config, read))
+            excluded = [*reading.excluded, *self._left_out(folder, named)]
         except ToolFailed as error:
             self._broke(folder, files, str(error), completed)
             return
@@ -88,7 +89,7 @@ class Calls:
         self.said.unread += (_gap_moved(one, start) for one in reading.unread)
         why = f"{self._tool.name} mends it, by its configuration, and does not tell what was wrong"
         self.said.unread += (NotCovered(what=path, why=why) for path in mended)
-        self.said.excluded += (_gap_moved(one, start) for one in reading.excluded)
+        self.said.excluded += (_gap_moved(one, start) for one in excluded)
         self.said.left_out.update(reading.left_out)
 
     def _call(self, folder: str, files: Sequence[str]) -> Completed:
@@ -103,6 +104,19 @@ class Calls:
         at = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
         argv = [own or words[0], *words[1:at], *options, *words[at:]]
         return self._run(folder, argv, own, self._deadline - time.monotonic())
+
+    def _left_out(self, folder: str, files: Sequence[str]) -> Iterator[NotCovered]:
+        """The files that its configuration keeps from it, of a tool that has to be asked for them."""
+        tool, own = self._tool, self._room.program(self._tool, folder)
+        if tool.listing is None or self._config is None:
+            return
+        argv = tool.listing.argv(own or tool.version[0], files, self._config)
+        completed = self._run(folder, argv, own, self._deadline - time.monotonic())
+        read = tree.reader(self._room.root / folder)
+        named = {path.removeprefix("./") for path in tool.listing.parse(Output(completed, files, self._config, read))}
+        for file in files:
+            if file.removeprefix("./") not in named:
+                yield NotCovered(what=file, why=f"{tool.name}: excluded by its configuration")
 
     def _with_fixes(self, findings: Sequence[Finding], folder: str, files: Sequence[str]) -> Sequence[Finding]:
         """With fixes, where the tool has them to be asked for; as they are where that fails."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from os.path import normpath
 from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from workers.agent import Output, Reading, Tool
-from workers.tools.output import check_exit, load_json, mapping, mappings, number, span, string
+from workers.tools.output import check_exit, excluded_by, load_json, mapping, mappings, number, span, string
 
 # By bandit's severity; one step less where it is of low confidence.
 _SCALE = (Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH)
@@ -40,7 +41,13 @@ def parse(output: Output) -> Reading:
         for error in mappings(report.get("errors"))
     ]
     findings = [_finding(result) for result in mappings(report.get("results"))]
-    return Reading(findings=findings if output.config else _unusual(findings), unread=unread)
+    # What it has read it counts, by file.
+    read = {normpath(path) for path in (*mapping(report.get("metrics")), *(gap.what for gap in unread))}
+    return Reading(
+        findings=findings if output.config else _unusual(findings),
+        unread=unread,
+        excluded=[excluded_by("bandit", file) for file in output.files if normpath(file) not in read],
+    )
 
 
 def _finding(result: Mapping[str, Any]) -> Finding:

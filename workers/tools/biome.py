@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading
+from workers.agent import Listing, Output, Reading
 from workers.tools import reformat
 from workers.tools.edits import Edit, with_fix
 from workers.tools.offsets import Offsets, in_bytes
@@ -24,6 +24,7 @@ _SEVERITY = {"fatal": Severity.HIGH, "error": Severity.MEDIUM, "warning": Severi
 # What it could not read.
 _FAULT = re.compile(r"^(check|internalError/.*)$")
 _RULE = re.compile(r"^lint/[a-z]+/([A-Za-z0-9]+)$")
+_LISTED = re.compile(r"^ +- (.+)$", re.MULTILINE)
 # Said beside the error itself.
 _ABORTED = "Code formatting aborted due to parsing errors"
 
@@ -43,13 +44,21 @@ def parse(output: Output) -> Reading:
     faults = [one for one in said if _FAULT.match(string(one.get("category")))]
     unread = [NotCovered(what=_path(one), why=f"biome: {_message(one)[:200]}") for one in faults]
     found = [one for one in said if one not in faults and not _message(one).startswith(_ABORTED)]
-    summary = mapping(report.get("summary"))
-    none = not said and summary.get("changed") == 0 and summary.get("unchanged") == 0
-    return Reading(
-        findings=list(dict.fromkeys(_finding(one, output) for one in found)),
-        unread=unread,
-        excluded=[NotCovered(what=file, why="biome: ignored") for file in output.files] if none else (),
-    )
+    return Reading(findings=list(dict.fromkeys(_finding(one, output) for one in found)), unread=unread)
+
+
+def listing(program: str, files: Sequence[str], config: str) -> list[str]:  # noqa: ARG001 - it looks for it by itself
+    told = ["--verbose", "--colors=off", "--max-diagnostics=1", "--no-errors-on-unmatched"]
+    return [program, "check", *told, "--", *files]
+
+
+def listed(output: Output) -> list[str]:
+    """Said on standard output, for people: a line `- path` for each file that it has read."""
+    check_exit("biome", output.completed, (0, 1))
+    _, head, rest = output.completed.stdout.rpartition("i Files processed:\n")
+    if not head:
+        raise ToolFailed(f"biome does not tell which files it reads: {words(output.completed)}")
+    return _LISTED.findall(rest.partition(" VERBOSE ")[0])
 
 
 def _path(said: Mapping[str, Any]) -> str:
@@ -149,4 +158,5 @@ TOOL = web_tool(
     projects=projects("@biomejs/biome", _CONFIGS),
     known_as=("@biomejs/biome",),
     mending=reformat.mending("biome", '"$0" check --write --stdin-file-path="$file" < "$file"'),
+    listing=Listing(listing, listed),
 )

@@ -10,9 +10,12 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools import reformat
 from workers.tools.cppcheck import is_c
-from workers.tools.output import check_exit, span, words
+from workers.tools.output import check_exit, excluded_by, span, switched_off, words
 
 _LINE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): warning: code should be clang-formatted")
+
+_CONFIGS = {".clang-format": "", "_clang-format": ""}
+_OFF = re.compile(r"^DisableFormat:\s*[Tt]rue\b", re.MULTILINE)
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks beside each file
@@ -25,7 +28,12 @@ def parse(output: Output) -> Reading:
     if output.completed.exit_code:
         raise ToolFailed(f"clang-format failed: {words(output.completed)}")
     places = {(m["path"], m["line"]): m for line in output.completed.stderr.splitlines() if (m := _LINE.match(line))}
-    return Reading(findings=[_finding(match) for match in places.values()])
+    return Reading(
+        findings=[_finding(match) for match in places.values()],
+        excluded=[
+            excluded_by("clang-format", file) for file in switched_off(output.files, output.read, [*_CONFIGS], _OFF)
+        ],
+    )
 
 
 def _finding(match: re.Match[str]) -> Finding:
@@ -47,7 +55,7 @@ TOOL = Tool(
     version=("clang-format", "--version"),
     languages="C, C++",
     licence="Apache-2.0 with LLVM exception",
-    configs={".clang-format": "", "_clang-format": ""},
+    configs=_CONFIGS,
     searches=True,
     taste=True,
     mending=reformat.mending("clang-format", '"$0" --style=file --fallback-style=none -- "$file"'),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
+from bot.domain.findings import NotCovered
 from bot.errors import ToolFailed
-from workers.agent import Completed
+from workers.agent import Completed, Reader
 
 _WORDS = 500  # characters of a tool's own words in a message
 _MOST_LINES = 10_000_000
@@ -37,6 +39,19 @@ def words(completed: Completed) -> str:
     if len(text) > _WORDS:
         return f"{text[: _WORDS // 2]} … {text[-_WORDS // 2 :]}"
     return text or "it said nothing"
+
+
+def excluded_by(name: str, path: str) -> NotCovered:
+    """That a tool's configuration keeps a file from it."""
+    return NotCovered(what=path, why=f"{name}: excluded by its configuration")
+
+
+def switched_off(files: Iterable[str], read: Reader, names: Sequence[str], pattern: re.Pattern[str]) -> Iterator[str]:
+    """The files whose nearest configuration, one of these names, has a line like `pattern`."""
+    for file in files:
+        texts = ("\n".join(read(str(folder / name))) for folder in PurePosixPath(file).parents for name in names)
+        if pattern.search(next(filter(None, texts), "")):
+            yield file
 
 
 def load_json(name: str, text: str) -> Any:

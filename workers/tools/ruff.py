@@ -15,7 +15,7 @@ from typing import Any
 from bot.domain.findings import Finding, NotCovered, Severity
 from workers.agent import Output, Reading, Tool
 from workers.tools.edits import Edit, with_fix
-from workers.tools.output import check_exit, load_json, mapping, mappings, number, ours, span, string
+from workers.tools.output import check_exit, excluded_by, load_json, mapping, mappings, number, ours, span, string
 
 # What is broken, not merely unwise: syntax and file errors, names that do not exist, code that raises when it runs.
 _BROKEN = re.compile(r"^(invalid-syntax|E9\d\d|F(50|52|62|63|70|82)\d|PLE\d+)$")
@@ -68,7 +68,7 @@ def _excluded(output: Output) -> Iterator[NotCovered]:
     read = {ours(path, output.files) for path in _READ.findall(said)}
     for file in output.files if _BESIDES.search(said) else ():
         if file.removeprefix("./") not in read:
-            yield NotCovered(what=file, why="ruff: excluded by its configuration")
+            yield excluded_by("ruff", file)
 
 
 def _finding(result: Mapping[str, Any], output: Output, *, chosen: bool) -> Finding:

@@ -19,8 +19,10 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reader, Reading, Tool
 from workers.tools import reformat
 from workers.tools.edits import Edit
-from workers.tools.output import check_exit, mapping, ours, span, words
+from workers.tools.output import check_exit, excluded_by, mapping, ours, span, switched_off, words
 
+_CONFIGS = {"rustfmt.toml": "", ".rustfmt.toml": ""}
+_OFF = re.compile(r"^disable_all_formatting\s*=\s*true\b", re.MULTILINE)
 _DIFF = re.compile(r"^Diff in (?P<path>.+?)(?:(?::| at line )(?P<line>\d{1,9})):?$")
 _BROKEN = re.compile(
     r"^error(?:\[\w+\])?: (?P<message>.+)\n +--> (?P<path>.+?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE
@@ -60,7 +62,8 @@ def parse(output: Output) -> Reading:
     found = [one for one in dict.fromkeys((*broken, *_diffs(output))) if one.path in wanted]
     if output.completed.exit_code and not found and not output.completed.stdout.startswith("Diff in "):
         raise ToolFailed(f"rustfmt failed: {words(output.completed)}")
-    return Reading(findings=found)
+    off = switched_off(output.files, output.read, [*_CONFIGS], _OFF)
+    return Reading(findings=found, excluded=[excluded_by("rustfmt", file) for file in off])
 
 
 def _syntax(match: re.Match[str], output: Output) -> Finding:
@@ -95,7 +98,7 @@ TOOL = Tool(
     version=("rustfmt", "--version"),
     languages="Rust",
     licence="Apache-2.0 or MIT",
-    configs={"rustfmt.toml": "", ".rustfmt.toml": ""},
+    configs=_CONFIGS,
     searches=True,
     executes_code=True,
     optional=True,

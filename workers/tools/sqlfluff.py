@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain.findings import Finding, Severity
 from workers.agent import Output, Reading, Tool
 from workers.tools.edits import Edit, with_fix
-from workers.tools.output import check_exit, load_json, mappings, number, span, string
+from workers.tools.output import check_exit, excluded_by, load_json, mappings, number, span, string
 
 # What it cannot read: templates, tokens, grammar.
 _BROKEN = ("TMP", "LXR", "PRS")
@@ -24,14 +24,17 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001
 
 
 def parse(output: Output) -> Reading:
+    """What it says of each file that it has read; of those that a `.sqlfluffignore` leaves out it says nothing."""
     check_exit("sqlfluff", output.completed, (0, 1))
-    files = mappings(load_json("sqlfluff", output.completed.stdout))
+    files = list(mappings(load_json("sqlfluff", output.completed.stdout)))
+    read = {string(file.get("filepath")).removeprefix("./") for file in files}
     return Reading(
         findings=[
             _finding(string(file.get("filepath")), one, output)
             for file in files
             for one in mappings(file.get("violations"))
-        ]
+        ],
+        excluded=[excluded_by("sqlfluff", file) for file in output.files if file.removeprefix("./") not in read],
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Listing, Output, Reading, Tool
 from workers.tools.edits import Edit, with_fix
 from workers.tools.output import check_exit, load_json, mapping, number, span, string, words
 
@@ -21,6 +21,17 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:
     # Excluded files stay excluded though they are named; without the repository's configuration nobody's is read.
     own = ["--force-exclude"] if config else ["--isolated"]
     return ["typos", "--format=json", "--color=never", *own, "--", *files]
+
+
+def listing(program: str, files: Sequence[str], config: str) -> list[str]:  # noqa: ARG001 - it looks beside each file
+    return [program, "--files", "--format=json", "--color=never", "--force-exclude", "--", *files]
+
+
+def listed(output: Output) -> list[str]:
+    """One JSON message a line, one of the type `file` for each that it would read."""
+    check_exit("typos", output.completed, (0,))
+    messages = [mapping(load_json("typos", line)) for line in output.completed.stdout.split("\n") if line.strip()]
+    return [string(message.get("path")) for message in messages if message.get("type") == "file"]
 
 
 def parse(output: Output) -> Reading:
@@ -74,4 +85,5 @@ TOOL = Tool(
     searches=True,
     taste=True,
     covers=False,
+    listing=Listing(listing, listed),
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
-from workers.agent import Output, Reading, Tool
+from workers.agent import Listing, Output, Reading, Tool
 from workers.tools.output import check_exit, span, words
 
 _DEFAULT = (
@@ -33,6 +33,16 @@ def applies(path: str) -> bool:
 def argv(files: Sequence[str], config: str | None) -> list[str]:
     own = ["-c", config] if config else ["-d", _DEFAULT]
     return ["yamllint", "--format=parsable", *own, "--", *files]
+
+
+def listing(program: str, files: Sequence[str], config: str) -> list[str]:
+    return [program, "--list-files", "-c", config, "--", *files]
+
+
+def listed(output: Output) -> list[str]:
+    """A file a line: those that the configuration does not ignore."""
+    check_exit("yamllint", output.completed, (0,))
+    return output.completed.stdout.splitlines()
 
 
 def parse(output: Output) -> Reading:
@@ -74,4 +84,5 @@ TOOL = Tool(
     languages="YAML",
     licence="GPL-3.0",
     configs={".yamllint": "", ".yamllint.yaml": "", ".yamllint.yml": ""},
+    listing=Listing(listing, listed),
 )

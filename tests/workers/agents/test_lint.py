@@ -292,6 +292,49 @@ def test_excluded_files_stay_excluded(tmp_path: Path) -> None:
     assert result.reason == "no linter looked at .py files: gen/app.py (ruff: excluded by its configuration)"
 
 
+@pytest.mark.skipif(bool(choose("auto", os.environ["PATH"]).why_not), reason="no sandbox here")
+@pytest.mark.parametrize(
+    ("tool", "own", "ending"),
+    [
+        ("yamllint", {".yamllint": "extends: relaxed\nignore: gen/\n"}, "yml"),
+        ("sqlfluff", {".sqlfluff": "[sqlfluff]\ndialect = ansi\n", ".sqlfluffignore": "gen/\n"}, "sql"),
+        ("clang-format", {".clang-format": "{}\n", "gen/.clang-format": "DisableFormat: true\n"}, "c"),
+        ("rustfmt", {"Cargo.toml": "[package]", "gen/.rustfmt.toml": "disable_all_formatting = true\n"}, "rs"),
+    ],
+)
+def test_files_that_its_configuration_keeps_from_a_linter_were_not_looked_at(
+    tmp_path: Path, tool: str, own: dict[str, str], ending: str
+) -> None:
+    sandbox = BubblewrapSandbox(os.environ["PATH"])
+    [chosen] = [one for one in LINTERS if one.name == tool]
+    if sandbox.which(chosen.version[0]) is None:
+        pytest.skip(f"{chosen.version[0]} is not installed")
+    kept, read = f"gen/a.{ending}", f"a.{ending}"
+    files = {**own, kept: "\n", read: "\n"}
+    result = Stage(tmp_path, files, diff=all_new(kept, read), settings={"tools": [tool]}, sandbox=sandbox).run(AGENT)
+    assert result.outcome in (Outcome.CLEAN, Outcome.FINDINGS), result.reason
+    assert result.covered == (read,)
+    assert [(one.what, one.why) for one in result.not_covered] == [(kept, f"{tool}: excluded by its configuration")]
+
+
+def test_files_that_its_configuration_keeps_from_typos_are_named(tmp_path: Path) -> None:
+    """It covers nothing, but whoever reads that it ran ought to know on what."""
+    files = {"typos.toml": '[files]\nextend-exclude = ["gen"]\n', "gen/a.md": "teh\n", "a.md": "teh\n"}
+    result = Stage(tmp_path, files, settings={"tools": ["typos"]}, diff=all_new("gen/a.md", "a.md")).run(AGENT)
+    assert [one.path for one in result.findings] == ["a.md"]
+    assert ("gen/a.md", "typos: excluded by its configuration") in {(one.what, one.why) for one in result.not_covered}
+
+
+def test_a_linter_that_does_not_say_what_it_read_has_not_done_its_work(tmp_path: Path) -> None:
+    def silent(output: Output) -> list[str]:
+        raise ToolFailed("yamllint lost its list")
+
+    assert yamllint.TOOL.listing
+    tool = replace(yamllint.TOOL, listing=replace(yamllint.TOOL.listing, parse=silent))
+    result = Stage(tmp_path, {"a.yml": "a: 1\n", ".yamllint": "rules: {}\n"}).run(LintAgent(tools=[tool]))
+    assert (result.outcome, result.reason) == (Outcome.ERROR, "yamllint lost its list")
+
+
 def test_a_linter_that_executes_code_is_none_for_strangers(tmp_path: Path) -> None:
     tool = replace(ruff.TOOL, executes_code=True)
     stage = Stage(tmp_path, {"app.py": "import os\n"}, trusted=False, sandbox=(sandbox := Watching()))

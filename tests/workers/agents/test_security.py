@@ -12,7 +12,7 @@ from workers.agent import Added, History
 from workers.agents.security import SecurityAgent
 from workers.registry import SCANNERS
 
-from ..stage import Stage, Watching
+from ..stage import Stage, Watching, all_new
 
 AGENT = SecurityAgent(tools=SCANNERS)
 
@@ -230,3 +230,12 @@ def test_a_secret_that_was_accepted_is_left_out_and_counted(tmp_path: Path) -> N
         result = stage.run(AGENT)
         assert result.outcome is Outcome.CLEAN
         assert "accepted (allow): 1" in result.summary
+
+
+def test_files_that_its_configuration_keeps_from_bandit_were_not_looked_at(tmp_path: Path) -> None:
+    files = {"pyproject.toml": '[tool.bandit]\nexclude_dirs = ["gen"]\n', "gen/a.py": "X = 1\n", "a.py": "X = 1\n"}
+    result = Stage(tmp_path, files, settings={"tools": ["bandit"]}, diff=all_new("gen/a.py", "a.py")).run(AGENT)
+    assert (result.outcome, result.covered) == (Outcome.CLEAN, ("a.py",))
+    assert [(one.what, one.why) for one in result.not_covered] == [
+        ("gen/a.py", "bandit: excluded by its configuration")
+    ]

@@ -30,7 +30,8 @@ WEB: Mapping[str, str] = {
     "package.json": '{"devDependencies": {"eslint": "^10.0.0", "@biomejs/biome": "2.6.8", "oxlint": "1.94.0", '
     '"typescript": "7.0.2", "stylelint": "^17.0.0", "markdownlint-cli2": "^0.22.0"}}\n',
     "eslint.config.mjs": 'export default [{ignores: ["gen/**"]}, {files: ["**/*.js"], rules: {"prefer-const": 2}}];\n',
-    "biome.json": '{"formatter": {"enabled": false}, "assist": {"enabled": false}}\n',
+    "biome.json": '{"files": {"includes": ["**", "!gen"]}, "formatter": {"enabled": false}, '
+    '"assist": {"enabled": false}}\n',
     "src/a.js": "let total = 1;\nif (total == 2) {\n  debugger;\n}\n",
     "gen/b.js": "let total = 1;\n",
     ".oxlintrc.json": '{"rules": {"eqeqeq": "error"}}\n',
@@ -80,7 +81,7 @@ def test_a_change_of_files_that_the_configuration_leaves_out_says_so(tmp_path: P
     ("tool", "rule", "path", "line", "replacement", "excluded"),
     [
         ("eslint", "prefer-const", "src/a.js", 1, "const total = 1;", {"gen/b.js": "eslint: File ignored because"}),
-        ("biome", "lint/suspicious/noDoubleEquals", "src/a.js", 2, None, {}),
+        ("biome", "lint/suspicious/noDoubleEquals", "src/a.js", 2, None, {"gen/b.js": "biome: excluded by its conf"}),
         ("oxlint", "eslint(eqeqeq)", "src/a.js", 2, None, {}),
         ("tsc", "TS2322", "src/b.ts", 1, None, {"gen/b.ts": "tsc: no project has it"}),
         ("stylelint", "length-zero-no-unit", "src/[id].css", 1, "a { top: 0 }", {"gen/b.css": "stylelint: ignored"}),
