@@ -36,6 +36,15 @@ def test_clean_change_is_0(assay: Assay, repository: Repository) -> None:
     assert ended.err == ""
 
 
+def test_what_the_repository_calls_its_folders_is_not_taken_for_ours(repository: Repository) -> None:
+    """Nor for what we build on: `python -m` looks into the current folder first."""
+    for name in ("config/__init__.py", "workers/__init__.py", "click.py", "pydantic.py"):
+        repository.write(name, 'raise SystemExit("the repository\'s own")\n')
+    argv = [sys.executable, "-m", "bot.cli", "config", "validate"]
+    done = subprocess.run(argv, cwd=repository.root, env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
 def test_finding_on_a_changed_line_is_1(assay: Assay, repository: Repository) -> None:
     repository.write("shop.py", DIRTY)
     ended = assay("check", repository.root)

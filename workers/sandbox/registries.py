@@ -106,8 +106,11 @@ def _bare(url: str) -> str:
 
 
 def _ask(argv: Sequence[str]) -> str:
+    # Not where we are: a repository may have a `pip` of its own there, or say where npm is to look.
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            argv, cwd="/", capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

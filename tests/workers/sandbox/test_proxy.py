@@ -169,3 +169,14 @@ def test_package_managers_are_asked_for_their_registries(tmp_path: Path, monkeyp
     assert found.env["PIP_INDEX_URL"] == "https://mirror.test:8443/simple"
     assert found.env["NPM_CONFIG_REGISTRY"] == "https://npm.test/"
     assert "secret" not in repr(found)
+
+
+def test_a_pip_that_lies_where_we_are_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "pip"
+    own.mkdir()
+    for name in ("__init__.py", "__main__.py"):
+        (own / name).write_text(f"open({str(tmp_path / 'asked')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    _pip_says.cache_clear()
+    find_registries([], str(tmp_path))
+    assert not (tmp_path / "asked").exists()
