@@ -14,6 +14,7 @@ need cmake cmake
 need make make
 need phpunit phpunit
 need rspec ruby-rspec
+need rake rake
 need tox tox
 need nox nox
 need javac default-jdk-headless

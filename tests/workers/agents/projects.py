@@ -239,6 +239,49 @@ end
 """,
 }
 
+MINITEST = {
+    "Rakefile": """\
+require "rake/testtask"
+
+Rake::TestTask.new(:test) do |t|
+  t.pattern = "test/**/*_test.rb"
+end
+""",
+    "lib/cart.rb": """\
+def sum(a, b)
+  a - b
+end
+""",
+    "test/cart_test.rb": """\
+require "minitest/autorun"
+require "cart"
+
+class CartTest < Minitest::Test
+  def test_zero
+    assert_equal 0, sum(0, 0)
+  end
+
+  def test_adds
+    assert_equal 3, sum(1, 2), "<\u0007 is not it"
+  end
+
+  def test_breaks
+    raise ArgumentError, "no such cart"
+  end
+
+  def test_later
+    skip "not yet"
+  end
+end
+
+describe "a cart" do
+  it "can't be / empty" do
+    _(sum(0, 1)).must_equal 1
+  end
+end
+""",
+}
+
 UNITTEST = {
     "test_cart.py": """\
 import unittest

@@ -89,6 +89,11 @@ def package(**more: object) -> str:
             "composer install --no-interaction --no-progress",
         ),
         ({"spec/a_spec.rb": "", "Gemfile.lock": ""}, "Ruby's gems by Gemfile.lock", "bundle install --quiet"),
+        (
+            {"Rakefile": "Rake::TestTask.new\n", "test/test_a.rb": "", "Gemfile.lock": ""},
+            "Ruby's gems by Gemfile.lock",
+            "bundle install --quiet",
+        ),
     ],
 )
 def test_what_a_package_needs(tmp_path: Path, files: dict[str, str], shown: str, command: str) -> None:

@@ -54,6 +54,7 @@ def found(root: Path) -> dict[str, str]:
         (["settings.gradle.kts", "app/build.gradle.kts", "app/src/test/kotlin/ATest.kt"], ["gradle test"]),
         (["phpunit.xml.dist"], ["phpunit"]),
         (["gem/spec/a_spec.rb", "gem/.rspec"], ["rspec in gem"]),
+        (["Rakefile", "lib/a.rb"], []),
         (["noxfile.py"], ["nox"]),
         (["tox.toml"], ["tox"]),
         (["node_modules/x/go.mod", "node_modules/x/a_test.go", "vendor/y/Cargo.toml"], []),
@@ -62,6 +63,32 @@ def found(root: Path) -> dict[str, str]:
 def test_kinds_are_known_by_their_files(tmp_path: Path, files: list[str], names: list[str]) -> None:
     plant(tmp_path / "head", dict.fromkeys(files, ""))
     assert list(found(tmp_path)) == names
+
+
+@pytest.mark.parametrize(
+    ("rakefile", "path", "name"),
+    [
+        ('require "rake/testtask"\nRake::TestTask.new do |t|\nend\n', "test/test_a.rb", "rake test"),
+        ('Rake::TestTask.new("test:regular") {}\ntask test: %w[test:regular]\n', "test/spec_a.rb", "rake test"),
+        ("Rake::TestTask.new(:unit => :compile)\n", "test/unit/a_test.rb", "rake unit"),
+        ("Minitest::TestTask.create\n", "test/a_test.rb", "rake test"),
+        ("Rails.application.load_tasks\n", "test/models/a_test.rb", "rake test"),
+        ("task default: :test\n# Rake::TestTask.new\n", "test/a_test.rb", ""),
+        ("Rake::TestTask.new\n", "test/helper.rb", ""),
+        ("RSpec::Core::RakeTask.new(:spec)\n", "test/a_test.rb", ""),
+    ],
+)
+def test_minitest_is_known_by_its_rakefile_and_its_tests(tmp_path: Path, rakefile: str, path: str, name: str) -> None:
+    plant(tmp_path / "head", {"Rakefile": rakefile, path: ""})
+    assert list(found(tmp_path)) == ([name] if name else [])
+
+
+def test_specs_of_minitest_are_not_rspecs(tmp_path: Path) -> None:
+    files = {"Rakefile": "Rake::TestTask.new(:spec)\n", "spec/a_spec.rb": ""}
+    plant(tmp_path / "head", {**files, "spec/spec_helper.rb": 'require "minitest/autorun"\n'})
+    assert list(found(tmp_path)) == ["rake spec"]
+    plant(tmp_path / "head", {"spec/spec_helper.rb": 'require "rspec"\n'})
+    assert list(found(tmp_path)) == ["rspec"]
 
 
 def test_several_packages_of_one_repository(tmp_path: Path) -> None:
@@ -141,6 +168,8 @@ REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tupl
     "php": (projects.PHP, ("phpunit",), counted(passed=2, failed=1, errors=1, skipped=1),
             {("tests/CartTest.php", 16), ("tests/CartTest.php", 31)}),
     "ruby": (projects.RUBY, ("rspec",), counted(passed=1, failed=1, skipped=1), {("spec/cart_spec.rb", 7)}),
+    "minitest": (projects.MINITEST, ("ruby", "rake"), counted(passed=1, failed=2, errors=1, skipped=1),
+                 {("test/cart_test.rb", 10), ("test/cart_test.rb", 14), ("test/cart_test.rb", 24)}),
     "unittest": (projects.UNITTEST, (), counted(passed=2, failed=2, errors=1, skipped=1),
                  {("test_cart.py", 10), ("test_cart.py", 13), ("test_cart.py", 26)}),
 }  # fmt: skip

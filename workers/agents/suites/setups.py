@@ -78,7 +78,7 @@ def _of(kind: str, tree: Tree, place: Place) -> Iterator[Setup]:
             yield from _cargo(tree, place.folder)
         case "phpunit":
             yield from _locked(tree, place.folder, "composer.lock", "composer", ("vendor",))
-        case "rspec":
+        case "rspec" | "rake test":
             yield from _bundle(tree, place.folder)
         case _:
             return

@@ -10,13 +10,20 @@ from pathlib import Path
 
 from bot.errors import ToolFailed
 from workers.agents.shell import Shell
-from workers.agents.suites import compiled, node, python, scripts
+from workers.agents.suites import compiled, node, python, ruby, scripts
 from workers.agents.suites.preparing import Ready
 from workers.agents.suites.python import pytest_options
 from workers.agents.suites.suite import Kind, Left, Place, Suite, Tree, Ways
 
 # Collectors come last: they are run only where nothing else was found.
-KINDS: tuple[Kind, ...] = (*python.KINDS, *node.KINDS, *compiled.KINDS, *scripts.KINDS, *scripts.COLLECTORS)
+KINDS: tuple[Kind, ...] = (
+    *python.KINDS,
+    *node.KINDS,
+    *compiled.KINDS,
+    *scripts.KINDS,
+    *ruby.KINDS,
+    *scripts.COLLECTORS,
+)
 
 # More suites than that are not run by themselves.
 _MOST_SUITES = 20
