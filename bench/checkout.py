@@ -26,7 +26,8 @@ from bot.demo.github import StandInGitHub
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.git import Git
-from workers.mirrors import Mirror, Mirrors
+from workers.mirrors import Mirrors
+from workers.sandbox.views import Views, why_no_views
 
 _REPO = "octo/large"
 _TMPFS = Path("/dev/shm")
@@ -40,22 +41,27 @@ class _Worker:
     folder: Path
     url: str
 
+    views: bool
+
     def prepare(self, sha: str) -> None:
-        with self._fetched(sha) as (_, mirror, checkouts), checkouts.shared(mirror, sha):
+        with self._shared(sha):
             pass
 
-    def copy(self, sha: str) -> None:
-        with self._fetched(sha) as (cache, mirror, checkouts), cache.scratch() as folder:
-            checkouts.copy(mirror, sha, folder / "head")
+    def own(self, sha: str) -> None:
+        """In a process that ends with it."""
+        with self._shared(sha) as (checkouts, files):
+            checkouts.in_own_process()
+            with checkouts.own(files):
+                pass
 
     @contextmanager
-    def _fetched(self, sha: str) -> Iterator[tuple[Cache, Mirror, Checkouts]]:
+    def _shared(self, sha: str) -> Iterator[tuple[Checkouts, Path]]:
         cache = Cache(self.folder, Limits(10**12, 10**9))
-        mirrors, checkouts = Mirrors(cache, self.url), Checkouts(cache)
+        mirrors, checkouts = Mirrors(cache, self.url), Checkouts(cache, Views() if self.views else None)
         with ExitStack() as stack:
             with checkouts.ahead(mirrors.name(_REPO), sha):
                 mirror = stack.enter_context(mirrors.fetch(_REPO, (sha,), lambda: None))
-            yield cache, mirror, checkouts
+            yield checkouts, stack.enter_context(checkouts.shared(mirror, sha))
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -63,19 +69,21 @@ def run(scale: Scale) -> Iterator[Figure]:
     files = scale.pick(5000, 500)
     with tempfile.TemporaryDirectory(dir=_TMPFS if _TMPFS.is_dir() else None) as scratch, StandInGitHub() as github:
         folder, commits = Path(scratch), _commits(github, files)
-        worker = _Worker(folder / "work", github.url)
+        why_not = why_no_views(folder)
+        worker = _Worker(folder / "work", github.url, views=not why_not)
         worker.prepare(next(commits))
         times = interleave(
             scale.rounds,
             git=lambda: _fetch_anew(folder, github.url, next(commits)),
             one=lambda: _at_once(1, worker.prepare, next(commits)),
             four=lambda: _at_once(4, worker.prepare, next(commits)),
-            own=lambda: _at_once(1, worker.copy, next(commits)),
+            own=lambda: _at_once(1, worker.own, next(commits)),
         )
         what = f"{files:,} files, 5 of them changed"
         yield ratio(f"fetch and files of one agent ({what})", times["one"], times["git"], "ms", at_most(0.5), 1000)
         yield ratio("the same for four agents, against one", times["four"], times["one"], "ms", at_most(1.2), 1000)
-        yield ratio("an agent with files of its own", times["own"], times["git"], "ms", None, 1000)
+        kind = "a copy" if why_not else "a view"
+        yield ratio(f"an agent with files of its own, {kind}", times["own"], times["git"], "ms", None, 1000)
         yield _bytes(folder, github, commits)
 
 
@@ -134,7 +142,7 @@ def _agent(barrier: Barrier, spans: SimpleQueue[Any], prepare: Callable[[str], N
 def _bytes(folder: Path, github: StandInGitHub, commits: Iterator[str]) -> Figure:
     """What goes over the wire, both ways, once the cache knows the commit before."""
     with _Counter(github.url) as counter:
-        worker = _Worker(folder / "counted", counter.url)
+        worker = _Worker(folder / "counted", counter.url, views=False)
         worker.prepare(next(commits))
         sha = next(commits)
         ours = counter.during(lambda: worker.prepare(sha))

@@ -1,4 +1,5 @@
-"""The files of commits on disk: written once for all agents that only read them; one that writes gets a copy.
+"""The files of commits on disk: written once for all agents that only read them; one that writes gets a view of them
+that is its own, or a copy.
 
 A commit that is new differs little from the one before, so its files are made from a copy of that one's, and the copy
 is taken while the new commit is still being fetched.
@@ -11,15 +12,17 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 from bot.errors import NoSpace, ToolFailed
 from workers.cache import Cache
 from workers.entry import Entry, remove
 from workers.mirrors import Mirror
+from workers.sandbox.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +36,26 @@ find "$2/files" -type d -exec chmod u+w {{}} + &&
 find "$1/files" -printf '{_FACTS}' | sha256sum
 """
 _WORDS = 800
+# What becomes of them: they are only `read`, and nobody writes to them by mistake; or they are also `seen` in views,
+# where a file can be written to only if it can be below.
+Modes = Literal["read", "seen"]
+_MODES: Mapping[Modes, Sequence[str]] = {
+    "read": ("-perm", "/222", "-exec", "chmod", "a-w"),
+    "seen": ("(", "!", "-perm", "-644", "-o", "-type", "d", "!", "-perm", "-755", ")", "-exec", "chmod", "u+rw,a+rX"),
+}
 
 
 class Checkouts:
-    """The files of commits."""
+    """The files of commits. Without `views` those who write get copies."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, views: Views | None = None) -> None:
         self._cache = cache
+        self._views = views
+
+    def in_own_process(self) -> None:
+        """To be called before agents are at work in a process that is theirs: views need that."""
+        if self._views is not None:
+            self._views.enter()
 
     @contextmanager
     def shared(self, mirror: Mirror, commit: str) -> Iterator[Path]:
@@ -52,17 +68,29 @@ class Checkouts:
             self._cache.with_room(lambda: stack.enter_context(entry.used()))
             with self.ahead(mirror.name, commit):
                 pass
-            self._cache.with_room(lambda: entry.fill(partial(_write, mirror, commit)))
+            self._cache.with_room(lambda: entry.fill(partial(_write, self._modes, mirror, commit)))
             yield entry.kept / "files"
 
-    def copy(self, mirror: Mirror, commit: str, folder: Path) -> None:
-        """Make a folder with the commit's files, to do with as one likes. Raises as `shared` does."""
-        with self.shared(mirror, commit) as files:
-            self.copy_tree(files, folder)
+    @contextmanager
+    def own(self, files: Path) -> Iterator[Path]:
+        """A folder with the files of a shared one, to do with as one likes. It is there in the context, which must end
+        before that of the shared one. Raises ToolFailed, NoSpace."""
+        with self._cache.scratch() as room, ExitStack() as stack:
+            yield self._view(files, room / "view", stack) or self._copy(files, room / "copy")
 
-    def copy_tree(self, files: Path, folder: Path) -> None:
-        """Make a folder with the files of a shared one, to do with as one likes. Raises ToolFailed, NoSpace."""
+    def _view(self, files: Path, room: Path, stack: ExitStack) -> Path | None:
+        if self._views is None or not self._views.usable:
+            return None
+        try:
+            room.mkdir()
+            return stack.enter_context(self._views.view(files, room))
+        except (OSError, ToolFailed) as error:
+            log.warning("files are copied: %s", error)
+            return None
+
+    def _copy(self, files: Path, folder: Path) -> Path:
         self._cache.with_room(partial(_copy, files, folder))
+        return folder
 
     @contextmanager
     def ahead(self, name: str, commit: str) -> Iterator[None]:
@@ -92,14 +120,22 @@ class Checkouts:
         lock = stack.enter_context(entry.changed(wait=False))
         if entry.kept.exists() or (entry.folder / "ahead").exists():
             return None
-        for source in self._cache.entries(_shelf(), f"{name}@"):
+        for source in self._cache.entries(self._shelf, f"{name}@"):
             if source.kept.exists():
                 stack.enter_context(source.used())
                 return _Copying(source, entry, lock)
         return None
 
     def _entry(self, name: str, commit: str) -> Entry:
-        return self._cache.entry(_shelf(), f"{name}@{commit}")
+        return self._cache.entry(self._shelf, f"{name}@{commit}")
+
+    @property
+    def _shelf(self) -> str:
+        return f"files-{_start()}-{self._modes}"
+
+    @property
+    def _modes(self) -> Modes:
+        return "seen" if self._views else "read"
 
 
 class _Copying:
@@ -136,11 +172,11 @@ class _Copying:
         remove(self._half)
 
 
-def _write(mirror: Mirror, commit: str, new: Path, lock: int) -> None:
+def _write(modes: Modes, mirror: Mirror, commit: str, new: Path, lock: int) -> None:
     files = new / "files"
     if not _turn(mirror, commit, new, lock):
         mirror.write(commit, files, new / "index", lock)
-    _run("find", str(files), "-perm", "/222", "-exec", "chmod", "a-w", "{}", "+", lock=lock)
+    _run("find", str(files), *_MODES[modes], "{}", "+", lock=lock)
     (new / "commit").write_text(commit)
     (new / "seal").write_text(hashlib.sha256(_run("find", str(files), "-printf", _FACTS, lock=lock)).hexdigest())
 
@@ -162,13 +198,13 @@ def _turn(mirror: Mirror, commit: str, new: Path, lock: int) -> bool:
 
 
 @cache
-def _shelf() -> str:
+def _start() -> str:
     """A name that is another one after every start of the machine: files that were not written through to the disk when
     its power failed are not used again."""
     try:
-        return f"files-{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "files"
+        return "unknown"
 
 
 def _copy(source: Path, target: Path) -> None:

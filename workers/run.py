@@ -356,17 +356,11 @@ def _prepare(
     def shared(commit: str) -> Path:
         return stack.enter_context(bench.checkouts.shared(mirror(), commit))
 
-    def checkout() -> Path:
-        if only_reads(plan.kind):
-            return shared(sha)
-        root = stack.enter_context(bench.cache.scratch()) / "head"
-        bench.checkouts.copy(mirror(), sha, root)
-        return root
-
     def own(tree: Path) -> Path:
-        root = stack.enter_context(bench.cache.scratch()) / "own"
-        bench.checkouts.copy_tree(tree, root)
-        return root
+        return stack.enter_context(bench.checkouts.own(tree))
+
+    def checkout() -> Path:
+        return shared(sha) if only_reads(plan.kind) else own(shared(sha))
 
     pull = next((pull for pull in run.pulls if pull.live), None)
     return Work(

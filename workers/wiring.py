@@ -25,6 +25,7 @@ from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
 from workers.run import Attempt, Bench, Said, tidy
 from workers.sandbox.choice import choose_by
+from workers.sandbox.views import Views, why_no_views
 from workers.toolbox import toolbox
 
 # Bytes of a result that a fork tells of itself, so that the worker does not grow by it.
@@ -51,7 +52,7 @@ def bench() -> Bench:
         runs=store(),
         cache=kept,
         mirrors=Mirrors(kept, chosen.github_url),
-        checkouts=Checkouts(kept),
+        checkouts=Checkouts(kept, Views() if sandbox.own_mounts and not why_no_views(kept.folder) else None),
         read_token=partial(ask, store().redis, store()),
         agent_for=resolve,
         kit=make_kit(chosen, sandbox.make),
@@ -91,6 +92,7 @@ class _OnAgent:
 
     def carry_out(self, begun: Attempt) -> bytes:
         """What was counted meanwhile, and what was said; all of that is told already where it is much."""
+        bench().checkouts.in_own_process()
         # What the worker has not been able to send is not counted once more.
         kept = observer().hand_over()
         try:

@@ -32,6 +32,7 @@ from workers.kit import make_model
 from workers.registry import TOOLS
 from workers.sandbox.choice import choose_by
 from workers.sandbox.process import ProcessSandbox
+from workers.sandbox.views import why_no_views
 
 # What the App must be allowed, and be told of (README, "Install the App").
 PERMISSIONS = {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}
@@ -179,7 +180,9 @@ def _sandbox(chosen: Settings) -> Iterator[Report]:
         words = "what repositories run sees Assay's key, the network and all that Assay's user may read"
         yield Report("warn", "Sandbox", f"{choice.level}: {words}", "set ASSAY_SANDBOX=auto")
     else:
-        yield Report("ok", "Sandbox", choice.level)
+        why_not = why_no_views(chosen.work_dir) if choice.own_mounts else "no container can be shown a view"
+        own = f"a copy: {why_not}" if why_not else "a view of those of all (overlayfs)"
+        yield Report("ok", "Sandbox", f"{choice.level}; who may write to a commit's files gets {own}")
 
 
 def _packages(chosen: Settings) -> Iterator[Report]:

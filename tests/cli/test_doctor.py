@@ -24,6 +24,7 @@ from bot.redis.embedded import redis_server
 from tests.cli.command import Assay, Ended
 from tests.workers.sandbox.engines import install
 from workers.registry import TOOLS
+from workers.sandbox.choice import choose
 
 Doctor = Callable[..., Ended]
 
@@ -108,10 +109,31 @@ def test_containers(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{engines.folder}:{os.environ['PATH']}")
     ended = doctor(ASSAY_SANDBOX="docker", ASSAY_SANDBOX_IMAGE="acme/assay")
     assert lines(ended, "Sandbox").startswith("✓ Sandbox     docker (image acme/assay, uid ")
+    assert "files gets a copy: no container can be shown a view" in lines(ended, "Sandbox")
     ended = doctor(ASSAY_SANDBOX="podman", ASSAY_SANDBOX_IMAGE="acme/none")
     assert ended.code == 1
     assert "No such image: acme/none" in lines(ended, "Sandbox")
     assert "nothing of a repository is executed\n→ install it and util-linux" in lines(ended, "Sandbox")
+
+
+def test_how_who_writes_gets_files_is_told(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why_not := choose("bubblewrap", os.environ["PATH"]).why_not:
+        pytest.skip(f"no sandbox here: {why_not}")
+    for why, told in (
+        ("", "a view of those of all (overlayfs)"),
+        ("mount: not permitted", "a copy: mount: not permitted"),
+    ):
+        monkeypatch.setattr("bot.cli.examination.why_no_views", lambda _, why=why: why)
+        assert lines(doctor(ASSAY_SANDBOX="bubblewrap"), "Sandbox").endswith(
+            f"who may write to a commit's files gets {told}"
+        )
+
+
+def test_a_runtime_without_an_image_is_no_sandbox(doctor: Doctor) -> None:
+    ended = doctor(ASSAY_SANDBOX_RUNTIME="runsc")
+    assert ended.code == 1
+    assert "ASSAY_SANDBOX_RUNTIME is runsc, but ASSAY_SANDBOX_IMAGE names no image" in lines(ended, "Sandbox")
+    assert "nothing of a repository is executed" in lines(ended, "Sandbox")
 
 
 def test_bad_setting(doctor: Doctor) -> None:

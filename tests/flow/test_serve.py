@@ -20,6 +20,8 @@ from redis import Redis
 
 from bot.demo.github import StandInGitHub
 from bot.redis.embedded import EmbeddedRedis
+from workers.sandbox.choice import choose
+from workers.sandbox.views import why_no_views
 
 REPOSITORY = "octo/demo"
 QUICK = "agents:\n  test: {enabled: false}\n  security: {enabled: false}\n  review: {enabled: false}\n"
@@ -216,6 +218,20 @@ def test_ctrl_c_finishes_the_job_in_hand_once(serve: Serve, tmp_path: Path) -> N
     serve.start(ASSAY_SANDBOX="none")
     assert serve.await_verdict(sha) == "success"
     assert (tmp_path / "begun").read_text() == "x\n"
+
+
+def test_what_a_command_writes_lies_over_the_shared_files(serve: Serve) -> None:
+    """As `assay serve` does it: each job has a view that is gone with it."""
+    if why_not := choose("bubblewrap", os.environ["PATH"]).why_not or why_no_views(serve.data / "work"):
+        pytest.skip(f"no views here: {why_not}")
+    serve.start()
+    for number in range(2):
+        run = f"test ! -e made && date > made && test $(stat -f -c %T .) = overlayfs && echo {number}"
+        assert serve.await_verdict(command(serve, run)) == "success", serve.log.read_text()
+    shared = list((serve.data / "work").glob("*/*/kept/files"))
+    assert len(shared) >= 2
+    assert not [folder for folder in shared if (folder / "made").exists()]
+    serve.until("the end of the views", lambda: not list((serve.data / "work").glob("runs/*")))
 
 
 def test_second_ctrl_c_ends_the_job_in_hand(serve: Serve, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ LISTS = {
 }
 
 BWRAP = "tests/workers/sandbox/test_bubblewrap.py"
+VIEWS = "tests/workers/sandbox/test_views.py"
 PROXY = "tests/workers/sandbox/test_proxy.py"
 CHOICE = "tests/workers/sandbox/test_choice.py"
 GIT = "tests/workers/test_git.py"
@@ -91,6 +92,29 @@ CASES = (
         "read-only",
         (f"{BWRAP}::test_attack_is_held", f"{BWRAP}::test_one_agents_files_are_not_anothers"),
         ("SEC-9",),
+    ),
+    Case(
+        "code that may write changes, renames, links and removes all that its view of that checkout shows",
+        "the files below and all other views stay as they are",
+        (
+            f"{VIEWS}::test_whatever_is_done_to_a_view_the_files_below_stay_as_they_are",
+            f"{VIEWS}::test_without_a_view_the_same_is_done_to_the_shared_files",
+        ),
+        ("SEC-9",),
+    ),
+    Case(
+        "code forges what the kernel notes of a view, to be shown another folder",
+        "it is refused, or no note",
+        (f"{VIEWS}::test_what_the_kernel_notes_of_a_view_cannot_be_forged",),
+        ("links", "SEC-9"),
+    ),
+    Case(
+        "code looks for the layers of its view, or fills the disk through it",
+        "it sees its files only; it is bounded as a copy is",
+        (
+            f"{VIEWS}::test_a_command_sees_nothing_of_a_view_but_its_files",
+            f"{VIEWS}::test_what_is_written_to_a_view_counts_against_the_disk",
+        ),
     ),
     Case(
         "code mounts, traces, loads programs into the kernel",

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -29,6 +29,7 @@ from workers.checkout import Checkouts
 from workers.entry import remove
 from workers.git import Git
 from workers.mirrors import Mirror, Mirrors
+from workers.sandbox.views import Views, why_no_views
 
 REPO = "octo/demo"
 FORK = multiprocessing.get_context("fork")
@@ -40,6 +41,7 @@ class Machine:
 
     github: StandInGitHub
     cache: Cache
+    views: Views | None = None
 
     @contextmanager
     def mirror(self, *commits: str) -> Iterator[Mirror]:
@@ -57,7 +59,7 @@ class Machine:
 
     @property
     def checkouts(self) -> Checkouts:
-        return Checkouts(self.cache)
+        return Checkouts(self.cache, self.views)
 
     def commit(self, files: dict[str, str | bytes | None]) -> str:
         return self.github.commit(REPO, "main", files)
@@ -99,16 +101,67 @@ def test_files_are_shared_and_cannot_be_written_to(machine: Machine, github: Sta
     assert modes["run"] & 0o100
 
 
-def test_copy_is_one_s_own(machine: Machine, github: StandInGitHub, tmp_path: Path) -> None:
+def test_copy_is_one_s_own(machine: Machine, github: StandInGitHub) -> None:
     sha = github.head(REPO, "main")
-    with machine.mirror(sha) as mirror:
-        machine.checkouts.copy(mirror, sha, tmp_path / "own")
-        with (tmp_path / "own" / "a.txt").open("r+") as file:
+    with machine.shared(sha) as files, machine.checkouts.own(files) as own:
+        assert read(own) == machine.archive(sha)
+        with (own / "a.txt").open("r+") as file:
             file.write("changed")
-        (tmp_path / "own" / "folder" / "new").touch()
-        with machine.checkouts.shared(mirror, sha) as files:
-            assert read(files) == machine.archive(sha)
-            assert (files / "run").stat().st_mode & 0o111 == (tmp_path / "own" / "run").stat().st_mode & 0o111
+        (own / "folder" / "new").touch()
+        assert read(files) == machine.archive(sha)
+        assert (files / "run").stat().st_mode & 0o111 == (own / "run").stat().st_mode & 0o111
+    assert not own.exists()
+
+
+def test_so_is_a_view_and_the_next_commit_s_files_are_made_from_the_same(machine: Machine, tmp_path: Path) -> None:
+    if why_not := why_no_views(tmp_path):
+        pytest.skip(f"no views here: {why_not}")
+    seen = replace(machine, views=Views())
+    shas = [seen.commit({"a.txt": f"{number}\n", f"n{number}": ""}) for number in range(3)]
+
+    def job() -> None:
+        seen.checkouts.in_own_process()
+        for sha in shas:
+            with seen.shared(sha) as files, seen.checkouts.own(files) as one, seen.checkouts.own(files) as other:
+                assert "copy" not in (one.name, other.name)
+                assert read(one) == seen.archive(sha)
+                for path in (one / "a.txt", one / "run"):
+                    path.write_text("changed")
+                shutil.rmtree(one / "folder")
+                assert read(files) == read(other) == seen.archive(sha)
+            assert not one.exists()
+        assert not list(seen.cache.folder.glob("runs/*"))
+
+    in_fork(job)
+    # Outside nothing was ever mounted, and a process that has not begun so gets copies.
+    with seen.shared(shas[0]) as files, seen.checkouts.own(files) as own:
+        assert (own.name, read(own)) == ("copy", seen.archive(shas[0]))
+        (own / "a.txt").write_text("changed")
+        assert read(files) == seen.archive(shas[0])
+
+
+def test_a_view_that_cannot_be_mounted_is_a_copy(
+    machine: Machine, github: StandInGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no more mounts")
+
+    monkeypatch.setattr("workers.sandbox.views.own_mounts", lambda: None)
+    for call in ("mapped", "overlay"):
+        monkeypatch.setattr(f"workers.sandbox.views.{call}", refuse)
+    seen, sha = replace(machine, views=Views()), github.head(REPO, "main")
+    seen.checkouts.in_own_process()
+    with seen.shared(sha) as files, seen.checkouts.own(files) as own:
+        assert read(own) == seen.archive(sha)
+        (own / "a.txt").write_text("changed")
+
+
+def in_fork(act: Callable[[], None]) -> None:
+    """Do it in a process of its own; it has to end well."""
+    child = FORK.Process(target=act)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
 
 
 def test_next_commit_is_made_from_the_last(machine: Machine) -> None:
@@ -343,9 +396,8 @@ def test_what_nobody_uses_makes_room(small: Machine) -> None:
             assert _listed(files) == _listed_by_git(small, sha)
 
 
-def test_no_room_for_a_copy_of_one_s_own(small: Machine, tmp_path: Path) -> None:
+def test_no_room_for_a_copy_of_one_s_own(small: Machine) -> None:
     sha = small.commit(_noise(15))
-    own = tmp_path / "disk" / "own"
-    with small.mirror(sha) as mirror, pytest.raises(NoSpace, match="no space in ASSAY_WORK_DIR"):
-        small.checkouts.copy(mirror, sha, own)
-    assert not own.exists()
+    with small.shared(sha) as files, pytest.raises(NoSpace, match="no space in ASSAY_WORK_DIR"):
+        small.checkouts.own(files).__enter__()
+    assert not list(small.cache.folder.glob("runs/*"))

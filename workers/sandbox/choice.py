@@ -1,7 +1,7 @@
 """Which sandbox commands run in: what the operator asks for, else the strongest that works, never less in silence.
 
-`auto` is a container of the runtime that the operator named, gVisor's most often, where there is an image for it; else
-bubblewrap; else a container of the usual runtime; or nothing. `none` has to be asked for by name: it is for an
+`auto` is bubblewrap; else a container, where there is an image for it; or nothing. Where the operator named a runtime,
+gVisor's most often, it is a container of that runtime, or nothing. `none` has to be asked for by name: it is for an
 operator's own repositories, on a machine that holds nothing else.
 """
 
@@ -57,13 +57,15 @@ NO_CONTAINERS = Containers()
 class Choice:
     """`make(cancelled)` makes a sandbox for one agent, and `image_of(name)` gives the `make` of a repository's own
     image, where there are images. `level` and `isolates` are its; `why_not` says what keeps commands from being run at
-    all, empty where they can be, and `remedy` what to do about that."""
+    all, empty where they can be, and `remedy` what to do about that. `own_mounts`: commands are shown what is mounted
+    for nobody but the process that starts them."""
 
     make: Make
     level: str
     isolates: bool
     why_not: str = ""
     remedy: str = ""
+    own_mounts: bool = False
     image_of: Callable[[str], Make] | None = None
 
     def within(self, image: str, cancelled: threading.Event) -> Sandbox:
@@ -102,6 +104,8 @@ def choose(kind: Kind, path: str, registries: Sequence[str] = (), containers: Co
     """Try what is asked for out, on `path`. `registries` are hosts that a set-up may reach beside the usual ones. Never
     raises: what does not work is told when a command is to be run."""
     known = cache(lambda: find_registries(registries, path))
+    if containers.runtime and (kind in ("bubblewrap", "none") or not containers.image):
+        return _without_runtime(kind, containers)
     match kind:
         case "none":
             plain = ProcessSandbox(path)
@@ -114,23 +118,28 @@ def choose(kind: Kind, path: str, registries: Sequence[str] = (), containers: Co
             return _strongest(path, known, containers)
 
 
+def _without_runtime(kind: Kind, containers: Containers) -> Choice:
+    """Commands must not run in less than the operator asked for."""
+    lacking = "ASSAY_SANDBOX_IMAGE names no image" if not containers.image else f"ASSAY_SANDBOX is {kind}"
+    remedy = "unset ASSAY_SANDBOX_RUNTIME, or have containers by ASSAY_SANDBOX and ASSAY_SANDBOX_IMAGE"
+    return _absent(f"ASSAY_SANDBOX_RUNTIME is {containers.runtime}, but {lacking}", remedy)
+
+
 def _strongest(path: str, known: Callable[[], Registries], containers: Containers) -> Choice:
-    tried = dict[str, Choice]()
-    for name, choice in _by_strength(path, known, containers):
+    tried = list[Choice]()
+    for choice in _by_strength(path, known, containers):
         if not choice.why_not:
             return choice
-        tried[name] = choice
-    # That is what most people want to mend.
-    return tried["bubblewrap"]
+        tried.append(choice)
+    # That of bubblewrap is what most people want to mend.
+    return tried[0]
 
 
-def _by_strength(path: str, known: Callable[[], Registries], containers: Containers) -> Iterator[tuple[str, Choice]]:
-    engines: tuple[Program, ...] = ("podman", "docker") if containers.image else ()
-    if containers.runtime:
-        yield from ((program, _container(program, containers, known)) for program in engines)
-    yield "bubblewrap", _bubblewrap(path, known)
+def _by_strength(path: str, known: Callable[[], Registries], containers: Containers) -> Iterator[Choice]:
     if not containers.runtime:
-        yield from ((program, _container(program, containers, known)) for program in engines)
+        yield _bubblewrap(path, known)
+    engines: tuple[Program, ...] = ("podman", "docker") if containers.image else ()
+    yield from (_container(program, containers, known) for program in engines)
 
 
 def _absent(why_not: str, remedy: str) -> Choice:
@@ -143,7 +152,10 @@ def _bubblewrap(path: str, known: Callable[[], Registries]) -> Choice:
         return _absent(why_not, _REMEDY)
     level = BubblewrapSandbox(path).level
     return Choice(
-        lambda cancelled: BubblewrapSandbox(path, cancelled=cancelled, registries=known), level, isolates=True
+        lambda cancelled: BubblewrapSandbox(path, cancelled=cancelled, registries=known),
+        level,
+        isolates=True,
+        own_mounts=True,
     )
 
 

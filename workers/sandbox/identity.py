@@ -16,7 +16,8 @@ from bot.errors import ToolFailed
 
 # Inside and, when Assay is root, outside: beyond what people and services get.
 INSIDE, OUTSIDE = 1000, 64_123
-_MAP = f"0 0 1\n{INSIDE} {OUTSIDE} 1\n"
+# Of a command: root, so that bubblewrap may mount, and its own. Of a file: root's are the command's.
+_COMMANDS, _FILES = f"0 0 1\n{INSIDE} {OUTSIDE} 1\n", f"0 {OUTSIDE} 1\n"
 
 
 def owner() -> int | None:
@@ -24,12 +25,21 @@ def owner() -> int | None:
     return OUTSIDE if os.geteuid() == 0 else None
 
 
-@cache
 def user_namespace() -> int:
     """A descriptor of the user namespace for commands of this process, made at the first call; for root only.
 
     Raises ToolFailed where the kernel does not allow it.
     """
+    return _namespace(_COMMANDS)
+
+
+def files_to_commands() -> int:
+    """The same of one by which root's files are shown as the commands' own."""
+    return _namespace(_FILES)
+
+
+@cache
+def _namespace(ids: str) -> int:
     maker = subprocess.Popen(
         ["unshare", "--user", "sh", "-c", "echo; read -r _"],  # noqa: S607 - the one on PATH is meant
         stdin=subprocess.PIPE,
@@ -44,8 +54,8 @@ def user_namespace() -> int:
             raise ToolFailed(f"a user namespace cannot be made: {words[:300]}")
         own = Path("/proc", str(maker.pid))
         try:
-            (own / "uid_map").write_text(_MAP)
-            (own / "gid_map").write_text(_MAP)
+            (own / "uid_map").write_text(ids)
+            (own / "gid_map").write_text(ids)
             return os.open(own / "ns" / "user", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise ToolFailed(f"a user namespace cannot be made: {error}") from None

@@ -19,7 +19,7 @@ import pytest
 from bot.errors import NoSandbox, ToolFailed
 from tests.workers.sandbox.engines import BIN, IMAGE_PATH, Engines, install
 from workers.agent import Command
-from workers.sandbox.choice import Choice, Containers, choose
+from workers.sandbox.choice import Choice, Containers, Kind, choose
 from workers.sandbox.container import ContainerSandbox, Image, engine, examine
 from workers.sandbox.engine import Box, Engine, run
 from workers.sandbox.identity import owner
@@ -283,8 +283,32 @@ def test_auto_is_the_strongest_that_works(engines: Engines) -> None:
     assert engines
     assert choose("auto", PATH, containers=Containers(OWN, runtime="runsc")).level.startswith("podman (runsc, ")
     assert choose("auto", PATH, containers=Containers(OWN)).level.startswith("bubblewrap")
-    assert choose("auto", PATH, containers=Containers("", runtime="runsc")).level.startswith("bubblewrap")
-    assert choose("auto", PATH, containers=Containers("none/such", runtime="runsc")).level.startswith("bubblewrap")
+
+
+@pytest.mark.parametrize(
+    ("kind", "containers", "told"),
+    [
+        ("auto", Containers(runtime="runsc"), "ASSAY_SANDBOX_RUNTIME is runsc, but ASSAY_SANDBOX_IMAGE names no image"),
+        ("docker", Containers(runtime="runsc"), "but ASSAY_SANDBOX_IMAGE names no image"),
+        (
+            "bubblewrap",
+            Containers(OWN, runtime="runsc"),
+            "ASSAY_SANDBOX_RUNTIME is runsc, but ASSAY_SANDBOX is bubblewrap",
+        ),
+        ("none", Containers(OWN, runtime="runsc"), "ASSAY_SANDBOX_RUNTIME is runsc, but ASSAY_SANDBOX is none"),
+        ("auto", Containers(OWN, runtime="kata"), "unknown runtime"),
+        ("auto", Containers("acme/none", runtime="runsc"), "No such image: acme/none"),
+    ],
+)
+def test_nothing_less_stands_in_for_a_runtime_that_was_named(
+    engines: Engines, tree: Path, kind: Kind, containers: Containers, told: str
+) -> None:
+    assert engines
+    choice = choose(kind, PATH, containers=containers)
+    assert told in choice.why_not
+    with pytest.raises(NoSandbox, match="there is no sandbox for sh.*To mend it: "):
+        choice.make(threading.Event()).run(sh(f"touch {tree}/made", tree))
+    assert not (tree / "made").exists()
 
 
 @pytest.mark.parametrize(
