@@ -5,6 +5,7 @@
 # make soak   lets everything go wrong for half an hour, and finds out whether anything was lost
 # make fuzz   feeds every parser of untrusted text with bent real ones, for ten minutes
 # make lock   writes the lock files anew from pyproject.toml
+# make needs  installs what the tests need; with --jobs, all at once
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,18 +14,22 @@ TEST_ARGS ?= -n 4 --dist worksteal
 SOAK_ARGS ?= --minutes 30
 FUZZ_ARGS ?= --seconds 600
 
-.PHONY: demo test check bench soak fuzz lock sandbox clean
+# Tests start hundreds of processes, and each that finds nothing compiled is a second late.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check bench soak fuzz lock needs sandbox toolchains clean
 
 demo: $(VENV)/.installed sandbox
 	$(BIN)/assay demo
 
-test: $(VENV)/.installed-dev sandbox tests/contract/node_modules/.package-lock.json tests/runners/node_modules/.package-lock.json \
-  tests/linters/node_modules/.package-lock.json
-	tests/toolchains.sh
+test: needs
 	@# docs/decisions.md, "Testing": what failed is run once more, alone, to tell a flaky test from a broken one.
 	$(BIN)/python -m pytest $(TEST_ARGS) || { test $$? = 1 && \
 	  echo "What failed is run once more, alone. What passes now is flaky and wants mending:" && \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -v --maxfail 3; }
+
+needs: $(VENV)/.installed-dev toolchains tests/contract/node_modules/.package-lock.json \
+  tests/runners/node_modules/.package-lock.json tests/linters/node_modules/.package-lock.json
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -47,6 +52,10 @@ sandbox:
 	  as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
 	  $$as apt-get -qq update && $$as apt-get -qq install -y --no-install-recommends bubblewrap >/dev/null; } || \
 	  echo "bubblewrap is missing, and cannot be installed from here: nothing of a repository will be executed"
+
+# Whose real runs are tested; after the sandbox, for only one may install at a time.
+toolchains: sandbox
+	tests/toolchains.sh
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

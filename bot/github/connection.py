@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import httpx
@@ -35,6 +35,9 @@ _MOVED = (301, 302, 307, 308)
 _MOVES = 3
 # After these the request cannot have reached GitHub.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+# Whom a client believes. Reading all the authorities takes 50 ms, so a process does it once.
+_authorities = cache(httpx.create_ssl_context)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Connection:
             user_agent=user_agent,
             timeout=timeout,
             transport=transport,
+            ssl_verify=_authorities(),
             follow_redirects=False,
             cache_strategy=self._kept,
             http_cache=False,

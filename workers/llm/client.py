@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from threading import Event
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -41,6 +42,9 @@ CONNECT_TIMEOUT = 10.0
 LARGEST_REPLY = 8_000_000
 # What is said where nobody waits for an answer any more.
 _STOPPED = "nobody waits for the answer any more"
+
+# Whom a client believes. Reading all the authorities takes 50 ms, so a process does it once, not at every question.
+_authorities = cache(httpx2.create_ssl_context)
 
 
 class Api(NamedTuple):
@@ -207,7 +211,10 @@ class OpenAIModel:
 
     async def _listen(self, question: Question, way: Way, heard: Streamed) -> Reply:
         try:
-            async with openai.AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0) as client:
+            http = openai.DefaultAsyncHttpxClient(verify=_authorities())
+            async with openai.AsyncOpenAI(
+                api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
+            ) as client:
                 # How long it may take in all is for the caller to watch.
                 timeout = openai.Timeout(None, connect=CONNECT_TIMEOUT)
                 async with self._api.ask(client, self._model, question, way, timeout) as response:
