@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered
-from bot.errors import Refused, Unavailable
+from bot.errors import AssayError, Refused, Unavailable
 
 # Output of a tool that is kept, in characters; what is beyond is dropped and `Completed.truncated` says so.
 OUTPUT_LIMIT = 8_000_000
@@ -213,12 +213,26 @@ LAST_TRY = "last_try"
 ACCOUNT = (401, 403, 404, 429)
 
 
-class CutOff(Unavailable):
+class Paid(AssayError):
+    """A question that came to nothing, and was paid for all the same: `cost`."""
+
+    cost: Cost
+
+
+class CutOff(Unavailable, Paid):
     """An answer that was not waited for to its end: its time was up, or nobody waits for it any more. `cost` is what
     was used until then."""
 
     def __init__(self, message: str, cost: Cost, retry_after: float | None = None) -> None:
         super().__init__(message, retry_after)
+        self.cost = cost
+
+
+class Declined(Refused, Paid):
+    """The model, or the filter of its provider, said no."""
+
+    def __init__(self, message: str, status: int, cost: Cost) -> None:
+        super().__init__(message, status)
         self.cost = cost
 
 
@@ -246,7 +260,8 @@ class Model(Protocol):
         """One question, one typed answer, and what it cost.
 
         Raises bot.errors.Unavailable (rate limit, outage; worth another try), CutOff, OverBudget, bot.errors.Refused
-        (the provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair).
+        (the provider or the model said no) or bot.errors.Theirs (an answer that does not fit, after one repair). One
+        that was paid for is `Paid` as well.
         """
 
 

@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from bot.domain.accounts import LEVELS, Account, Limits, accounts, amount, with_raises
-from bot.domain.findings import AgentResult, Cap, Cost
+from bot.domain.findings import AgentResult, Cap, Cost, joined
 from bot.domain.run import Run
 from bot.errors import AssayError, Refused, Unavailable
-from workers.agent import CutOff, Model, OverBudget
+from workers.agent import Model, OverBudget, Paid
 from workers.agents.purse import unknown_price
 
 log = logging.getLogger(__name__)
@@ -63,39 +63,45 @@ _ANSWERED = 200
 @dataclass(frozen=True)
 class MeteredModel:
     """What a question will about cost is charged before it is sent, so that questions that are under way at once do not
-    go over a limit together, and set right once it is known. `refused` are the accounts that had not so much left."""
+    go over a limit together, and set right once it is known. `refused` are the accounts that had not so much left,
+    `used` is what questions have cost so far, whatever came of them."""
 
     inner: Model
     spending: Spending
     accounts: Sequence[Account]
     refused: list[Account] = field(default_factory=list)
+    used: list[Cost] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.inner.name
 
     def named(self, model: str) -> MeteredModel:
-        return MeteredModel(self.inner.named(model), self.spending, self.accounts, self.refused)
+        return MeteredModel(self.inner.named(model), self.spending, self.accounts, self.refused, self.used)
 
     def estimate(self, system: str, user: str) -> Cost:
         return self.inner.estimate(system, user)
 
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
-        held = self._hold(self.estimate(system, user))
+        estimated = self.estimate(system, user)
+        held = self._hold(estimated)
         try:
             said, cost = self.inner.ask(system, user, answer, timeout=timeout)
-        except CutOff as cut:
-            self._settle(held, cut.cost)
+        except Paid as error:
+            self._settle(held, error.cost)
             raise
         except AssayError as error:
-            # An answer that was no use was paid for all the same.
             if isinstance(error, Unavailable) or (isinstance(error, Refused) and error.status != _ANSWERED):
                 self._give_back(held)
+            else:
+                # Nobody says what an answer cost that was none.
+                self.used.append(estimated)
             raise
         self._settle(held, cost)
         return said, cost
 
     def _settle(self, held: Sequence[Charge], cost: Cost) -> None:
+        self.used.append(cost)
         # A provider that states no price after all is taken to cost what was estimated.
         costs = ((account, account.of(cost), before) for account, before in held)
         more = [(account, 0.0 if real is None else real - before) for account, real, before in costs]
@@ -130,8 +136,10 @@ class MeteredModel:
         return account.cap(spent, account.of(rest) or 0.0)
 
     def told(self, result: AgentResult) -> AgentResult:
-        """A result with how the accounts stand: the limit at which it stopped, if it did, and the nearest one."""
-        cost = result.cost.model_copy(update={"budget": self.words()}) if result.cost else None
+        """A result with what it has cost, and how the accounts stand: the limit at which it stopped, if it did, and the
+        nearest one."""
+        used = joined(self.used)
+        cost = used.model_copy(update={"budget": self.words()}) if used else None
         return result.model_copy(update={"cost": cost, "cap": self.cap(result.rest) if result.rest else None})
 
     def words(self) -> str:

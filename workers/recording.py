@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from bot.domain.asked import Asked
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Theirs
-from workers.agent import CutOff, Model
+from workers.agent import Model, Paid
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -64,7 +64,7 @@ class RecordedModel:
         try:
             said, cost = self.inner.ask(system, user, answer, timeout=timeout)
         except AssayError as error:
-            keep(error=str(error), cost=error.cost if isinstance(error, CutOff) else None)
+            keep(error=str(error), cost=error.cost if isinstance(error, Paid) else None)
             raise
         keep(said=said.model_dump_json(), cost=cost)
         return said, cost

@@ -19,7 +19,7 @@ from bot.domain.accounts import Limits
 from bot.domain.asked import Asked
 from bot.domain.diff import Diff
 from bot.domain.events import AgentFinished, AgentProgressed, AgentStarted, DeadlinePassed, Event
-from bot.domain.findings import AgentResult, Outcome
+from bot.domain.findings import AgentResult, Outcome, joined
 from bot.domain.model import Frozen
 from bot.domain.plan import AgentPlan, skipped_by_paths
 from bot.domain.redact import Redactor, secrets_in
@@ -238,7 +238,7 @@ def look_into(bench: Bench, begun: Attempt) -> Said:
             log.info("%s: %s was interrupted", key, name)
     if said is None or watch.called_off.is_set():
         # What it has used until then is paid for all the same.
-        cost = said.result.cost if said else None
+        cost = joined(kit.model.used) if isinstance(kit.model, MeteredModel) else said.result.cost if said else None
         return Said(result=AgentResult(outcome=Outcome.CANCELLED, reason="nobody waits for it any more", cost=cost))
     return said
 

@@ -103,6 +103,11 @@ TOKENS = Counter(
     "Tokens that models read and wrote.",
     {"agent": QUEUES, "direction": ("input", "output")},
 )
+FALLBACKS = Counter(
+    "assay_model_fallbacks_total",
+    "Agents' jobs for which another provider of models answered than the first, which failed.",
+    {"agent": QUEUES},
+)
 FAMILIES: tuple[Family, ...] = (
     ADMISSIONS,
     JOBS,
@@ -114,6 +119,7 @@ FAMILIES: tuple[Family, ...] = (
     REFUSED,
     COST,
     TOKENS,
+    FALLBACKS,
 )
 
 
@@ -147,6 +153,7 @@ class Tally:
         self.count(TOKENS, agent, "input", amount=cost.input_tokens)
         self.count(TOKENS, agent, "output", amount=cost.output_tokens)
         self.count(COST, agent, amount=cost.usd or 0)
+        self.count(FALLBACKS, agent, amount=bool(cost.fallback))
 
     def budget(self, installation: int, resource: str, budget: Budget) -> None:
         self._note((BUDGET, str(installation), resource), [budget.remaining, budget.limit, budget.reset])

@@ -45,7 +45,7 @@ TRUST = "tests/flow/test_trust.py"
 APPROVALS = "tests/flow/test_approvals.py"
 SECRETS = "tests/flow/test_env_secrets.py"
 TEXT = "tests/flow/test_hostile_text.py"
-REVIEW = "tests/workers/agents/test_review.py"
+REVIEW = "tests/workers/agents/review/test_injections.py"
 TOOLS = "tests/workers/tools/test_hostile.py"
 HERE = "tests/hostile"
 

@@ -105,6 +105,14 @@ def test_model_without_a_known_price_costs_tokens_only(redis: Redis) -> None:
     }
 
 
+def test_job_that_another_provider_answered_is_counted(redis: Redis) -> None:
+    tally = Tally()
+    tally.cost("review", Cost(model="m", input_tokens=1, output_tokens=1, fallback="answered by backup"))
+    tally.cost("review", Cost(model="m", input_tokens=1, output_tokens=1))
+    tally.send(redis)
+    assert counts(redis)["assay_model_fallbacks_total", "review"] == 1
+
+
 @given(st.lists(st.floats(min_value=-10, max_value=1e6), min_size=1, max_size=20))
 def test_each_observation_is_in_the_first_bucket_that_holds_it(seconds: list[float]) -> None:
     tally = Tally()

@@ -14,7 +14,7 @@ from bot.domain.findings import AgentResult, Cost, Outcome
 from bot.errors import AssayError, Refused, Theirs, Unavailable
 from bot.spending import Spending
 from tests.domain.runs import make_run
-from workers.agent import Answer, CutOff, Model, OverBudget
+from workers.agent import Answer, CutOff, Declined, Model, OverBudget
 from workers.meter import MeteredModel, metered
 
 
@@ -41,7 +41,7 @@ class Priced:
         self.when_asked: Callable[[], None] = lambda: None
 
     def named(self, model: str) -> Model:
-        raise NotImplementedError
+        return self
 
     def estimate(self, system: str, user: str) -> Cost:
         return Cost(model=self.name, usd=self.estimated, input_tokens=2_000, output_tokens=4_000)
@@ -54,8 +54,12 @@ class Priced:
         return answer(), Cost(model=self.name, usd=self.usd, input_tokens=2_000, output_tokens=500)
 
 
+def metered_by(redis: Redis, model: Priced) -> MeteredModel:
+    return MeteredModel(model, Spending(redis), [MONTH, INSTALLATION])
+
+
 def ask(redis: Redis, model: Priced) -> None:
-    MeteredModel(model, Spending(redis), [MONTH, INSTALLATION]).ask("", "", Word, timeout=1)
+    metered_by(redis, model).ask("", "", Word, timeout=1)
 
 
 def spent(redis: Redis) -> list[float]:
@@ -69,6 +73,25 @@ def test_an_answer_that_was_cut_off_is_charged_with_what_was_used(
     with pytest.raises(CutOff):
         ask(redis, Priced(0.5, 0.2, CutOff("called off", Cost(model="priced", usd=used))))
     assert spent(redis) == [charged, charged]
+
+
+def test_answer_that_was_no_use_costs_what_it_did_and_no_estimate(redis: Redis) -> None:
+    model = metered_by(redis, Priced(0.5, None, Declined("it refused", 200, Cost(model="priced", usd=0.1))))
+    with pytest.raises(Refused):
+        model.ask("", "", Word, timeout=1)
+    assert spent(redis) == [0.1, 0.1]
+    told = model.told(AgentResult(outcome=Outcome.ERROR))
+    assert told.cost
+    assert told.cost.usd == 0.1, "the run has it, whatever its agent says"
+
+
+def test_what_all_questions_of_all_models_have_cost_is_the_result_s(redis: Redis) -> None:
+    model = metered_by(redis, Priced(0.5, 0.2))
+    model.ask("", "", Word, timeout=1)
+    model.named("other").ask("", "", Word, timeout=1)
+    told = model.told(AgentResult(outcome=Outcome.CLEAN))
+    assert told.cost
+    assert (told.cost.usd, told.cost.output_tokens) == (0.4, 1_000)
 
 
 def test_what_was_estimated_is_set_right_by_what_it_cost(redis: Redis) -> None:

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import psutil
 import pytest
+from pydantic import BaseModel
 
 import workers.watch
 from bot.demo.github import StandInGitHub
@@ -32,7 +33,7 @@ from bot.errors import Misconfigured, ToolFailed, Unavailable
 from bot.spending import Spending
 from bot.store import Store
 from tests.workers.stage import Stage
-from workers.agent import Agent, Command, Completed, Kit, Model, Sandbox, Work
+from workers.agent import Agent, Answer, Command, Completed, Kit, Model, Sandbox, Work
 from workers.agents.review import ReviewAgent
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
@@ -535,6 +536,44 @@ def test_review_that_is_called_off_hangs_up_within_two_seconds_and_is_charged_wi
         assert result.cost
         assert result.cost.usd == pytest.approx(used), "the run says so, too"
         assert cost_words(shop.run)
+
+
+def test_agent_that_is_interrupted_tells_what_its_questions_have_cost(shop: Shop) -> None:
+    asked = threading.Event()
+
+    class Nothing(BaseModel):
+        pass
+
+    class Priced:
+        name = "priced"
+
+        def named(self, _model: str) -> Model:
+            return self
+
+        def estimate(self, _system: str, _user: str) -> Cost:
+            return Cost(model=self.name, usd=0.5)
+
+        def ask(self, _system: str, _user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
+            return answer(), Cost(model=self.name, usd=0.2)
+
+    class Endless:
+        def run(self, _work: Work, kit: Kit) -> AgentResult:
+            assert kit.model
+            kit.model.ask("", "", Nothing, timeout=1)
+            asked.set()
+            while True:
+                time.sleep(0.05)
+
+    inner = shop.bench.kit
+    spending = Spending(shop.store.redis)
+    shop.bench = replace(shop.bench, kit=lambda *given: replace(inner(*given), model=Priced()), spending=spending)
+    closing = Closing(shop, asked.is_set)
+    closing.start()
+    result = shop.work(lambda _plan: Endless())
+    closing.join()
+    assert result.outcome is Outcome.CANCELLED
+    assert result.cost
+    assert result.cost.usd == 0.2
 
 
 def test_fetch_that_takes_long_is_interrupted_within_two_seconds(shop: Shop) -> None:

@@ -20,7 +20,7 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome,
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, CutOff, Kit, Model, OverBudget, Work
+from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Work
 from workers.agents import tree
 from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
@@ -212,14 +212,16 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
         review, cost = model.ask(instructions, request.text, Review, timeout=deadline - time.monotonic())
     except OverBudget as error:
         return Heard(request, why=str(error), final=True, over=error)
-    except Refused as error:
-        return Heard(request, why=str(error), final=error.status in ACCOUNT)
-    except Unavailable as error:
-        used = error.cost if isinstance(error, CutOff) else None
-        return Heard(request, cost=used, why=str(error), final=True, retry_after=error.retry_after or 0.0)
-    except Theirs as error:
-        # An answer that is no use was paid for all the same.
-        return Heard(request, cost=model.estimate(instructions, request.text), why=str(error))
+    except (Refused, Unavailable, Theirs) as error:
+        used = error.cost if isinstance(error, Paid) else None
+        heard = Heard(request, cost=used, why=str(error))
+        match error:
+            case Refused():
+                return replace(heard, final=error.status in ACCOUNT)
+            case Unavailable():
+                return replace(heard, final=True, retry_after=error.retry_after or 0.0)
+        # Nobody says what an answer cost that was none.
+        return replace(heard, cost=used or model.estimate(instructions, request.text))
     return Heard(request, review, cost)
 
 

@@ -26,7 +26,7 @@ from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
 from bot.domain.verdict import count
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import CutOff, Kit, Model, OverBudget, Work
+from workers.agent import Kit, Model, OverBudget, Paid, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.trial import Test, Trial, try_out
@@ -157,11 +157,11 @@ class _Asking:
                 left = max(0.0, self.deadline - time.monotonic())
                 ask = partial(self.model.ask, self.instructions, answer=Rulings, timeout=left)
                 ((answer, cost),) = ask_all(self.pool, ask, [text], self._tell)
-            except CutOff as cut:
-                heard.costs.append(cut.cost)
+            except Paid as error:
+                heard.costs.append(error.cost)
                 raise
             except Theirs:
-                # An answer that is no use was paid for all the same.
+                # Nobody says what an answer cost that was none.
                 heard.costs.append(self.model.estimate(self.instructions, text))
                 raise
             heard.costs.append(cost)

@@ -21,14 +21,14 @@ import openai
 from pydantic import BaseModel
 
 from bot.domain.findings import Cost, joined
-from bot.errors import Misconfigured, Unavailable
-from workers.agent import CutOff
+from bot.errors import Misconfigured, Refused, Theirs, Unavailable
+from workers.agent import CutOff, Paid
 from workers.llm import chat, responses
 from workers.llm.events import Streamed
 from workers.llm.failures import FIRST, FormRefused, Place, explain
 from workers.llm.prices import Prices, estimate, price_of
 from workers.llm.question import Form, Question, Way
-from workers.llm.reply import Reply, Unfit, cost_of, parse_reply, read_answer
+from workers.llm.reply import Reply, Unfit, cost_of, paid, parse_reply, read_answer
 from workers.llm.waiting import GivenUp, wait_for
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -141,12 +141,12 @@ class OpenAIModel:
                     if last:
                         raise
                     question = question.repaired(unfit)
-        except Unavailable as failure:
+        except (Unavailable, Refused, Theirs) as failure:
             # What came to nothing is paid for all the same.
-            used = (*costs, failure.cost) if isinstance(failure, CutOff) else tuple(costs)
+            used = (*costs, failure.cost) if isinstance(failure, Paid) else tuple(costs)
             if not used:
                 raise
-            raise CutOff(str(failure), together(used), failure.retry_after) from None
+            raise paid(failure, together(used)) from None
         raise AssertionError("unreachable")
 
     def _reply(self, question: Question, deadline: float, costs: list[Cost]) -> Reply:

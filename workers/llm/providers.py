@@ -21,11 +21,11 @@ from pydantic import BaseModel, SecretStr
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Theirs, Unavailable
 from config.settings import Settings
-from workers.agent import ACCOUNT, CutOff
+from workers.agent import ACCOUNT, Paid
 from workers.llm.client import OpenAIModel, together
 from workers.llm.failures import FIRST, Place
 from workers.llm.prices import load_prices
-from workers.llm.reply import Unfit
+from workers.llm.reply import Unfit, paid
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Providers:
             try:
                 said, cost = member.model.ask(system, user, answer, timeout=share)
             except AssayError as error:
-                if isinstance(error, CutOff):
+                if isinstance(error, Paid):
                     costs.append(error.cost)
                 if self._stop.is_set() or not _failed(error):
                     raise _charged(error, costs) from None
@@ -178,10 +178,8 @@ def _failed(error: AssayError) -> bool:
 
 
 def _charged(error: AssayError, costs: Sequence[Cost]) -> AssayError:
-    """The error, with all that was used until then where it is one that passes."""
-    if not costs or not isinstance(error, Unavailable):
-        return error
-    return CutOff(str(error), together(costs), error.retry_after)
+    """The error, with all that was used until then."""
+    return paid(error, together(costs)) if costs else error
 
 
 _OPENAI = "api.openai.com"

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from bot.domain.findings import Cost
-from bot.errors import Refused, Theirs
-from workers.agent import LAST_TRY
+from bot.errors import AssayError, Refused, Theirs, Unavailable
+from workers.agent import LAST_TRY, CutOff, Declined, Paid
 from workers.llm.failures import said, within
 from workers.llm.prices import Price
 
@@ -28,6 +28,27 @@ class Unfit(Theirs):
     def __init__(self, message: str, content: str = "") -> None:
         super().__init__(message)
         self.content = content
+
+
+class Useless(Unfit, Paid):
+    """An answer that no other try mends any more. `content` is as of Unfit."""
+
+    def __init__(self, message: str, content: str, cost: Cost) -> None:
+        super().__init__(message, content)
+        self.cost = cost
+
+
+def paid(error: AssayError, cost: Cost) -> AssayError:
+    """The error of a question that cost so much in all."""
+    match error:
+        case Unavailable():
+            return CutOff(str(error), cost, error.retry_after)
+        case Refused():
+            return Declined(str(error), error.status, cost)
+        case Unfit():
+            return Useless(str(error), error.content, cost)
+    # The model did say something: nobody else is to be asked in its place.
+    return Useless(str(error), str(error), cost)
 
 
 class Message(BaseModel):

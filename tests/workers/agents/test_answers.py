@@ -14,7 +14,7 @@ from bot.demo.reviewer import added_lines
 from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Cost, Finding, Severity
 from bot.domain.redact import redact
-from tests.workers.agents.test_review import NoSandbox, work_on
+from tests.workers.agents.review.reviewing import NoSandbox, work_on
 from workers.agent import Answer, Kit, Model
 from workers.agents import reading
 from workers.agents.claims import Claim, Review

@@ -27,7 +27,7 @@ from bot.demo.model_wire import (
     Reply,
 )
 from bot.errors import Misconfigured, Refused, Theirs, Unavailable
-from workers.agent import CutOff
+from workers.agent import CutOff, Paid
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price, Prices
@@ -244,6 +244,31 @@ def test_what_is_refused_within_the_answer_is_not_tried_again(
         ask(server)
     assert caught.value.status == status
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "rounds"),
+    [
+        ([Reply(refusal="I cannot.")], 1),
+        ([Reply("", finish_reason="content_filter")], 1),
+        ([Reply(GREEN.content, finish_reason="length")], 1),
+        ([BAD, BAD], 2),
+        ([BAD, Reply(refusal="I cannot.")], 2),
+        ([BAD, Problem(403, "no more")], 1),
+    ],
+)
+def test_what_comes_to_nothing_tells_what_it_cost(answers: list[Answer], rounds: int) -> None:
+    with ScriptedModel(answers) as server, pytest.raises(Paid) as caught:
+        ask(server)
+    cost = caught.value.cost
+    once = len(server.requests[0].text) // 4
+    assert rounds * once <= cost.input_tokens < (rounds + 1) * once + 100
+
+
+def test_what_was_never_answered_cost_nothing() -> None:
+    with ScriptedModel([Problem(403, "no access")]) as server, pytest.raises(Refused) as caught:
+        ask(server)
+    assert not isinstance(caught.value, Paid)
 
 
 def test_an_answer_that_failed_in_the_middle_costs_what_had_come() -> None:

@@ -16,7 +16,7 @@ from bot.demo.model import KEY, MODEL, ScriptedModel
 from bot.demo.model_wire import NO_QUOTA, RATE_LIMIT, SERVER_ERROR, TOO_LONG, Answer, Broken, Failed, Problem, Reply
 from bot.errors import Refused, Theirs, Unavailable
 from config.settings import load
-from workers.agent import CutOff
+from workers.agent import CutOff, Paid
 from workers.kit import make_kit, make_model
 from workers.llm import client
 from workers.llm.client import APIS, OpenAIModel
@@ -220,6 +220,15 @@ def test_what_failed_on_the_way_is_paid_for_when_all_fail(pair: Pair) -> None:
     with pytest.raises(CutOff, match=r"in time; backup: .*failing") as caught:
         ask(pair.model(timeout=60), timeout=2)
     assert 0 < caught.value.cost.output_tokens < 1_000
+
+
+def test_refusal_in_the_place_of_who_failed_is_paid_for_with_it(pair: Pair) -> None:
+    pair.first_says, pair.second_says = [SLOW], [Reply(refusal="I cannot.")]
+    prices = {MODEL: Price(input=1.0, output=1.0), OTHER: Price(input=10.0, output=10.0)}
+    with pytest.raises(Paid) as caught:
+        ask(pair.model(prices, timeout=60), timeout=2)
+    assert isinstance(caught.value, Refused)
+    assert caught.value.cost.model == f"{MODEL}, {OTHER}"
 
 
 def test_stop_ends_it_at_once_and_nobody_else_is_asked(pair: Pair) -> None:
