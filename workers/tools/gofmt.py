@@ -14,6 +14,7 @@ from workers.tools.output import check_exit, span, words
 
 _BROKEN = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.+)$")
 # Folders whose files are somebody else's, or are wrong on purpose.
+_ENDS = "gofmt would write this in another way; of a line that ends with a carriage return it takes that out, too."
 _NOT_OURS = {"vendor", "testdata"}
 
 
@@ -51,7 +52,12 @@ def _diffs(output: Output) -> Iterator[Finding]:
     for name, edit in reformat.edits_of(output.completed.stdout):
         by_name[name.removesuffix(".orig")].append(edit)
     for path, edits in by_name.items():
-        yield from reformat.findings("gofmt", path, edits, output.read)
+        found = reformat.findings("gofmt", path, edits, output.read)
+        yield from (one.model_copy(update={"message": _ENDS}) for one in found) if _windows(path, output) else found
+
+
+def _windows(path: str, output: Output) -> bool:
+    return any(line.endswith("\r") for line in output.read(path)[:1])
 
 
 TOOL = Tool(

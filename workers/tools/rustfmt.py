@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,9 +25,11 @@ from workers.tools.output import check_exit, excluded_by, mapping, ours, span, s
 _CONFIGS = {"rustfmt.toml": "", ".rustfmt.toml": ""}
 _OFF = re.compile(r"^disable_all_formatting\s*=\s*true\b", re.MULTILINE)
 _DIFF = re.compile(r"^Diff in (?P<path>.+?)(?:(?::| at line )(?P<line>\d{1,9})):?$")
+_ENDS = re.compile(r"^Incorrect newline style in (?P<path>.+)$", re.MULTILINE)
 _BROKEN = re.compile(
     r"^error(?:\[\w+\])?: (?P<message>.+)\n +--> (?P<path>.+?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE
 )
+_SAID = re.compile(r"Diff in |Incorrect newline style in ")
 _EDITIONS = ("2015", "2018", "2021", "2024")
 
 
@@ -59,8 +62,9 @@ def parse(output: Output) -> Reading:
     check_exit("rustfmt", output.completed, (0, 1))
     wanted = {file.removeprefix("./") for file in output.files}
     broken = (_syntax(match, output) for match in _BROKEN.finditer(output.completed.stderr))
-    found = [one for one in dict.fromkeys((*broken, *_diffs(output))) if one.path in wanted]
-    if output.completed.exit_code and not found and not output.completed.stdout.startswith("Diff in "):
+    ends = (_line_ends(match, output) for match in _ENDS.finditer(output.completed.stdout))
+    found = [one for one in dict.fromkeys((*broken, *ends, *_diffs(output))) if one.path in wanted]
+    if output.completed.exit_code and not found and not _SAID.match(output.completed.stdout):
         raise ToolFailed(f"rustfmt failed: {words(output.completed)}")
     off = switched_off(output.files, output.read, [*_CONFIGS], _OFF)
     return Reading(findings=found, excluded=[excluded_by("rustfmt", file) for file in off])
@@ -77,17 +81,35 @@ def _syntax(match: re.Match[str], output: Output) -> Finding:
     )
 
 
+def _line_ends(match: re.Match[str], output: Output) -> Finding:
+    return Finding(
+        tool="rustfmt",
+        rule=reformat.RULE,
+        severity=Severity.LOW,
+        message="rustfmt would end the lines of this file in another way (its option newline_style).",
+        path=ours(match["path"], output.files),
+        **span(1),
+    )
+
+
 def _diffs(output: Output) -> Iterator[Finding]:
     by_path, path, first, hunk = defaultdict[str, dict[Edit, None]](dict), "", 0, list[str]()
     for line in (*output.completed.stdout.split("\n"), "Diff in the end:1:"):
-        if match := _DIFF.match(line):
+        if match := _DIFF.match(line) or _ENDS.match(line):
             # A module that two files name is told twice.
             by_path[path] |= dict.fromkeys(reformat.edits(first, hunk))
-            path, first, hunk = ours(match["path"], output.files), int(match["line"]), []
+            path, first, hunk = ours(match["path"], output.files), int(match.groupdict().get("line") or 1), []
         elif path:
             hunk.append(line)
     for name, edits in by_path.items():
-        yield from reformat.findings("rustfmt", name, list(edits), output.read)
+        yield from reformat.findings("rustfmt", name, _with_ends(edits, output.read(name)), output.read)
+
+
+def _with_ends(edits: Iterable[Edit], lines: Sequence[str]) -> list[Edit]:
+    """It looks at a file with Windows' line ends, and tells of it, as if it had plain ones; the fix keeps them."""
+    if not lines or not lines[0].endswith("\r"):
+        return list(edits)
+    return [replace(edit, text=edit.text.replace("\n", "\r\n")) for edit in edits]
 
 
 TOOL = Tool(

@@ -31,7 +31,8 @@ def reader(files: Mapping[str, str]) -> Reader:
 
     def read(path: str) -> Sequence[str]:
         name = path.removeprefix("/checkout/").removeprefix("file:///checkout/").removeprefix("./")
-        return files[name].splitlines() if name in files else ()
+        text = files.get(name, "")
+        return text.removesuffix("\n").split("\n") if text else ()
 
     return read
 

@@ -80,6 +80,30 @@ def test_rustfmt_reads_every_file_once() -> None:
     }
 
 
+def test_rustfmt_that_would_end_lines_otherwise_has_found_something() -> None:
+    """Real words of rustfmt 1.9 with `newline_style = "Unix"`."""
+    words = "Incorrect newline style in /checkout/src/lib.rs\n"
+    [finding] = rustfmt.parse(output(words, files=["./src/lib.rs"])).findings
+    assert (finding.path, finding.start_line, finding.rule, finding.replacement) == ("src/lib.rs", 1, "format", None)
+
+
+def test_rustfmt_keeps_the_ends_of_windows() -> None:
+    """It tells of the lines as if they ended like others."""
+    said = output(
+        "Diff in /checkout/a.rs:1:\n-fn  a() {}\n+fn a() {}\n \n",
+        files=["./a.rs"],
+        sources={"a.rs": "fn  a() {}\r\nfn b() {}\r\n"},
+    )
+    assert [one.replacement for one in rustfmt.parse(said).findings] == ["fn a() {}"]
+
+
+def test_gofmt_says_that_it_takes_out_carriage_returns() -> None:
+    diff = "diff a.go.orig a.go\n--- a.go.orig\n+++ a.go\n@@ -1,1 +1,1 @@\n-package a\r\n+package a\n"
+    [finding] = gofmt.parse(output(diff, exit_code=0, sources={"a.go": "package a\r\n"})).findings
+    assert finding.replacement is None
+    assert "carriage return" in finding.message
+
+
 def test_rustfmt_what_is_no_rust_is_a_finding_and_a_module_beside_it_none() -> None:
     [finding] = rustfmt.parse(output("", recorded("rustfmt.stderr"), files=["./src/bad.rs"])).findings
     assert (finding.path, finding.start_line, finding.severity) == ("src/bad.rs", 1, Severity.HIGH)
