@@ -124,7 +124,7 @@ def _no_markers(text: str) -> str:
     return text.replace("<!--", "<!- -")
 
 
-_PIPE = re.compile(r"(\\*)\|")
+_PIPE = re.compile(r"(?<!\\)(\\*)\|")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

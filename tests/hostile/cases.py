@@ -309,6 +309,11 @@ CASES = (
     ),
     # -- people
     Case(
+        "a file or an output that makes a pattern of Assay's own go back over it again and again",
+        "every pattern takes its time for a text's length, whatever is in it",
+        (f"{HERE}/test_regexes.py::test_no_pattern_takes_for_ever",),
+    ),
+    Case(
         "a stranger, a reader, or the author approves",
         "nothing happens",
         (

@@ -27,7 +27,7 @@ _SECONDS = 7 * 86_400
 _MOST = 500
 # A configuration that builds on another file, or leads its tool to others.
 _ELSEWHERE = re.compile(
-    r"extend\w*[\"']?\s*[:=]\s*\[?\s*[\"']?[\w./~$@-]*[/.]|inherit|include|source-path|external-sources|plugin|custom"
+    r"extend\w{0,40}+[\"']?\s*+[:=]\s*+(?:\[\s*+)?[\"']?[\w./~$@-]*[/.]|inherit|include|source-path|external-sources|plugin|custom"
 )
 
 

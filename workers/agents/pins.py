@@ -11,7 +11,10 @@ from workers.agents import tree
 
 _REQUIREMENTS = ("pyproject.toml", "requirements-dev.txt", "requirements.txt", "requirements/dev.txt")
 _HOOKS = ".pre-commit-config.yaml"
-_HOOK = re.compile(r"repo:\s*[\"']?(?P<repo>[^\s\"'#]+).*?\n\s*rev:\s*[\"']?v?(?P<rev>[\w.+-]+)")
+# What follows a repository on its line is bounded, so that very many on one line take no time.
+_HOOK = re.compile(
+    r"repo:\s{0,9}[\"']?(?P<repo>[^\s\"'#]{1,300}+)[^\n]{0,300}+\n\s*+rev:\s{0,9}[\"']?v?(?P<rev>[\w.+-]{1,100})"
+)
 _FIRST = re.compile(r"\d+(\.\d+)*")
 
 

@@ -16,7 +16,7 @@ from workers.tools.traces import Frames
 _TRACE = 20_000
 _STATUS: dict[str, Literal["passed", "failed", "skipped"]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 # `    cart_test.go:14: got -1`, and in the trace of a panic `\t/checkout/cart/cart_test.go:14 +0x1d`.
-_PLACE = re.compile(r"^\s*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(?P<more>: .*)?", re.MULTILINE)
+_PLACE = re.compile(r"^[^\S\n]*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(?P<more>: .*)?", re.MULTILINE)
 _NOISE = re.compile(r"^\s*(?:=== |--- (?:PASS|FAIL|SKIP)|FAIL|exit status )")
 
 

@@ -38,7 +38,7 @@ _HANDED_ON = re.compile(r"(^|/)(__init__|_?compat|conftest)\.pyi?$")
 _PROBED = "importlib.util.find_spec"
 
 # Whether a configuration chooses rules, itself or through another one.
-_CHOICE = re.compile(r"^\s*(lint\.)?(extend-)?(select|extend)\s*=", re.MULTILINE)
+_CHOICE = re.compile(r"^[^\S\n]*(lint\.)?(extend-)?(select|extend)\s*=", re.MULTILINE)
 
 # A configuration with `fix = true` would have it change the files, and say nothing of what it mended.
 _CHECK = ("ruff", "check", "--no-cache", "--no-fix", "--no-fix-only", "--output-format=json")

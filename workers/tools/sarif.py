@@ -14,7 +14,7 @@ from workers.agent import Reader
 from workers.tools.edits import Edit, with_fix
 from workers.tools.output import load_json, mapping, mappings, number, span, string
 
-_CWE = re.compile(r"cwe[-/]?0*(\d+)$", re.IGNORECASE)
+_CWE = re.compile(r"cwe[-/]?0*+(\d{1,9})$", re.IGNORECASE)
 
 
 def parse(text: str, read: Reader) -> list[Finding]:

@@ -10,17 +10,17 @@ from workers.tools.traces import frames
 _TRACE = 20_000
 _RESULT = re.compile(
     r"^(?P<indent> *)(?P<not>not )?ok\b *(?P<number>\d+)?(?: - | )?(?P<name>.*?)"
-    r"(?:\s*#\s*(?P<directive>skip|todo)\b\s*(?P<why>.*))?$",
+    r"(?:#\s*+(?P<directive>skip|todo)\b\s*(?P<why>.*))?$",
     re.IGNORECASE,
 )
 _PLAN = re.compile(r"^1\.\.\d+ *(?:#.*)?$", re.MULTILINE)
-_SUITE = re.compile(r"^\s+type: 'suite'$|^ +1\.\.\d+$", re.MULTILINE)
-_MESSAGE = re.compile(r"^\s*(?:error|message): (?:\|-?\n\s*)?['\"]?(?P<text>.+?)['\"]?$", re.MULTILINE)
+_SUITE = re.compile(r"^[^\S\n]+type: 'suite'$|^ +1\.\.\d+$", re.MULTILINE)
+_MESSAGE = re.compile(r"^[^\S\n]*(?:error|message): (?:\|-?\n\s*)?['\"]?(?P<text>.+?)['\"]?$", re.MULTILINE)
 _LOCATION = re.compile(
-    r"^\s*location: ['\"]?(?:file://)?(?P<path>[^'\"\n]+?):(?P<line>\d{1,7})(?::\d+)?['\"]?$", re.MULTILINE
+    r"^[^\S\n]*location: ['\"]?(?:file://)?(?P<path>[^'\"\n]+?):(?P<line>\d{1,7})(?::\d+)?['\"]?$", re.MULTILINE
 )
 _PERL = re.compile(r"^#\s+at (?P<path>\S+) line (?P<line>\d{1,7})\.", re.MULTILINE)
-_NODE = re.compile(r"\(?(?P<path>/[^\s()]+?):(?P<line>\d{1,7}):\d+\)?$", re.MULTILINE)
+_NODE = re.compile(r"(?<![^\s(])(?:file://)?(?P<path>/[^\s()]+?):(?P<line>\d{1,7}):\d+\)?$", re.MULTILINE)
 
 
 def is_tap(text: str) -> bool:

@@ -11,21 +11,24 @@ Frames = tuple[tuple[str, int], ...]
 # finds anything speaks.
 _PATTERNS = (
     (re.compile(r"^(?P<path>[^\s:][^:\n]*):(?P<line>\d+): ", re.MULTILINE), -1),  # pytest
-    (re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE), -1),  # Python
-    (re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>[^\s()]+?):(?P<line>\d+):\d+\)?$", re.MULTILINE), 1),  # JavaScript
+    (re.compile(r'^[^\S\n]*File "(?P<path>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE), -1),  # Python
+    (
+        re.compile(r"^[^\S\n]+at (?:.*[\s(])?(?:file://)?(?P<path>[^\s()]+?):(?P<line>\d+):\d+\)?$", re.MULTILINE),
+        1,
+    ),  # JavaScript
     (
         re.compile(
-            r"^\s*at (?:[\w.]+/)?(?P<package>(?:[\w$]+\.)*)[\w$]+\.[\w$<>]+"
+            r"^[^\S\n]*at (?:[\w.]+/)?(?P<package>(?:[\w$]+\.)*)[\w$]+\.[\w$<>]+"
             r"\((?P<path>\w+\.(?:java|kt|scala|groovy)):(?P<line>\d+)\)",
             re.MULTILINE,
         ),
         1,
     ),
-    (re.compile(r"^\s*(?:# )?(?P<path>[^\s:][^:\n]*\.rb):(?P<line>\d+)(?::in |$)", re.MULTILINE), 1),  # Ruby
+    (re.compile(r"^[^\S\n]*(?:# )?(?P<path>[^\s:][^:\n]*\.rb):(?P<line>\d+)(?::in |$)", re.MULTILINE), 1),  # Ruby
     (re.compile(r"(?:panicked| expected) at (?P<path>[^\s:]+\.rs):(?P<line>\d+):\d+"), 1),  # Rust
-    (re.compile(r"^\s*(?P<path>[^\s:]+\.go):(?P<line>\d+)\b", re.MULTILINE), 1),  # Go
+    (re.compile(r"^[^\S\n]*(?P<path>[^\s:]+\.go):(?P<line>\d+)\b", re.MULTILINE), 1),  # Go
     (re.compile(r"^(?P<path>[^\s:]+\.(?:php|phpt|inc)):(?P<line>\d+)$", re.MULTILINE), 1),  # PHP
-    (re.compile(r"(?P<path>[\w./+-]+\.(?:c|cc|cpp|cxx|h|hh|hpp)):(?P<line>\d+)\b"), 1),  # C and C++
+    (re.compile(r"(?<![\w./+-])(?P<path>[\w./+-]+\.(?:c|cc|cpp|cxx|h|hh|hpp)):(?P<line>\d+)\b"), 1),  # C and C++
 )
 _NOT_OURS = re.compile(r"(^|/)(site-packages|node_modules|\.venv|venv|\.tox|gems)/|^(/rustc/|node:)")
 _DIGITS = 7

@@ -10,7 +10,7 @@ from workers.agent import Case
 from workers.agents.suites.suite import Kind, Place, Suite, Tree, Ways, folder_of, is_below, topmost
 
 _CTEST = re.compile(
-    r"^\s*(?:enable_testing|add_test|gtest_discover_tests|catch_discover_tests)\s*\(|include\s*\(\s*CTest",
+    r"^[^\S\n]*(?:enable_testing|add_test|gtest_discover_tests|catch_discover_tests)\s*\(|include\s*\(\s*CTest",
     re.MULTILINE | re.IGNORECASE,
 )
 _GRADLE = ("settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts")

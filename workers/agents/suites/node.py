@@ -10,6 +10,8 @@ from workers.agent import Case
 from workers.agents.suites.suite import Kind, Place, Suite, Tree, Ways, folder_of, is_below, topmost
 
 _PLACEHOLDER = "no test specified"
+# Characters of a script that are looked at.
+_LONGEST = 4_000
 _NODE_TEST = re.compile(r"\bnode\b.*\s--test\b")
 # Which package manager a lock file is one of, and how each runs the script with more arguments.
 _MANAGERS = {
@@ -71,7 +73,7 @@ _RUNNERS = (
 def _script(tree: Tree, path: str) -> str:
     scripts = tree.json(path).get("scripts")
     script = scripts.get("test") if isinstance(scripts, dict) else None
-    return script.strip() if isinstance(script, str) and _PLACEHOLDER not in script else ""
+    return script.strip()[:_LONGEST] if isinstance(script, str) and _PLACEHOLDER not in script else ""
 
 
 def _find(tree: Tree) -> Iterator[Place]:

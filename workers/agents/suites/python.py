@@ -23,11 +23,12 @@ _TEST_FILE = re.compile(r"^(test_.*|.*_test)\.py$")
 _UNITTEST_FILE = re.compile(r"^test.*\.py$")
 # A script may be called test_something, too.
 _TEST = re.compile(
-    r"^\s*(async )?def test|^class Test|^class \w+\(.*TestCase|^\s*(import|from) (pytest|unittest)\b", re.MULTILINE
+    r"^[^\S\n]*(async )?def test|^class Test|^class \w+\(.*TestCase|^[^\S\n]*(import|from) (pytest|unittest)\b",
+    re.MULTILINE,
 )
-_UNITTEST = re.compile(r"^class \w+\(.*TestCase|^\s*(import|from) unittest\b", re.MULTILINE)
+_UNITTEST = re.compile(r"^class \w+\(.*TestCase|^[^\S\n]*(import|from) unittest\b", re.MULTILINE)
 # What unittest could not run: functions on their own, and what speaks of pytest.
-_PYTEST_ONLY = re.compile(r"^(async )?def test|^\s*(import|from) pytest\b", re.MULTILINE)
+_PYTEST_ONLY = re.compile(r"^(async )?def test|^[^\S\n]*(import|from) pytest\b", re.MULTILINE)
 _MOST_CANDIDATES = 200
 
 

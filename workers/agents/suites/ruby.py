@@ -14,13 +14,13 @@ _RAKEFILES = ("Rakefile", "rakefile", "Rakefile.rb", "rakefile.rb")
 # A task as Rake's, minitest's, or nobody's class names it; without a name it is `test`.
 _TASK = re.compile(
     r"^[^#\n]*?\b(?:(?P<made>(?:Rake|Minitest)::TestTask\.(?:new|create)\b)|(?:multi)?task\b)"
-    r"(?:\s*\(?\s*:?[\"']?(?P<name>[\w:]+))?",
+    r"(?:\s*+(?:\(\s*+)?:?[\"']?(?P<name>[\w:]+))?",
     re.MULTILINE,
 )
 # Rails and Hoe define a task `test`.
 _DEFINED = re.compile(r"^[^#\n]*\b(?:load_tasks|Hoe\.spec)\b", re.MULTILINE)
 _TEST_FILE = re.compile(r"^(?:test|spec)_.+\.rb$|_(?:test|spec)\.rb$")
-_MINITEST = re.compile(r"^\s*require\s*\(?\s*[\"']minitest\b", re.MULTILINE)
+_MINITEST = re.compile(r"^[^\S\n]*require\s*+(?:\(\s*+)?[\"']minitest\b", re.MULTILINE)
 # Minitest loads what is called so from the load path, before the first test.
 _PLUGIN = Path("minitest", "assay_plugin.rb")
 _REPORTING = Path(__file__).with_name("assay_plugin.rb")
