@@ -20,6 +20,7 @@ from bot.github.signature import sign
 from bot.queues import INTAKE, Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.web import create_app
+from tests.servers import get, request
 
 CURRENT, PREVIOUS = "the current secret", "the previous secret"
 LIMIT = 5
@@ -54,7 +55,7 @@ def post(
     }
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     kept = {name: value for name, value in sent.items() if value is not None}
-    return httpx.post(f"{url}/webhook", content=body, headers=kept)
+    return request("POST", f"{url}/webhook", content=body, headers=kept)
 
 
 def test_signed_delivery_is_accepted_saved_and_queued(url: str, redis: Redis) -> None:
@@ -114,7 +115,7 @@ def test_headers_that_name_no_delivery_are_400(url: str) -> None:
 
 def test_other_methods_are_405(url: str) -> None:
     for method in ("GET", "PUT", "DELETE", "PATCH"):
-        answer = httpx.request(method, f"{url}/webhook")
+        answer = request(method, f"{url}/webhook")
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
@@ -144,7 +145,7 @@ def test_streamed_body_over_the_cap_is_413(url: str) -> None:
 
     try:
         headers = {"Content-Type": "application/json"}
-        status = httpx.post(f"{url}/webhook", content=chunks(), headers=headers).status_code
+        status = request("POST", f"{url}/webhook", content=chunks(), headers=headers).status_code
     except httpx.WriteError:
         # The server has answered and hung up while we were still sending.
         status = 413
@@ -162,14 +163,14 @@ def test_full_queue_is_503_with_retry_after_and_takes_more_when_it_has_room(url:
 
 
 def test_health_and_readiness(url: str) -> None:
-    assert httpx.get(f"{url}/healthz").json() == {"status": "ok", "redis": "ok"}
-    assert httpx.get(f"{url}/readyz").json() == {"status": "ok", "redis": "ok", "durable": "always", "queue": "open"}
+    assert get(f"{url}/healthz").json() == {"status": "ok", "redis": "ok"}
+    assert get(f"{url}/readyz").json() == {"status": "ok", "redis": "ok", "durable": "always", "queue": "open"}
 
 
 def test_full_queue_is_not_ready(url: str) -> None:
     for _ in range(LIMIT):
         post(url, b"{}")
-    answer = httpx.get(f"{url}/readyz")
+    answer = get(f"{url}/readyz")
     assert (answer.status_code, answer.json()["queue"]) == (503, "full")
 
 
@@ -178,8 +179,8 @@ def test_without_redis_deliveries_are_503_and_the_process_is_alive_but_not_ready
         answer = post(url, b"{}")
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
-        assert httpx.get(f"{url}/healthz").status_code == 200
-        assert httpx.get(f"{url}/readyz").status_code == 503
+        assert get(f"{url}/healthz").status_code == 200
+        assert get(f"{url}/readyz").status_code == 503
 
 
 def test_nothing_of_a_payload_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -265,11 +265,12 @@ def _free_port() -> int:
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + _PATIENCE
-    while process.poll() is None and time.monotonic() < give_up:
-        try:
-            if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
+    with httpx.Client(timeout=2, trust_env=False) as client:
+        while process.poll() is None and time.monotonic() < give_up:
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
     raise Unavailable("Assay did not start: see its log above")

@@ -25,7 +25,7 @@ import psutil
 from bot.demo.github import StandInGitHub
 from bot.queues import INTAKE, PUBLISH, QUEUES
 from tests.faults.journal import Journal
-from tests.servers import free_port
+from tests.servers import free_port, get
 
 HERE = Path(__file__).parents[2]
 # Seconds that anything here may take at most.
@@ -249,6 +249,6 @@ class System:
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+        return get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
     except httpx.TransportError:
         return False

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.demo.github import StandInGitHub
 from tests.collector import Collector, SeenSpan
 from tests.flow.test_serve import QUICK, REPOSITORY, Serve
+from tests.servers import get
 
 SERVER, CLIENT, CONSUMER = 2, 3, 5
 
@@ -85,7 +85,7 @@ def _take_through(serve: Serve, collector: Collector) -> Seen:
 
 
 def _metrics(serve: Serve) -> dict[tuple[str, ...], float]:
-    page = httpx.get(f"http://127.0.0.1:{serve.port}/metrics")
+    page = get(f"http://127.0.0.1:{serve.port}/metrics")
     assert page.status_code == 200, page.text
     families = text_string_to_metric_families(page.text)
     return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import servers
 from tests.flow.test_serve import PATIENCE, Serve, command
 from tests.flow.test_serve import serve as _serve
 from tests.servers import Proxy, Server, free_port, stopped
@@ -32,7 +32,7 @@ def about_redis(serve: Serve) -> list[str]:
 
 
 def get(serve: Serve, page: str) -> tuple[int, dict[str, str]]:
-    answer = httpx.get(f"http://127.0.0.1:{serve.port}/{page}", timeout=5)
+    answer = servers.get(f"http://127.0.0.1:{serve.port}/{page}", timeout=5)
     return answer.status_code, answer.json()
 
 

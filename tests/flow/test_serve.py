@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from redis import Redis
 
 from bot.demo.github import StandInGitHub
 from bot.redis.embedded import EmbeddedRedis
+from tests.servers import free_port, get
 from workers.sandbox.choice import choose
 from workers.sandbox.views import why_no_views
 
@@ -29,11 +29,6 @@ HERE = Path(__file__).parents[2]
 PATIENCE = 30.0
 # Redis, ten roles, and a keeper and a work-horse for each of the six that are agents.
 PROCESSES = 1 + 10 + 6 * 2
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Serve:
@@ -95,7 +90,7 @@ class Serve:
 
     def status(self, page: str) -> int:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/{page}", timeout=5).status_code
+            return get(f"http://127.0.0.1:{self.port}/{page}", timeout=5).status_code
         except httpx.TransportError:
             return 0
 
