@@ -170,20 +170,31 @@ def test_pythons_packages_are_installed_once_and_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "1/head/venv").exists()
 
 
-def test_a_set_up_that_fails_is_told_in_its_words_and_tried_again(tmp_path: Path) -> None:
-    """Nor are failures without it laid to the change alone."""
+def test_a_set_up_that_fails_is_told_in_its_words(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
-    passes, fails = (f"def test_a():\n    assert {text}\n" for text in ("True", "False"))
-    for text, outcome in ((TEST, Outcome.ERROR), (passes, Outcome.CLEAN), (fails, Outcome.PARTIAL)):
-        files = {"test_a.py": text, "requirements.txt": "./nowhere.whl\n"}
+    files = {"test_a.py": TEST, "requirements.txt": "./nowhere.whl\n"}
+    result, said = look_at(tmp_path, cache, files)
+    assert result.outcome is Outcome.ERROR
+    assert "the set-up failed: Python's packages by requirements.txt: " in result.reason
+    assert "nowhere.whl" in result.reason
+    assert "not installed: thing" in result.reason
+    assert said[0] == "setup: Python's packages by requirements.txt"
+    assert result.remedy
+
+
+@needs("npm")
+def test_a_set_up_that_failed_is_tried_again_and_failures_without_it_are_not_laid_to_the_change_alone(
+    tmp_path: Path,
+) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    about = {"scripts": {"test": "sh test.sh"}, "dependencies": {"dep": "file:nowhere"}}
+    for code, outcome in ((0, Outcome.CLEAN), (1, Outcome.PARTIAL)):
+        files = {"package.json": json.dumps(about), "package-lock.json": "{}", "test.sh": f"exit {code}\n"}
         result, said = look_at(tmp_path / outcome, cache, files)
         assert result.outcome is outcome
-        assert "the set-up failed: Python's packages by requirements.txt: " in result.summary + result.reason
-        assert "nowhere.whl" in result.summary + result.reason
-        assert said[0] == "setup: Python's packages by requirements.txt"
-        if outcome is Outcome.ERROR:
-            assert "not installed: thing" in result.reason
-            assert result.remedy
+        assert "the set-up failed: npm's packages by package.json, package-lock.json: " in result.summary
+        assert "npm ended with exit code 1: " in result.summary
+        assert said[0] == "setup: npm's packages by package.json, package-lock.json"
 
 
 @needs("npm")
