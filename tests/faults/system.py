@@ -25,7 +25,7 @@ import psutil
 from bot.demo.github import StandInGitHub
 from bot.queues import INTAKE, PUBLISH, QUEUES
 from tests.faults.journal import Journal
-from tests.servers import free_port, get
+from tests.servers import free_port, get, until
 
 HERE = Path(__file__).parents[2]
 # Seconds that anything here may take at most.
@@ -236,10 +236,7 @@ class System:
     # -- waiting
 
     def until(self, what: str, true: Callable[[], object], patience: float = PATIENCE) -> None:
-        give_up = time.monotonic() + patience
-        while not true():
-            assert time.monotonic() < give_up, f"it did not come to pass in {patience:g} s that {what}:\n{self.tail()}"
-            time.sleep(0.05)
+        until(f"that {what}", true, patience, self.tail)
 
     def tail(self, lines: int = 60) -> str:
         """The end of the log, without what GitHub tells Assay of its own doings."""

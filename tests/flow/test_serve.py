@@ -19,7 +19,7 @@ from redis import Redis
 
 from bot.demo.github import StandInGitHub
 from bot.redis.embedded import EmbeddedRedis
-from tests.servers import free_port, get
+from tests.servers import free_port, get, until
 from workers.sandbox.choice import choose
 from workers.sandbox.views import why_no_views
 
@@ -72,10 +72,7 @@ class Serve:
 
     def until(self, what: str, true: Callable[[], object]) -> None:
         """Wait for something that another process does."""
-        give_up = time.monotonic() + PATIENCE
-        while not true():
-            assert time.monotonic() < give_up, f"{what} did not happen in {PATIENCE:g} s:\n{self.log.read_text()}"
-            time.sleep(0.02)
+        until(what, true, PATIENCE, self.log.read_text)
 
     def logged(self, text: str) -> bool:
         return text in self.log.read_text()
