@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.flow.test_serve import PATIENCE, Serve, command
+from tests.flow.test_serve import PATIENCE, REPOSITORY, Serve, command
 from tests.flow.test_serve import serve as _serve
 from tests.servers import Proxy, Server, free_port, stopped
 
@@ -72,6 +72,9 @@ def test_jobs_and_deliveries_survive_a_killed_and_a_hanging_redis(serve: Serve, 
     assert (tmp_path / "begun").read_text() == "x\n"
 
     serve.until("readiness", lambda: serve.status("readyz") == 200)
+    # What GitHub tells of the checks would be refused.
+    serve.until("the checks' end", lambda: all(one.conclusion for one in serve.github.checks(REPOSITORY, sha)))
+    serve.github.hook.settle()
     with stopped(redis):
         serve.until("the outage to be seen", lambda: serve.log.read_text().count("Redis is away") == 2)
         assert get(serve, "readyz")[0] == 503
