@@ -28,6 +28,7 @@ _LANGUAGES = {
     ".php": "PHP", ".sh": "shell", ".bash": "shell", ".bats": "shell", "Dockerfile": "Dockerfile",
 }  # fmt: skip
 _AGENTS = ("lint", "security")
+_AS = ("-c", "user.name=compare", "-c", "user.email=compare@localhost")
 _LEFT_OUT = r"(?:a hash or an id|a placeholder|a name): (\d+)"
 
 
@@ -52,11 +53,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which changes of each repository, how its packages are installed, and where to keep what Assay says."""
+    """Which changes of each repository, or one that adds the `whole` of it, how its packages are installed, and where
+    to keep what Assay says."""
 
     commits: int
     every: int
     before: str
+    whole: bool
     setup: str
     words: Path | None
 
@@ -66,16 +69,19 @@ class Wanted:
 @click.option("--commits", default=3, show_default=True, type=click.IntRange(1), help="Of each repository.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Take every nth change.")
 @click.option("--before", default="", metavar="DATE", help="Changes that were made before that day.")
+@click.option("--whole", is_flag=True, help="One change instead, which adds every file of the newest commit.")
 @click.option("--setup", default="", help="A command that installs packages in a checkout, such as `npm install`.")
 @click.option("--words", type=click.Path(file_okay=False, path_type=Path), help="Keep what Assay says in this folder.")
-def main(repositories: Sequence[str], commits: int, every: int, before: str, setup: str, words: Path | None) -> None:
+def main(
+    repositories: Sequence[str], commits: int, every: int, before: str, whole: bool, setup: str, words: Path | None
+) -> None:
     """Compare Assay with the tools it runs, started by hand, on past changes of REPOSITORIES: paths or URLs of git
     repositories, each perhaps with `NAME=` before it.
 
     Prints a row of a Markdown table for each, and what differs on standard error. The exit code is 1 if anything does.
     """
     click.echo(_HEAD)
-    rows, wanted = [], Wanted(commits, every, before, setup, words)
+    rows, wanted = [], Wanted(commits, every, before, whole, setup, words)
     for one in repositories:
         name, _, source = one.rpartition("=")
         row = _compare(name or _name(source), source, wanted)
@@ -98,7 +104,8 @@ def _compare(name: str, source: str, wanted: Wanted) -> Row:
         # The settings of whoever runs this are not the repository's.
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         _git(clone, "worktree", "add", "--quiet", "--detach", str(base), "HEAD")
-        for sha in islice(_changes(clone, wanted.before), 0, None, wanted.every):
+        changes = _all_of_it(clone) if wanted.whole else _changes(clone, wanted.before)
+        for sha in islice(changes, 0, None, wanted.every):
             if row.commits == wanted.commits:
                 break
             try:
@@ -131,6 +138,13 @@ def _changes(clone: Path, before: str) -> Iterator[str]:
         sha, _, paths = entry.partition("\n")
         if any(_language(path.strip('"')) for path in paths.split("\n")):
             yield sha
+
+
+def _all_of_it(clone: Path) -> Iterator[str]:
+    """A commit of all files whose parent has none."""
+    nothing = _git(clone, "mktree", "--missing").strip()
+    parent = _git(clone, *_AS, "commit-tree", "-m", "nothing", nothing).strip()
+    yield _git(clone, *_AS, "commit-tree", "-m", "all of it", "-p", parent, "HEAD^{tree}").strip()
 
 
 def _language(path: str) -> str:
@@ -200,7 +214,15 @@ def _assay(row: Row, clone: Path, sha: str, words: Path | None) -> dict[str, Any
 
 
 def _git(cwd: Path, *args: str) -> str:
-    return subprocess.run(["git", *args], cwd=cwd, check=True, capture_output=True, text=True, errors="replace").stdout
+    return subprocess.run(
+        ["git", *args],
+        cwd=cwd,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    ).stdout
 
 
 def _lines(root: Path) -> Callable[[str, int], str]:
@@ -228,7 +250,7 @@ def _said(report: dict[str, Any]) -> Callable[[Hit], bool]:
     """What Assay said that it did not look at, and how many supposed secrets it says that it left out."""
     gaps = [gap for agent in report["agents"] for gap in agent["not_covered"]]
     whole = {gap["what"] for gap in gaps}
-    counts = [count for agent in report["agents"] for count in re.findall(_LEFT_OUT, agent["summary"])]
+    counts = [count for agent in report["agents"] for count in re.findall(_LEFT_OUT, agent["said"])]
     budget = iter(range(sum(map(int, counts))))
 
     def said(hit: Hit) -> bool:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sysconfig
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,29 @@ def _eslint(root: Path, files: Sequence[str]) -> Iterator[Hit]:
                 yield Hit("eslint", one["ruleId"] or "syntax", path, one["line"])
 
 
+def _tsc(root: Path, files: Sequence[str]) -> Iterator[Hit]:
+    """As in the folder of each file's own project: by another one's rules it would say something else."""
+    projects = defaultdict[Path, set[str]](set)
+    for path in files:
+        above = (folder for folder in (root / path).parents if folder.is_relative_to(root))
+        if found := next((folder for folder in above if (folder / "tsconfig.json").is_file()), None):
+            projects[found].add(path)
+    for folder, own in projects.items():
+        tsc = next((one for one in _binaries(root, folder, "tsc") if one.exists()), Path("tsc"))
+        done = run([str(tsc), "--pretty", "false", "--noEmit", "-p", "."], folder)
+        for match in _TSC.finditer(done.stdout):
+            path = os.path.normpath(folder.relative_to(root) / match["path"])
+            if path in own:
+                yield Hit("tsc", match["rule"], path, int(match["line"]))
+
+
+def _binaries(root: Path, folder: Path, name: str) -> Iterator[Path]:
+    """What the packages of a folder bring, the nearest first."""
+    above = (one for one in (folder / "file").parents if one.is_relative_to(root))
+    return (one / "node_modules/.bin" / name for one in above)
+
+
+_TSC = re.compile(r"^(?P<path>[^(\n]+)\((?P<line>\d+),\d+\): error (?P<rule>TS\d+)", re.MULTILINE)
 _AT = r"^(?:\./)?(?P<path>[^:\n]+?):(?P<line>\d+)(?::\d+)?:"
 _JS = r"\.(js|jsx|mjs|cjs|ts|tsx|mts|cts)$"
 _C = r"\.(c|cc|cpp|cxx|h|hh|hpp|hxx)$"
@@ -249,8 +273,8 @@ HANDS = (
     Hand(
         "tsc",
         r"\.[cm]?tsx?$",
-        ["tsc", "--pretty", "false", "--noEmit"],
-        r"^(?P<path>[^(\n]+)\((?P<line>\d+),\d+\): error (?P<rule>TS\d+)",
+        read=_tsc,
+        program="tsc",
         configs={"tsconfig.json": ""},
         asked_for=True,
     ),

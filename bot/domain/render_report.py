@@ -36,9 +36,10 @@ def to_json(run: Run) -> str:
 
     `version`, `repository`, `sha`, `base_sha`; `verdict`: `conclusion` (null while agents are at work), `title`,
     `because`; `risk`: `score` and `factors`; `problems` of the configuration: `file`, `line`, `column`, `key`,
-    `message`; `notices`; `agents`: `name`, `required`, `fail_on`, `outcome`, `conclusion`, `summary`, `reason`,
-    `remedy`, `seconds`, `covered`, `not_covered` (`what`, `why`), `tools` (name: version), `tests` and `cost` (null
-    where there are none); `findings`, the worst first, one problem once: the fields of `Finding`, and `blocks`.
+    `message`; `notices`; `agents`: `name`, `required`, `fail_on`, `outcome`, `conclusion`, `summary`, `said` (its own
+    words), `reason`, `remedy`, `seconds`, `covered`, `not_covered` (`what`, `why`), `tools` (name: version), `tests`
+    and `cost` (null where there are none); `findings`, the worst first, one problem once: the fields of `Finding`,
+    and `blocks`.
     """
     report = {
         "version": JSON_VERSION,
@@ -64,6 +65,7 @@ def _agent(run: Run, agent: AgentState) -> dict[str, Any]:
         "outcome": agent.outcome,
         "conclusion": conclusion_of(run, agent),
         "summary": result_words(agent),
+        "said": result.summary if result else "",
         "reason": result.reason if result else "",
         "remedy": result.remedy if result else "",
         "seconds": result.seconds if result else 0.0,

@@ -123,3 +123,5 @@ def test_a_real_change_by_real_tools(tmp_path: Path) -> None:
     assert "| mine | Python, shell | 1 | bandit, detect-secrets, ruff, shellcheck | 2 | 2 | 0 |" in done.output
     assert done.exit_code == 0, done.output
     assert len(json.loads(next(words.glob("*.json")).read_text())["findings"]) == 2
+    done = CliRunner().invoke(main, [f"mine={tmp_path / 'repo'}", "--whole"])
+    assert "| mine | Python, shell | 1 | bandit, detect-secrets, ruff, shellcheck | 3 | 3 | 0 |" in done.output

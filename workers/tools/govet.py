@@ -19,6 +19,8 @@ from workers.tools.output import check_exit, mapping, mappings, ours, span, stri
 
 _PLACE = re.compile(r"^(?P<path>.+?):(?P<line>\d+)(?::(?P<column>\d+))?$")
 _ERROR = re.compile(r"^(?P<compiler>vet: )?(?P<place>\S.*?\.go:\d+(?::\d+)?): (?P<message>.+)$")
+# It names each package that it looks at.
+_BEGUN = re.compile(r"^# \S", re.MULTILINE)
 # What is missing here, and no mistake of the file that asks for it.
 _MISSING = re.compile(r"could not import|no required module|cannot find|missing go\.sum|is not in (GOROOT|std)")
 
@@ -46,7 +48,20 @@ def parse(output: Output) -> Reading:
     if output.completed.exit_code and not findings and not unread:
         raise ToolFailed(f"go vet failed: {words(output.completed)}")
     wanted = {file.removeprefix("./") for file in output.files}
+    unread += _not_begun(output, unread)
     return Reading(findings=[one for one in findings if one.path in wanted], unread=unread)
+
+
+def _not_begun(output: Output, unread: Sequence[NotCovered]) -> Iterator[NotCovered]:
+    """Where one package cannot be loaded, it looks at none: nothing says which ones these are."""
+    said = f"{output.completed.stdout}\n{output.completed.stderr}"
+    if not unread or _BEGUN.search(said):
+        return
+    known = {gap.what for gap in unread}
+    first = next(line for line in said.splitlines() if _ERROR.match(line))
+    for file in output.files:
+        if (path := file.removeprefix("./")) not in known:
+            yield NotCovered(what=path, why=f"go vet looked at no package: {first[:200]}")
 
 
 def _split(text: str) -> tuple[list[object], list[str]]:

@@ -69,6 +69,17 @@ def test_govet_modules_that_are_not_there_are_a_gap_and_no_finding() -> None:
     assert (list(reading.findings), [gap.what for gap in reading.unread]) == ([], ["total.go"])
 
 
+def test_govet_that_cannot_load_one_package_has_looked_at_none() -> None:
+    """Real words of go 1.19 for two packages, of which one asks for a module that is not there."""
+    words = "b/b.go:3:8: no required module provides package example.com/x; to add it:\n\tgo get example.com/x\n"
+    reading = govet.parse(output("", words, 1, files=["./a/a.go", "./b/b.go"]))
+    why = "go vet looked at no package: b/b.go:3:8: no required module provides package example.com/x; to add it:"
+    assert [(gap.what, gap.why) for gap in reading.unread] == [
+        ("b/b.go", "go vet: no required module provides package example.com/x; to add it:"),
+        ("a/a.go", why),
+    ]
+
+
 def test_rustfmt_reads_every_file_once() -> None:
     files = ["./src/lib.rs", "./src/cart.rs"]
     said = output(
