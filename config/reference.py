@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -75,22 +75,19 @@ def settings_table() -> str:
 def key_tables() -> dict[str, str]:
     """A table for each section of `.github/assay.yml`: key, what it takes, default, meaning. A section of one agent
     tells only what differs from every agent's."""
-    return {title: _keys(model) for title, model in _TABLES.items()}
+    sections = {name: section["properties"] for name, section in json_schema()["$defs"].items()}
+    return {title: _keys(model, sections) for title, model in _TABLES.items()}
 
 
-def _keys(model: type[Section]) -> str:
+def _keys(model: type[Section], sections: Mapping[str, Mapping[str, Any]]) -> str:
     common = AgentConfig.model_fields if issubclass(model, AgentConfig) and model is not AgentConfig else {}
-    shapes = _shapes()[model.__name__] if model is not AgentConfig else _shapes()["CommandConfig"]
+    shapes = sections[model.__name__ if model is not AgentConfig else "CommandConfig"]
     rows = [
         (f"`{name}`", _kind(shapes[name]), _default(field), field.description or "")
         for name, field in model.model_fields.items()
         if name not in common or common[name].default != field.default
     ]
     return _table(("key", "takes", "default", "meaning"), rows)
-
-
-def _shapes() -> dict[str, dict[str, Any]]:
-    return {name: section["properties"] for name, section in json_schema()["$defs"].items()}
 
 
 def _kind(shape: dict[str, Any]) -> str:
