@@ -1,17 +1,21 @@
-"""What a reviewer was answered about the files of a change, remembered by what it was shown of them.
+"""What a reviewer was answered about the pieces of a change, remembered by what it was shown of them.
 
-A file is known again by the text of its hunks, wherever their lines stand by now and whatever else changes: an answer
-is kept with the lines that it names counted from the first that was shown, and told with those that these are now.
+A piece (a hunk with what stands around it, see `question.Piece`) is known again by its text, wherever its lines stand
+by now and whatever else changes: an answer is kept with the lines that it names counted from the first that was shown,
+and told with those that these are now. What was claimed of a piece may be put right by another one, so where there are
+claims the answer serves only as long as the change of the whole file is the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import ValidationError
 
+from bot.domain.model import Frozen
 from workers.agent import Memory
 from workers.agents.claims import Claim, Review
 from workers.agents.question import Piece, Request
@@ -20,22 +24,30 @@ from workers.agents.question import Piece, Request
 _KEPT = 30 * 86_400
 
 
+class _Kept(Frozen):
+    """An answer about a piece, and what the change of its `file` was known by."""
+
+    review: Review
+    file: str
+
+
 @dataclass(frozen=True)
 class Answers:
-    """Those of one reviewer, which `who` tells from any other. `look` names the new look that a person asked for, for
-    which only what was answered since will do; else it is empty."""
+    """Those of one reviewer, which `who` tells from any other, about a change that is read in these `requests`. `look`
+    names the new look that a person asked for, for which only what was answered since will do; else it is empty."""
 
     memory: Memory
     who: tuple[str, ...]
+    requests: Sequence[Request]
     look: str = ""
 
-    def recall(self, requests: Sequence[Request]) -> tuple[list[tuple[Request, Review]], list[Request]]:
+    def recall(self) -> tuple[list[tuple[Request, Review]], list[Request]]:
         """What was answered before of these requests, with the answers; and what is left to be asked of them."""
-        keys = [self._key(request, piece) + self._since for request in requests for piece in request.pieces]
+        keys = [self._key(request, piece) + self._since for request in self.requests for piece in request.pieces]
         texts = iter(self.memory.recall(keys) if keys else ())
         known, left = [], []
-        for request in requests:
-            told = [(piece, _parse(next(texts), piece)) for piece in request.pieces]
+        for request in self.requests:
+            told = [(piece, self._parse(next(texts), piece)) for piece in request.pieces]
             reviews = [review for _, review in told if review]
             if reviews:
                 known.append((request.only(piece for piece, review in told if review), _together(reviews)))
@@ -47,7 +59,8 @@ class Answers:
         texts: dict[str, str] = {}
         for request, review in answered:
             for piece in request.pieces:
-                key, text = self._key(request, piece), _about(piece, review).model_dump_json()
+                kept = _Kept(review=_about(piece, review), file=self._files[piece.path])
+                key, text = self._key(request, piece), kept.model_dump_json()
                 texts |= {key: text, key + self._since: text}
         self.memory.note(texts, _KEPT)
 
@@ -56,12 +69,40 @@ class Answers:
         return f" {self.look}" if self.look else ""
 
     def _key(self, request: Request, piece: Piece) -> str:
-        text = "\0".join((*self.who, request.judged(piece)))
-        return f"reviewed {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
+        judged = "\0".join((*self.who, request.judged(piece)))
+        return f"reviewed {_digest(judged)}"
+
+    @cached_property
+    def _files(self) -> Mapping[str, str]:
+        """What each file is known by: all that is shown of it."""
+        bare: dict[str, list[str]] = {}
+        for request in self.requests:
+            for piece in request.pieces:
+                bare.setdefault(piece.path, []).append(piece.bare)
+        return {path: _digest("\0".join(texts)) for path, texts in bare.items()}
+
+    def _parse(self, text: str | None, piece: Piece) -> Review | None:
+        """What was noted of a piece, with the lines as they are numbered now."""
+        if text is None:
+            return None
+        try:
+            kept, lines = _Kept.model_validate_json(text), piece.lines
+            claims = kept.review.findings
+            if claims and kept.file != self._files[piece.path]:
+                return None
+            moved = [_moved(claim, lines[claim.start_line], lines[claim.end_line]) for claim in claims]
+        except (ValidationError, IndexError):
+            # Another version of Assay noted it.
+            return None
+        return kept.review.model_copy(update={"findings": moved})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _about(piece: Piece, review: Review) -> Review:
-    """What an answer says of one of the files, with the lines counted."""
+    """What an answer says of one of the pieces, with the lines counted."""
     at = {number: index for index, number in enumerate(piece.lines)}
     own = [claim for claim in review.findings if claim.path.strip() == piece.name]
     moved = [_moved(claim, at[claim.start_line], at[claim.end_line]) for claim in own if _is_shown(claim, at)]
@@ -70,20 +111,6 @@ def _about(piece: Piece, review: Review) -> Review:
 
 def _is_shown(claim: Claim, at: dict[int, int]) -> bool:
     return claim.start_line in at and claim.end_line in at
-
-
-def _parse(text: str | None, piece: Piece) -> Review | None:
-    """What was noted of a file, with the lines as they are numbered now."""
-    if text is None:
-        return None
-    try:
-        kept = Review.model_validate_json(text)
-        lines = piece.lines
-        moved = [_moved(claim, lines[claim.start_line], lines[claim.end_line]) for claim in kept.findings]
-    except (ValidationError, IndexError):
-        # Another version of Assay noted it.
-        return None
-    return kept.model_copy(update={"findings": moved})
 
 
 def _moved(claim: Claim, first: int, last: int) -> Claim:

@@ -76,7 +76,8 @@ class _Batches:
     """Requests being filled, in order. A file goes in whole or not at all: half a file is not a file read."""
 
     def __init__(self) -> None:
-        self.filled: list[list[tuple[str, list[_Chunk]]]] = [[]]
+        # Of each the chunks, with the path and the heading of their file.
+        self.filled: list[list[tuple[str, str, _Chunk]]] = [[]]
         self._size = 0
 
     @property
@@ -98,8 +99,7 @@ class _Batches:
             return False
         self.filled += [[] for _ in groups[1:]]
         for batch, group in zip(self.filled[-len(groups) :], groups, strict=True):
-            if group:
-                batch.append((path, [_Chunk(heading, heading), *group]))
+            batch.extend((path, heading, chunk) for chunk in group)
         self._size = size
         return True
 
@@ -109,8 +109,7 @@ def packed(requests: Iterable[Request]) -> list[Request]:
     found: list[Request] = []
     for request in requests:
         both = (*found[-1].pieces, *request.pieces) if found else request.pieces
-        fits = sum(len(piece.text) for piece in both) <= REQUEST_CHARACTERS
-        if found and fits and len({piece.name for piece in both}) == len(both):
+        if found and sum(len(piece.heading) + len(piece.text) for piece in both) <= REQUEST_CHARACTERS:
             found[-1] = found[-1].only(both)
         else:
             found.append(request)
@@ -135,21 +134,23 @@ def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], 
             except _Unread as unread:
                 left.append(NotCovered(what=path, why=str(unread)))
     owners = Owners(change, redact)
+    asked = {path: asked_of(path, rules, redact) for batch in batches.filled for path, _, _ in batch}
     pieces = (
-        [_piece(path, chunks, asked_of(path, rules, redact), owners.of(path)) for path, chunks in batch]
+        [_piece(path, heading, chunk, asked[path], owners.of(path)) for path, heading, chunk in batch]
         for batch in batches.filled
         if batch
     )
     return Plan(tuple(to_requests(pieces, change, redact)), tuple(not_ours), tuple(left), frozenset(altered))
 
 
-def _piece(path: str, chunks: Sequence[_Chunk], asked: tuple[str, ...], owners: tuple[str, ...]) -> Piece:
+def _piece(path: str, heading: str, chunk: _Chunk, asked: tuple[str, ...], owners: tuple[str, ...]) -> Piece:
     return Piece(
         path=path,
         name=visible(path),
-        text="".join(chunk.text for chunk in chunks),
-        bare="".join(chunk.bare for chunk in chunks),
-        lines=tuple(number for chunk in chunks for number in chunk.lines),
+        heading=heading,
+        text=chunk.text,
+        bare=chunk.bare,
+        lines=chunk.lines,
         asked=asked,
         owners=owners,
     )
@@ -201,7 +202,10 @@ def _read(
             raise _Unread(f"it has lines of more than {LONGEST_LINE} characters")
         fits = room.take(context)
         own = _chunks(_heading(hunk, context.before if fits else context.heads, redact), lines)
-        chunks += [*own[:-1], _joined([own[-1], *(_rest(context) if fits else ())])]
+        own = [*own[:-1], _joined([own[-1], *(_rest(context) if fits else ())])]
+        if context.joins and len(own) == 1 and chunks[-1].size + own[0].size <= REQUEST_CHARACTERS // 2:
+            own = [_joined([chunks.pop(), *own])]
+        chunks += own
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
     if not batches.add(file.path, heading, chunks):
         raise _Unread(beyond)

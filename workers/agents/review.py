@@ -115,8 +115,8 @@ class ReviewAgent:
         def price(request: Request) -> Cost:
             return model.estimate(self._instructions, request.text)
 
-        answers = Answers(kit.memory, (self._instructions, model.name), work.look)
-        known, left = answers.recall(plan.requests)
+        answers = Answers(kit.memory, (self._instructions, model.name), plan.requests, work.look)
+        known, left = answers.recall()
         heard = [Heard(request, review) for request, review in known]
 
         def note(heard: Iterable[Heard]) -> None:

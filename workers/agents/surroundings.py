@@ -29,12 +29,14 @@ Line = tuple[int, str]
 @dataclass(frozen=True)
 class Context:
     """What stands around a hunk, redacted and visible: the `heads` of what it lies in; these with the rest of the
-    function `before` and `after` it; and, where more was removed than added, the function as it `was`."""
+    function `before` and `after` it; and, where more was removed than added, the function as it `was`. One that
+    `joins` begins in the function in which the hunk before it ends."""
 
     heads: tuple[Line, ...] = ()
     before: tuple[Line, ...] = ()
     after: tuple[Line, ...] = ()
     was: tuple[str, ...] = ()
+    joins: bool = False
 
     @cached_property
     def size(self) -> int:
@@ -81,8 +83,9 @@ class Surroundings:
         lines = self._shown(head.lines)
         told = {number for hunk in hunks for number in hunk.numbers}
         was: set[Definition] = set()
-        contexts = []
+        contexts, ends = [], None
         for hunk in hunks:
+            begins = head.inside(hunk.start, hunk.start)
             heads = _heads(head, hunk.start)
             before = _untold(reversed(_body_before(head, hunk)), told)
             after = _untold(_body_after(head, hunk), told)
@@ -93,8 +96,10 @@ class Surroundings:
                     before=_lines(lines, sorted({*heads, *before})),
                     after=_lines(lines, after),
                     was=self._was(path, hunk, was),
+                    joins=begins is not None and begins == ends,
                 )
             )
+            ends = head.inside(hunk.last, hunk.last)
         return contexts
 
     def _was(self, path: str, hunk: Hunk, told: set[Definition]) -> tuple[str, ...]:

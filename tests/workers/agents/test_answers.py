@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +44,7 @@ class Finder:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+        self.lines: list[list[str]] = []
 
     def named(self, model: str) -> Model:
         raise AssertionError(model)
@@ -53,6 +55,7 @@ class Finder:
     def ask(self, system: str, user: str, answer: type[Answer], *, timeout: float) -> tuple[Answer, Cost]:
         lines = list(added_lines(user))
         self.asked.append(list(dict.fromkeys(path for path, _, _ in lines)))
+        self.lines.append([text for _, _, text in lines])
         found = [claim(path, number, text) for path, number, text in lines if "fault" in text]
         said = Review(summary="It adds lines.", findings=found)
         return answer.model_validate(said.model_dump()), Cost(model=self.name, input_tokens=1)
@@ -69,10 +72,10 @@ def claim(path: str, number: int, text: str) -> Claim:
     return Claim(path=path, start_line=number, end_line=number + 1, confidence=0.9, **words)
 
 
-def look(before: Mapping[str, str], after: Mapping[str, str], memory: Kept) -> tuple[AgentResult, Finder]:
+def look(before: Mapping[str, str], after: Mapping[str, str], memory: Kept, **more: Any) -> tuple[AgentResult, Finder]:
     model = Finder()
     kit = Kit(NoSandbox(), model, lambda _: None, redact, memory)
-    return ReviewAgent("Review it.").run(work_on(before, after), kit), model
+    return ReviewAgent("Review it.").run(work_on(before, after, **more), kit), model
 
 
 def with_faults(lines: Sequence[str], at: Sequence[int]) -> list[str]:
@@ -132,6 +135,46 @@ def test_only_the_file_that_changed_is_asked_about_again() -> None:
     assert again.covered == ("a.py", "b.py", "c.py")
     assert {(one.path, one.start_line) for one in again.findings} == {("a.py", 6), ("b.py", 7), ("c.py", 6)}
     assert again.summary == first.summary
+
+
+def added(lines: Sequence[str], at: Mapping[int, str]) -> str:
+    """The lines with one more before each of these places."""
+    return texts([one for number, line in enumerate(lines) for one in (*([at[number]] if number in at else ()), line)])
+
+
+def test_only_the_hunk_that_changed_is_asked_about_again() -> None:
+    memory, base = Kept(), {"a.py": texts(BASE)}
+    _, asked = look(base, {"a.py": added(BASE, {10: "one", 40: "two", 70: "three"})}, memory)
+    assert asked.lines == [["one", "two", "three"]]
+    again, asked = look(base, {"a.py": added(BASE, {10: "one", 40: "other", 70: "three"})}, memory)
+    assert asked.lines == [["other"]]
+    assert again.covered == ("a.py",)
+    _, none = look(base, {"a.py": added(BASE, {10: "one", 70: "three"})}, memory)
+    assert none.lines == [], "what was taken back costs nothing"
+
+
+def test_open_findings_are_checked_again_once_their_file_is_changed_otherwise_and_no_other_time() -> None:
+    memory, base = Kept(), {"a.py": texts(BASE), "b.py": texts(BASE)}
+
+    def push(**b: str) -> tuple[list[int | None], list[list[str]]]:
+        lines = added(BASE, {10: "fault", 40: b.get("second", "two"), 70: "three"})
+        result, asked = look(base, {"a.py": lines, "b.py": added(BASE, {10: b.get("other", "x")})}, memory)
+        return [one.start_line for one in result.findings], asked.lines
+
+    assert push() == ([11], [["fault", "two", "three", "x"]])
+    assert push(other="y") == ([11], [["y"]])
+    assert push(second="fix") == ([11], [["fault", "fix"]])
+    assert push(second="fix") == ([11], [])
+
+
+def test_other_words_of_the_author_ask_nothing_and_refuted_claims_ask_all() -> None:
+    memory, head = Kept(), {"a.py": added(BASE, {10: "one"}), "b.py": "fault\nx\n"}
+    first, asked = look({"a.py": texts(BASE)}, head, memory, title="Sum", description="It sums.")
+    again, none = look({"a.py": texts(BASE)}, head, memory, title="Add up", description="Closes #3.")
+    assert (len(asked.asked), len(none.asked)) == (1, 0)
+    assert (again.findings, again.summary) == (first.findings, first.summary)
+    _, anew = look({"a.py": texts(BASE)}, head, memory, refutations=("b.py:1 is no fault",))
+    assert anew.asked == [["a.py", "b.py"]]
 
 
 def test_context_that_changed_is_another_question() -> None:

@@ -109,6 +109,18 @@ def test_a_large_file_goes_over_several_requests_with_its_heading_in_each(monkey
     assert numbers == list(range(1, 401))
 
 
+def test_each_hunk_is_judged_by_itself_and_those_of_one_function_together() -> None:
+    base = [f"line {number}" for number in range(100)]
+    head = [f"new {line}" if line in ("line 10", "line 40", "line 70") else line for line in base]
+    change = change_of({"a.py": "\n".join(base)}, {"a.py": "\n".join(head)})
+    (request,) = plan_reading(change, (), redact).requests
+    assert [min(piece.lines) for piece in request.pieces] == [8, 38, 68]
+    assert request.text.count("--- a.py (modified)") == 1
+    contexts = [Context(), Context(joins=True), Context()]
+    (request,) = plan_reading(replace(change, context=lambda _path, _hunks: contexts), (), redact).requests
+    assert [(min(piece.lines), max(piece.lines)) for piece in request.pieces] == [(8, 44), (68, 74)]
+
+
 def test_a_small_file_after_one_that_did_not_fit_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "REQUEST_CHARACTERS", 1_000)
     monkeypatch.setattr(reading, "MAX_REQUESTS", 1)
@@ -307,7 +319,11 @@ def test_what_is_left_of_requests_is_packed_again(monkeypatch: pytest.MonkeyPatc
     assert [path for request in left for path in request.paths] == [next(iter(request.paths)) for request in requests]
     assert all(sum(len(piece.text) for piece in request.pieces) <= 2_000 for request in left)
     large = plan({}, {"a.py": "statement\n" * 500}).requests
-    assert packed(large) == list(large), "two parts of one file are two requests"
+    again = packed(large)
+    assert [piece for request in again for piece in request.pieces] == [
+        piece for request in large for piece in request.pieces
+    ]
+    assert all(request.text.count("--- a.py (added)") == 1 for request in again), "parts of one file have one heading"
 
 
 def test_code_is_read_before_configuration_tests_and_prose(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,17 @@ def test_class_that_holds_others_is_told_by_its_head_alone() -> None:
     assert (numbers(context.before), context.after) == ([40], ())
 
 
+def test_hunks_that_lie_in_one_function_join() -> None:
+    one, other = Definition("f", 40, 90, 40), Definition("g", 100, 130, 100)
+    found = around(changed((50, "new"), (70, "new"), (110, "new"), (150, "new"), (170, "new")), one, other)
+    assert [context.joins for context in found] == [False, True, False, False, False]
+
+
+def test_hunks_of_a_class_that_holds_others_do_not_join() -> None:
+    whole, method = Definition("C", 40, 100, 40), Definition("C.f", 90, 95, 90)
+    assert [one.joins for one in around(changed((50, "new"), (70, "new")), whole, method)] == [False, False]
+
+
 def test_no_line_is_told_twice() -> None:
     first, second = around(changed((50, "new"), (70, "new")), Definition("f", 40, 90, 40))
     assert numbers(first.after) == list(range(54, 67))
