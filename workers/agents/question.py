@@ -19,13 +19,13 @@ from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from workers.agents.hunks import Hunk, visible
 from workers.agents.kinds import is_kept_back
-from workers.agents.outline.callers import Caller
+from workers.agents.outline.related import Caller, Defined
 from workers.agents.surroundings import Context
 
 _TITLE, _DESCRIPTION, _INSTRUCTIONS, _DELETED = 300, 4_000, 4_000, 50
 _REFUTED, _REFUTATIONS = 600, 20
 _MESSAGES, _MESSAGE, _CONVENTIONS, _OF_A_FOLDER, _OWNERS = 6_000, 1_000, 8_000, 4_000, 24_000
-_REPORTS, _REPORT, _CALLS = 6_000, 300, 6_000
+_REPORTS, _REPORT, _CALLS, _DEFINED = 6_000, 300, 6_000, 8_000
 # Text is cut after it was redacted, for half a secret is not recognised; and somewhat before, for it may be endless.
 _MARGIN = 8_000
 # Where repositories say how they want to be worked on, as git and other agents know these files.
@@ -154,14 +154,29 @@ class Request:
         lines = [f"| {shown[one.path]}:{one.start_line} {_report(one, redact)}" for one in here]
         return self._hinted("Found there by tools already:", lines, _REPORTS)
 
-    def called(self, callers: Iterable[Caller], redact: Callable[[str], str]) -> Request:
-        """The same, with who calls what it shows."""
-        lines = [
+    def related(
+        self, callers: Iterable[Caller], definitions: Iterable[Defined], redact: Callable[[str], str]
+    ) -> Request:
+        """The same, with who uses what it shows, and where that is defined which it uses, as far as it does not show
+        that itself."""
+        paths = set(self.paths.values())
+        uses = [
             f"| {one.name}: {visible(one.path)}:{one.line}{f' in {visible(one.within)}' if one.within else ''}: "
             f"{visible(redact(one.text))}"
             for one in callers
+            if not self._shows(one.path, one.line)
         ]
-        return self._hinted("Called elsewhere in the repository, going by the name:", lines, _CALLS)
+        defined = [
+            line
+            for one in definitions
+            if one.users & paths and not self._shows(one.path, one.line)
+            for line in (f"| {visible(one.path)}:{one.line}", *(f"|   {text}" for text in one.lines))
+        ]
+        used = self._hinted("Used elsewhere in the repository, going by the name:", uses, _CALLS)
+        return used._hinted("Defined elsewhere in the repository, going by the name:", defined, _DEFINED)
+
+    def _shows(self, path: str, line: int) -> bool:
+        return any(piece.path == path and line in piece.lines for piece in self.pieces)
 
     def _hinted(self, heading: str, lines: Sequence[str], most: int) -> Request:
         return replace(self, hints=(*self.hints, *_list(heading, lines, most)))

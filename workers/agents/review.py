@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from pydantic import ConfigDict
@@ -25,8 +24,8 @@ from workers.agents import tree
 from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
 from workers.agents.meanwhile import ask_all, so_far, threads
-from workers.agents.outline.callers import changed_names, find_callers
 from workers.agents.outline.outline import Outline, language_of, outlines
+from workers.agents.outline.related import Related, find_related, names_of
 from workers.agents.purse import words
 from workers.agents.question import Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
@@ -123,7 +122,7 @@ class ReviewAgent:
             answers.note([(one.request, one.review) for one in heard if one.review])
 
         if left:
-            requests = _told(work, packed(left), kit, change, found)
+            requests = _told(work, packed(left), kit, change, around)
             heard += _hear(requests, plan, heard, ask, price, note, kit)
         rest = joined([price(one.request) for one in heard if one.over])
         return conclude(work, plan, heard).model_copy(update={"rest": rest})
@@ -149,23 +148,22 @@ def _as_it_was(work: Work, files: Sequence[str], kit: Kit) -> dict[str, Source]:
     return {path: sources[before] for path, before in wanted.items() if before in sources}
 
 
-def _told(
-    work: Work, requests: Sequence[Request], kit: Kit, change: Change, outlined: Mapping[str, Outline]
-) -> list[Request]:
-    """The requests with who calls what, and what others found meanwhile."""
+def _told(work: Work, requests: Sequence[Request], kit: Kit, change: Change, around: Surroundings) -> list[Request]:
+    """The requests with what has to do with them elsewhere, and what others found meanwhile."""
     others = work.overhear(min(PATIENCE, work.timeout * _WAITING))
     found = [finding for result in others.values() for finding in result.findings]
-    names = changed_names(outlined, work.diff)
+    before = {path: source.outline for path, source in around.before.items()}
+    names = names_of(around.outlined, work.diff, around.read, before)
 
     def skipped(path: str) -> bool:
         return bool(passed_over(path)) or matches_any(change.never_send, path)
 
-    callers = find_callers(chain.from_iterable(names.values()), work.root, work.diff, kit.sandbox, skipped)
+    known = find_related(names, work.root, kit.sandbox, kit.redact, skipped) if names.all else Related()
 
     def told(request: Request) -> Request:
-        own = {name for path in request.paths.values() for name in names.get(path, ())}
-        called = request.called([one for one in callers if one.name in own], kit.redact)
-        return called.told(found, work.diff, kit.redact)
+        own = names.changed_in(request.paths.values())
+        callers = [one for one in known.callers if one.name in own]
+        return request.related(callers, known.definitions, kit.redact).told(found, work.diff, kit.redact)
 
     return [told(request) for request in requests]
 

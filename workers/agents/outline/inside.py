@@ -1,17 +1,22 @@
-"""A program of its own, for the sandbox: what is defined and what is called in files of a tree, by tree-sitter.
+"""A program of its own, for the sandbox: what is defined and what is used in files of a tree, by tree-sitter.
 
 It is told on stdin, as JSON, which files of its folder to read (`files`, each [path, language]), of which names the
-calls are wanted (`calls`), and how many `seconds` a file may take. It prints a line of JSON a file, so that what was
+uses are wanted (`uses`), and how many `seconds` a file may take. It prints a line of JSON a file, so that what was
 read is known, whatever ends it: the file, its definitions, each [name, first line, last line, last line of its head],
-and the calls, each [name, line]. A grammar is C that reads what a stranger wrote, so nothing of Assay is imported here.
+and the uses, each [name, line, whether it stands alone and is no member of anything]. Functions, types and constants of
+a file are definitions; what imports a name does not use it. A grammar is C that reads what a stranger wrote, so nothing
+of Assay is imported here.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +27,15 @@ LARGEST = 500_000
 MOST = 2_000
 # Lines of a definition's head.
 HEAD = 4
+# Nodes that import, by their types, and what stands before a member.
+_IMPORT = re.compile(r"import|use_declaration|using_directive|namespace_use")
+_MEMBER = (b".", b"->", b"::")
 
-_C_CALLS = "(call_expression function: [(identifier) @call (field_expression field: (field_identifier) @call)])"
-_C_FUNCTIONS = """
+_C = """
 (function_definition declarator: (function_declarator declarator: (_) @name)) @def
 (function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (_) @name))) @def
 (struct_specifier name: (_) @name body: (_)) @def
+(preproc_def name: (_) @name) @def
 """
 _JS = """
 (function_declaration name: (_) @name) @def
@@ -35,8 +43,8 @@ _JS = """
 (class_declaration name: (_) @name) @def
 (method_definition name: (_) @name) @def
 (variable_declarator name: (identifier) @name value: [(arrow_function) (function_expression)]) @def
-(call_expression function: [(identifier) @call (member_expression property: (property_identifier) @call)])
-(new_expression constructor: (identifier) @call)
+(program (lexical_declaration (variable_declarator name: (identifier) @name) @def))
+(program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @def)))
 """
 _TS = f"""{_JS}
 (abstract_class_declaration name: (_) @name) @def
@@ -46,7 +54,7 @@ _TS = f"""{_JS}
 
 
 class Grammar(NamedTuple):
-    """A package with a grammar, its function that gives it, and what to look for: `@def` with its `@name`, `@call`."""
+    """A package with a grammar, its function that gives it, and what to look for: `@def` with its `@name`."""
 
     package: str
     function: str
@@ -60,7 +68,7 @@ GRAMMARS = {
         """
         (function_definition name: (_) @name) @def
         (class_definition name: (_) @name) @def
-        (call function: [(identifier) @call (attribute attribute: (identifier) @call)])
+        (module (expression_statement (assignment left: (identifier) @name) @def))
         """,
     ),
     "javascript": Grammar("tree_sitter_javascript", "language", _JS),
@@ -73,7 +81,8 @@ GRAMMARS = {
         (function_declaration name: (_) @name) @def
         (method_declaration name: (_) @name) @def
         (type_spec name: (_) @name) @def
-        (call_expression function: [(identifier) @call (selector_expression field: (_) @call)])
+        (source_file (const_declaration (const_spec name: (identifier) @name) @def))
+        (source_file (var_declaration (var_spec name: (identifier) @name) @def))
         """,
     ),
     "java": Grammar(
@@ -86,8 +95,7 @@ GRAMMARS = {
         (record_declaration name: (_) @name) @def
         (method_declaration name: (_) @name) @def
         (constructor_declaration name: (_) @name) @def
-        (method_invocation name: (_) @call)
-        (object_creation_expression type: (type_identifier) @call)
+        (field_declaration declarator: (variable_declarator name: (_) @name (#match? @name "^[A-Z][A-Z0-9_]+$"))) @def
         """,
     ),
     "rust": Grammar(
@@ -99,18 +107,16 @@ GRAMMARS = {
         (struct_item name: (_) @name) @def
         (enum_item name: (_) @name) @def
         (trait_item name: (_) @name) @def
-        (call_expression function: [
-          (identifier) @call (field_expression field: (_) @call) (scoped_identifier name: (_) @call)
-        ])
+        (const_item name: (_) @name) @def
+        (static_item name: (_) @name) @def
         """,
     ),
-    "c": Grammar("tree_sitter_c", "language", _C_FUNCTIONS + _C_CALLS),
+    "c": Grammar("tree_sitter_c", "language", _C),
     "cpp": Grammar(
         "tree_sitter_cpp",
         "language",
-        f"""{_C_FUNCTIONS}{_C_CALLS}
+        f"""{_C}
         (class_specifier name: (_) @name body: (_)) @def
-        (call_expression function: (qualified_identifier name: (identifier) @call))
         """,
     ),
     "c_sharp": Grammar(
@@ -123,8 +129,9 @@ GRAMMARS = {
         (record_declaration name: (_) @name) @def
         (method_declaration name: (_) @name) @def
         (constructor_declaration name: (_) @name) @def
-        (invocation_expression function: [(identifier) @call (member_access_expression name: (identifier) @call)])
-        (object_creation_expression type: (identifier) @call)
+        (field_declaration (variable_declaration (variable_declarator
+          name: (_) @name (#match? @name "^[A-Z]")
+        ))) @def
         """,
     ),
     "ruby": Grammar(
@@ -135,7 +142,7 @@ GRAMMARS = {
         (singleton_method name: (_) @name) @def
         (class name: (_) @name) @def
         (module name: (_) @name) @def
-        (call method: (identifier) @call)
+        (assignment left: (constant) @name) @def
         """,
     ),
     "php": Grammar(
@@ -147,9 +154,7 @@ GRAMMARS = {
         (class_declaration name: (_) @name) @def
         (interface_declaration name: (_) @name) @def
         (trait_declaration name: (_) @name) @def
-        (function_call_expression function: (name) @call)
-        (member_call_expression name: (name) @call)
-        (scoped_call_expression name: (name) @call)
+        (const_declaration (const_element (name) @name)) @def
         """,
     ),
 }
@@ -167,18 +172,44 @@ def load(grammar: Grammar) -> Reader:
     return Reader(Parser(language), Query(language, grammar.query))
 
 
-def outline(text: bytes, reader: Reader, wanted: frozenset[str]) -> tuple[list[list[object]], list[list[object]]]:
-    """The definitions in a text, and the calls of what is wanted."""
-    definitions: list[list[object]] = []
-    calls: list[list[object]] = []
-    for _, found in QueryCursor(reader.query).matches(reader.parser.parse(text).root_node):
+def outline(text: bytes, reader: Reader, wanted: Sequence[str]) -> tuple[list[list[object]], list[list[object]]]:
+    """The definitions in a text, and the uses of what is wanted."""
+    root = reader.parser.parse(text).root_node
+    definitions: dict[tuple[str, int], list[object]] = {}
+    names: set[int] = set()
+    for _, found in QueryCursor(reader.query).matches(root):
         if "def" in found and "name" in found:
-            node = found["def"][0]
-            definitions.append([_said(found["name"][0]), node.start_point.row + 1, _last(node), _head(node)])
-        calls += [[_said(node), node.start_point.row + 1] for node in found.get("call", ()) if _said(node) in wanted]
-        if len(definitions) + len(calls) >= MOST:
+            node, name = found["def"][0], found["name"][0]
+            names.add(name.start_byte)
+            first = node.start_point.row + 1
+            definitions.setdefault((_said(name), first), [_said(name), first, _last(node), _head(node)])
+        if len(definitions) >= MOST:
             break
-    return definitions, calls
+    return list(definitions.values()), list(islice(_uses(text, root, wanted, names), MOST))
+
+
+def _uses(text: bytes, root: Node, wanted: Sequence[str], names: set[int]) -> Iterator[list[object]]:
+    """Where names stand as names in the code, other than where they are defined (`names`) or imported."""
+    if not wanted:
+        return
+    for match in re.finditer(rb"\b(?:%s)\b" % b"|".join(re.escape(name.encode()) for name in wanted), text):
+        node = root.descendant_for_byte_range(*match.span())
+        if node is None or node.start_byte in names or not _is_name(node) or node.text != match[0]:
+            continue
+        if not any(_IMPORT.search(one.type) for one in _above(node)):
+            alone = not text[: node.start_byte].rstrip()[-2:].endswith(_MEMBER)
+            yield [match[0].decode(), node.start_point.row + 1, alone]
+
+
+def _is_name(node: Node) -> bool:
+    return node.type.endswith("identifier") or node.type in ("constant", "name")
+
+
+def _above(node: Node) -> Iterator[Node]:
+    above = node.parent
+    while above is not None:
+        yield above
+        above = above.parent
 
 
 def _said(node: Node) -> str:
@@ -199,7 +230,6 @@ def _head(node: Node) -> int:
 
 def main() -> None:
     order = json.load(sys.stdin)
-    wanted = frozenset(order["calls"])
     readers: dict[str, Reader] = {}
     for path, language in order["files"]:
         # Not to be waited for longer: the kernel ends this process, and whoever started it goes on with the next file.
@@ -208,7 +238,7 @@ def main() -> None:
             readers[language] = load(GRAMMARS[language])
         with Path(path).open("rb") as file:
             text = file.read(LARGEST + 1)
-        found = outline(text, readers[language], wanted) if len(text) <= LARGEST else ([], [])
+        found = outline(text, readers[language], order["uses"]) if len(text) <= LARGEST else ([], [])
         sys.stdout.write(json.dumps([path, *found]) + "\n")
         sys.stdout.flush()
 

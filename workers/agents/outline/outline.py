@@ -1,4 +1,4 @@
-"""What is defined where in the files of a tree, and who calls what, as far as it can be told.
+"""What is defined where in the files of a tree, and who uses what, as far as it can be told.
 
 Grammars of tree-sitter read what a stranger wrote, so they run where tools run, in a program of their own
 (`inside.py`). What it says is a stranger's word, too: it tells of lines, and nothing else is made of it. Where nothing
@@ -38,13 +38,13 @@ LANGUAGES = {
 }
 
 
-Told = tuple[str, list[tuple[str, int, int, int]], list[tuple[str, int]]]
+Told = tuple[str, list[tuple[str, int, int, int]], list[tuple[str, int, bool]]]
 _TOLD: TypeAdapter[Told] = TypeAdapter(Told)
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, method or class: its lines, and the last one of its head."""
+    """A function, type or constant: its lines, and the last one of its head."""
 
     name: str
     first: int
@@ -53,11 +53,20 @@ class Definition:
 
 
 @dataclass(frozen=True)
+class Use:
+    """Where a name is used, on a line. `alone`: as a name by itself, not as a member of something."""
+
+    name: str
+    line: int
+    alone: bool = True
+
+
+@dataclass(frozen=True)
 class Outline:
-    """What one file defines, and the calls in it of what was asked for, by name and line."""
+    """What one file defines, and the uses in it of what was asked for."""
 
     definitions: tuple[Definition, ...] = ()
-    calls: tuple[tuple[str, int], ...] = ()
+    uses: tuple[Use, ...] = ()
 
     def around(self, line: int) -> tuple[Definition, ...]:
         """The definitions that a line lies in, the outermost first."""
@@ -69,14 +78,14 @@ def language_of(path: str) -> str | None:
     return LANGUAGES.get(PurePosixPath(path).suffix.lower())
 
 
-def outlines(paths: Sequence[str], root: Path, sandbox: Sandbox, calls: Iterable[str] = ()) -> dict[str, Outline]:
+def outlines(paths: Sequence[str], root: Path, sandbox: Sandbox, uses: Iterable[str] = ()) -> dict[str, Outline]:
     """The outlines of files of a tree, of those that could be read. Never raises."""
     left = [(path, language) for path in paths if (language := language_of(path))][:MOST_FILES]
     found: dict[str, Outline] = {}
     for _ in range(_PATIENCE):
         if not left:
             break
-        order = {"files": left, "calls": sorted(calls), "seconds": _A_FILE}
+        order = {"files": left, "uses": sorted(uses), "seconds": _A_FILE}
         argv = [sys.executable, "-I", str(_PROGRAM)]
         try:
             done = sandbox.run(Command(argv, root, TIMEOUT, stdin=json.dumps(order), reads=(_PROGRAM,)))
@@ -96,10 +105,10 @@ def parse(text: str, paths: Sequence[str]) -> Mapping[str, Outline]:
     found: dict[str, Outline] = {}
     for line, path in zip(text.split("\n"), paths, strict=False):
         try:
-            name, definitions, calls = _TOLD.validate_json(line)
+            name, definitions, uses = _TOLD.validate_json(line)
         except ValidationError:
             break
         if name != path:
             break
-        found[path] = Outline(tuple(Definition(*one) for one in definitions), tuple(calls))
+        found[path] = Outline(tuple(Definition(*one) for one in definitions), tuple(Use(*one) for one in uses))
     return found

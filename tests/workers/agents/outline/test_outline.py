@@ -17,10 +17,10 @@ from tests.workers.stage import SANDBOX, plant
 from workers.agent import Command, Completed
 from workers.agents.outline import outline
 from workers.agents.outline.inside import GRAMMARS, LARGEST
-from workers.agents.outline.outline import LANGUAGES, Definition, Outline, outlines, parse
+from workers.agents.outline.outline import LANGUAGES, Definition, Outline, Use, outlines, parse
 from workers.sandbox.choice import choose
 
-# Of each language: a file, its definitions as (name, first line, last line, last line of its head), its calls.
+# Of each language: a file, its definitions as (name, first line, last line, last line of its head), its uses.
 SAMPLES = {
     "shop.py": (
         "class Cart:\n    @property\n    def total(\n        self,\n    ):\n        return helper(self.sum())\n",
@@ -86,11 +86,41 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("path", SAMPLES)
-def test_definitions_and_calls_of_each_language(tmp_path: Path, path: str) -> None:
+def test_definitions_and_uses_of_each_language(tmp_path: Path, path: str) -> None:
     text, definitions, calls = SAMPLES[path]
     plant(tmp_path, {path: text})
-    found = outlines([path], tmp_path, SANDBOX, ("helper", "sum"))
-    assert found == {path: Outline(tuple(Definition(*one) for one in definitions), tuple(calls))}
+    found = outlines([path], tmp_path, SANDBOX, ("helper", "sum"))[path]
+    assert found.definitions == tuple(Definition(*one) for one in definitions)
+    assert found.uses == tuple(Use(name, line, alone=name == "helper") for name, line in calls)
+
+
+# Of each language a constant, MAX, that is used, spoken of, and imported from somewhere else.
+CONSTANTS = {
+    "a.py": "from b import MAX\nMAX = 5\n# MAX\nx = 'MAX' + str(MAX)\n",
+    "a.js": "import { MAX } from 'b';\nconst MAX = 5;\n// MAX\nf('MAX', MAX);\n",
+    "a.ts": "import { MAX } from 'b';\nexport const MAX: number = 5;\n// MAX\nf('MAX', MAX);\n",
+    "a.tsx": "import { MAX } from 'b';\nconst MAX = 5;\n// MAX\nf('MAX', MAX);\n",
+    "a.go": 'package a\nconst MAX = 5\n// MAX\nvar v = f("MAX", MAX)\n',
+    "A.java": 'import b.MAX;\nclass A { static final int MAX = 5; // MAX\n\n int f() { return g("MAX", MAX); } }\n',
+    "a.rs": 'use b::MAX;\nconst MAX: i32 = 5;\n// MAX\nfn f() { g("MAX", MAX); }\n',
+    "a.c": '#include "MAX.h"\n#define MAX 5\n// MAX\nint f() { return g("MAX", MAX); }\n',
+    "a.cpp": '#include "MAX.h"\n#define MAX 5\n// MAX\nint f() { return g("MAX", MAX); }\n',
+    "A.cs": 'using B.MAX;\nclass A { const int MAX = 5; // MAX\n\n int F() { return G("MAX", MAX); } }\n',
+    "a.rb": "require 'MAX'\nMAX = 5\n# MAX\nputs('MAX', MAX)\n",
+    "a.php": "<?php\nconst MAX = 5;\n// MAX\nf('MAX', MAX);\n",
+}
+
+
+@pytest.mark.parametrize("path", CONSTANTS)
+def test_constants_are_definitions_and_only_what_is_code_uses_them(tmp_path: Path, path: str) -> None:
+    plant(tmp_path, {path: CONSTANTS[path]})
+    found = outlines([path], tmp_path, SANDBOX, ("MAX",))[path]
+    assert [one.first for one in found.definitions if one.name == "MAX"] == [2]
+    assert [(one.line, one.alone) for one in found.uses] == [(4, True)]
+
+
+def test_every_language_has_a_constant() -> None:
+    assert {LANGUAGES[Path(path).suffix] for path in CONSTANTS} == set(GRAMMARS)
 
 
 def test_it_runs_in_the_sandbox_of_jobs(tmp_path: Path) -> None:
@@ -132,7 +162,8 @@ def test_a_hostile_file_takes_a_bounded_time_and_harms_no_other(tmp_path: Path) 
     assert time.monotonic() - begun < 15
     assert found["z.py"].definitions == (Definition("last", 1, 2, 1),)
     assert found["large.py"] == Outline()
-    assert all(len(one.definitions) + len(one.calls) <= 2_001 for one in found.values())
+    assert all(len(one.definitions) <= 2_000 for one in found.values())
+    assert all(len(one.uses) <= 2_000 for one in found.values())
 
 
 def test_a_file_that_ends_the_program_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +212,7 @@ def test_where_nothing_can_be_run_nothing_is_known(tmp_path: Path) -> None:
     st.lists(
         st.text()
         | st.sampled_from(
-            [json.dumps([name, [["f", 1, 2, 1]], [["g", 1]]]) for name in "abc"]
+            [json.dumps([name, [["f", 1, 2, 1]], [["g", 1, True]]]) for name in "abc"]
             + ["{}", "[]", '["a", [["f", 1]], []]', '["a", [["f", "1", 2, 1]], []]', "[" * 10_000, '["a", [], []] x']
         )
     ),
