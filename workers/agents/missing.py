@@ -99,6 +99,19 @@ def unreachable(completed: Completed, what: str) -> AgentResult | None:
     return AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=remedy)
 
 
+# What Ruby says of a file that a test asks for, before the first test.
+_GEM = re.compile(r"cannot load such file -- ([\w][\w./-]{0,100})")
+
+
+def lacks_gem(completed: Completed, root: Path) -> str:
+    """The file that Ruby did not find, where it is none of the repository's own; else empty."""
+    match = _GEM.search(f"{completed.stdout}\n{completed.stderr}") if completed.exit_code else None
+    if match is None or any((root / top / f"{match[1]}.rb").is_file() for top in ("", "lib", "test", "spec")):
+        return ""
+    own = match[1].split("/")[0]
+    return "" if any((root / top / own).is_dir() for top in ("lib", "test", "spec")) else match[1]
+
+
 def not_installed(lacking: Sequence[str], others: Iterable[Case]) -> AgentResult | None:
     """The result of a run in which some tests lacked something; None where none did. `others` are the other tests."""
     if not lacking:

@@ -78,8 +78,11 @@ def parse_mocha(text: str) -> list[Case]:
     """Of mocha's reporter `json`. Raises ToolFailed for anything else."""
     report = _report("mocha", text, "tests")
     pending = {_title(test) for test in mappings(report.get("pending"))}
-    tests = {_title(test): test for test in (*mappings(report["tests"]), *mappings(report.get("failures")))}
-    return [_mocha(test, skipped=title in pending) for title, test in tests.items()]
+    tests = list(mappings(report["tests"]))
+    # Hooks that failed are no tests, and those that share a title are several.
+    titles = {_title(test) for test in tests}
+    tests += [one for one in mappings(report.get("failures")) if _title(one) not in titles]
+    return [_mocha(test, skipped=_title(test) in pending and "speed" not in test) for test in tests]
 
 
 def _title(test: Mapping[str, Any]) -> tuple[str, str]:
@@ -91,7 +94,7 @@ def _mocha(test: Mapping[str, Any], *, skipped: bool) -> Case:
     trace = _plain(string(error.get("stack")) or string(error.get("message")))
     return Case(
         name=string(test.get("fullTitle")).strip() or "unnamed",
-        status="skipped" if skipped else "failed" if error else "passed",
+        status="failed" if error else "skipped" if skipped else "passed",
         classname=_base(path),
         seconds=float(duration) / 1000 if isinstance(duration, int | float) else 0.0,
         message=_headline(_plain(string(error.get("message")))),

@@ -198,6 +198,24 @@ def test_failures_lie_where_they_are(tmp_path: Path, name: str) -> None:
     check(tmp_path, files, expected, places)
 
 
+@needs("ruby", "rake")
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("not/to_be_found", Outcome.ERROR), ("cart/gone", Outcome.FINDINGS), ("x", Outcome.ERROR)]
+)
+def test_a_gem_that_is_not_installed_is_no_finding(tmp_path: Path, name: str, outcome: Outcome) -> None:
+    """A file of the repository's own that is gone is one."""
+    files = {
+        "test/cart_test.rb": f'require "{name}"\n',
+        "lib/cart/sum.rb": "",
+        "Rakefile": projects.MINITEST["Rakefile"],
+    }
+    result = Stage(tmp_path, files, timeout=60).run(AGENT)
+    assert result.outcome is outcome, result
+    if outcome is Outcome.ERROR:
+        assert (result.reason, result.findings) == (f"the tests need what is not installed: {name}", ())
+        assert "agents.test.setup" in result.remedy
+
+
 SCRIPTS = {
     "jest": (projects.JEST, "cart.test.js", 8),
     "vitest": (projects.VITEST, "cart.test.js", 10),

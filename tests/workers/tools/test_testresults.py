@@ -183,3 +183,12 @@ def test_coverage(text: str, lines: dict[str, dict[int, bool]]) -> None:
 def test_what_is_no_coverage_report_is_told_so(text: str) -> None:
     with pytest.raises(ToolFailed):
         coverage.parse(text)
+
+
+def test_tests_of_mocha_that_share_a_title_are_several() -> None:
+    test = {"title": "a", "fullTitle": "cart a", "file": "a.js", "err": {}}
+    hook = {**test, "fullTitle": 'cart "before each" hook', "err": {"message": "no"}}
+    bad = {**test, "err": {"message": "no"}}
+    report = {"tests": [{**test, "speed": "fast"}, {**test, "speed": "fast"}, bad, test], "pending": [test]}
+    cases = FILES["mocha"](json.dumps({**report, "failures": [bad, hook]}))
+    assert [case.status for case in cases] == ["passed", "passed", "failed", "skipped", "failed"]

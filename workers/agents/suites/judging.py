@@ -49,12 +49,15 @@ def judge(ran: Ran, seen: Seen, running: Running) -> AgentResult:
     needs = [missing.needs(case, shell.work.root) for case in ran.cases]
     begun = [case for case, need in zip(ran.cases, needs, strict=True) if not need]
     failed = [case for case in begun if case.status in ("failed", "error")]
+    lacking = [need for need in needs if need]
+    if not ran.cases and (gem := missing.lacks_gem(ran.completed, shell.work.root)):
+        lacking = [gem]
     # What ran and failed had all that it depends on, whatever it prints.
     tested = any(case.status == "failed" for case in failed)
     findings = tuple(_finding(case, ran, seen, running) for case in failed[:_MOST_FINDINGS])
     result = (
         cut_short(ran.completed, "test", ran.suite.name, log)
-        or missing.not_installed([need for need in needs if need], begun)
+        or missing.not_installed(lacking, begun)
         or (None if tested else missing.unreachable(ran.completed, ran.suite.name))
         or _nothing_ran(ran)
         or (_failed(findings, failed, seen) if findings else None)
