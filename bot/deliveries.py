@@ -23,6 +23,7 @@ from bot.batches import Batches
 from bot.domain.model import Frozen
 from bot.packing import pack, unpack
 from bot.queues import INTAKE, JobSpec, Queues
+from bot.redis.quick import QuickScript
 from bot.turns import LIBRARY
 
 LEDGER_TTL = 8 * 86400
@@ -42,31 +43,36 @@ local QUEUE, RULE, BOUND, TTL, RECENT = $queue, {$rule}, $bound, $ttl, $recent
 local PRIORITY, DATA_BEGIN, DATA_END = $priority, $begin, $finish
 local fields = {'data', '', 'created_at', ARGV[1], 'enqueued_at', ARGV[1], $fields}
 
+local room, fresh = BOUND - depth(QUEUE), {}
+
 local function admit(guid, event, body, at, installation, repository, ignored)
   local key = 'assay:delivery:' .. guid
   if redis.call('exists', key) == 1 then return 'seen' end
   if ignored ~= '' then
     redis.call('hset', key, 'event', event, 'received_at', at, 'outcome', 'ignored: ' .. ignored)
-    redis.call('expire', key, TTL)
-    redis.call('lpush', 'assay:deliveries', guid)
-    return 'accepted'
+  else
+    if room <= 0 then return 'full' end
+    room = room - 1
+    redis.call('hset', key, 'event', event, 'body', body, 'received_at', at, 'outcome', 'waiting')
+    fields[2] = DATA_BEGIN .. guid .. DATA_END
+    line_up(QUEUE, QUEUE .. '_' .. guid, PRIORITY, installation, repository, at, fields)
   end
-  if depth(QUEUE) >= BOUND then return 'full' end
-  redis.call('hset', key, 'event', event, 'body', body, 'received_at', at, 'outcome', 'waiting')
   redis.call('expire', key, TTL)
-  redis.call('lpush', 'assay:deliveries', guid)
-  fields[2] = DATA_BEGIN .. guid .. DATA_END
-  line_up(QUEUE, QUEUE .. '_' .. guid, PRIORITY, installation, repository, at, fields)
+  fresh[#fresh + 1] = guid
   return 'accepted'
 end
 
 local answers, read = {}, 0
+open(QUEUE)
 for _, delivery in ipairs(cmsgpack.unpack(ARGV[2])) do
   local last = read + tonumber(delivery[3])
   delivery[3] = string.sub(ARGV[3], read + 1, last)
   answers[#answers + 1], read = admit(unpack(delivery)), last
 end
-redis.call('ltrim', 'assay:deliveries', 0, RECENT)
+if #fresh > 0 then
+  redis.call('lpush', 'assay:deliveries', unpack(fresh))
+  redis.call('ltrim', 'assay:deliveries', 0, RECENT)
+end
 feed_by(QUEUE, RULE)
 return table.concat(answers, ' ')
 """
@@ -135,7 +141,7 @@ class Admissions:
 
     def __init__(self, connection: redis.asyncio.Redis, queues: Queues, limit: int) -> None:
         self._connection = connection
-        self._script = connection.register_script(_script(queues, limit))
+        self._script = QuickScript(connection, _script(queues, limit))
         self._batches = Batches(self._admit, _TOGETHER)
         self._limit = limit
 
@@ -149,7 +155,7 @@ class Admissions:
             kept = b"" if ignored else pack(body)
             deliveries.append((guid, event, str(len(kept)), str(at), str(installation), repository, ignored))
             bodies.append(kept)
-        answers = await self._script(args=[utcformat(now()), msgpack.encode(deliveries), b"".join(bodies)])
+        answers = await self._script(utcformat(now()), msgpack.encode(deliveries), b"".join(bodies))
         return [Admission(answer) for answer in answers.decode().split(" ")]
 
     async def has_room(self) -> bool:

@@ -27,10 +27,12 @@ local function depth(queue)
   return redis.call('zcard', 'assay:waiting:' .. queue) + redis.call('llen', 'rq:queue:' .. queue)
 end
 
+-- Makes the queue known to RQ, before the first of its jobs.
+local function open(queue) redis.call('sadd', 'rq:queues', 'rq:queue:' .. queue) end
+
 -- `fields`: the RQ job's hash, names and values in turn.
 local function line_up(queue, id, priority, installation, repository, at, fields)
   redis.call('hset', 'rq:job:' .. id, unpack(fields))
-  redis.call('sadd', 'rq:queues', 'rq:queue:' .. queue)
   local top = 'assay:turn:' .. queue .. ':' .. priority
   local middle = top .. ':' .. installation
   local turn = redis.call('incr', 'assay:turn')
@@ -122,6 +124,7 @@ end
 -- Sends a job; whether it was. `once`: what need not wait twice, or ''. The rest are the names and values of its hash.
 local function send(queue, limit, by, together, id, priority, installation, repository, at, once, ...)
   if once ~= '' and redis.call('hsetnx', 'assay:once:' .. queue, once, id) == 0 then return 0 end
+  open(queue)
   line_up(queue, id, priority, installation, repository, at, {...})
   feed_by(queue, {limit, by, together})
   return 1
