@@ -5,9 +5,11 @@ Nothing here trusts an agent: it may be another package's, and what it says may 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import NamedTuple, TypeVar
 
 from bot.domain.diff import Diff
@@ -145,17 +147,19 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
     yield from (_head(text, WORDS_LIMIT) for text in _texts_of(result.tests))
     yield from (_head(text, WORDS_LIMIT) for gap in result.not_covered[:_FILES_LIMIT] for text in (gap.what, gap.why))
     for finding in findings:
-        yield from (_head(text, _NAME_LIMIT) for text in (finding.tool, finding.rule))
-        yield from (_head(text, WORDS_LIMIT) for text in (finding.message, finding.advice, finding.identity))
-        yield _head(finding.scenario, WORDS_LIMIT)
+        for text in (finding.tool, finding.rule):
+            yield _head(text, _NAME_LIMIT)
+        for text in (finding.message, finding.advice, finding.identity, finding.scenario):
+            yield _head(text, WORDS_LIMIT)
         yield _head(finding.evidence, _EVIDENCE_LIMIT)
-        yield from (text for text in (finding.url, finding.replacement) if text)
+        for whole in (finding.url, finding.replacement):
+            yield whole or ""
 
 
 def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked, prints: Fingerprints) -> Finding:
     """The finding as it is kept. One copy, for there may be very many."""
     tool, rule = masked.name(finding.tool), masked.name(finding.rule)
-    message, identity = (masked.head(text, WORDS_LIMIT) for text in (finding.message, finding.identity))
+    message, identity = masked.head(finding.message, WORDS_LIMIT), masked.head(finding.identity, WORDS_LIMIT)
     update: dict[str, object] = {
         "tool": tool,
         "rule": rule,
@@ -270,15 +274,19 @@ class _Masked:
     def __init__(self, redact: Redact, texts: Iterable[str]) -> None:
         self._redact = redact
         self._known: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         for batch in self._batches(dict.fromkeys(texts)):
             self._known |= self._mask(batch)
 
     def head(self, text: str, limit: int) -> str:
-        return self._known[_head(text, limit)][:limit]
+        return self._known[text[: limit + _MARGIN]][:limit] if text else ""
 
     def name(self, text: str) -> str:
-        """Names are plain strings: what is no Unicode in them is spelled out."""
-        return self.head(text, _NAME_LIMIT).encode("utf-8", "backslashreplace").decode()
+        """Names are plain strings: what is no Unicode in them is spelled out. A tool has few of them."""
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = self.head(text, _NAME_LIMIT).encode("utf-8", "backslashreplace").decode()
+        return name
 
     def tail(self, text: str, limit: int) -> str:
         return self._known[_tail(text, limit)][-limit:]
@@ -321,9 +329,14 @@ class _Lines:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def _read(self, path: str) -> list[str]:
+        # Path.resolve() and Path.is_relative_to() would take as long as all the rest, and there may be thousands.
+        real = os.path.realpath(self._root / path)
+        if os.path.commonpath((self._root, real)) != str(self._root):
+            return []
         try:
-            file = (self._root / path).resolve()
-            if not file.is_relative_to(self._root) or not file.is_file() or file.stat().st_size > _LARGEST_SOURCE:
+            file = Path(real)
+            about = file.stat()
+            if not S_ISREG(about.st_mode) or about.st_size > _LARGEST_SOURCE:
                 return []
             return file.read_text("utf-8", "replace").split("\n")
         except OSError:

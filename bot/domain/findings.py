@@ -24,9 +24,10 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
-    @property
-    def rank(self) -> int:
-        return _RANKS[self]
+    rank: int
+
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
 
     def __lt__(self, other: object) -> bool:
         return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
@@ -40,8 +41,6 @@ class Severity(StrEnum):
     def __ge__(self, other: object) -> bool:
         return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
 
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 # The words tools and people use for a place on the scale.
 SEVERITY_WORDS: dict[str, Severity] = {
@@ -471,14 +470,17 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         elif _is_claim(finding):
             # Last, when all is there that they may repeat.
             claims.append(finding)
-        elif not _joins(merged, at.setdefault((finding.path, finding.start_line), []), finding, _same):
-            at[finding.path, finding.start_line].append(len(merged))
+        elif (peers := at.get((finding.path, finding.start_line))) is None:
+            at[finding.path, finding.start_line] = [len(merged)]
+            merged.append(finding)
+        elif not _joins(merged, peers, finding, _same):
+            peers.append(len(merged))
             merged.append(finding)
     for claim in claims:
         first = claim.start_line or 1
         lines = range(first, min(claim.last_line or first, first + _SPAN) + 1)
-        peers = [index for line in lines for index in at.get((claim.path, line), ())]
-        if not _joins(merged, peers, claim, lambda tool, said: _same(tool, said) or _told_in(said, tool)):
+        around = [index for line in lines for index in at.get((claim.path, line), ())]
+        if not _joins(merged, around, claim, lambda tool, said: _same(tool, said) or _told_in(said, tool)):
             merged.append(claim)
     return tuple(merged)
 

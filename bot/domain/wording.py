@@ -182,9 +182,10 @@ def blocks(run: Run, finding: Finding) -> bool:
     """Whether this finding fails a required agent that reported it."""
     if not finding.counts:
         return False
+    rank = finding.severity.rank
     for agent in run.agents:
         plan = agent.plan
-        loud = plan.required and plan.fail_on is not None and finding.severity >= plan.fail_on
+        loud = plan.required and plan.fail_on is not None and rank >= plan.fail_on.rank
         if loud and spoken_by(plan.name, finding):
             return True
     return False
