@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import cache
 from itertools import count
@@ -75,13 +76,25 @@ def _key_pair() -> tuple[str, bytes]:
 
 
 class QuickServer(uvicorn.Server):
-    """Stops at once, cutting what is under way: uvicorn's patience would cost every test a fifth of a second."""
+    """Stops at once, cutting what is under way: uvicorn's patience would cost every test a fifth of a second. Until
+    then it wakes once a second, for it shares its interpreter with tests and with what measures."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """From another thread."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ended.set)
 
     async def main_loop(self) -> None:
-        for tick in count():
-            if await self.on_tick(tick):
-                return
-            await asyncio.sleep(0.01)
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -136,7 +149,7 @@ class StandInGitHub(Story):
             world.announce = self._echo
         routes = [*app_routes(self.hook), *CHECK_ROUTES, *PULL_ROUTES, *REPO_ROUTES, *SCAN_ROUTES, GRAPHQL_ROUTE]
         self.api = Api(world, routes, limits or Limits())
-        self._server: uvicorn.Server | None = None
+        self._server: QuickServer | None = None
         self._thread: threading.Thread | None = None
 
     # Running
@@ -160,7 +173,7 @@ class StandInGitHub(Story):
         """Stop serving and remove the repositories. May be called again."""
         self.hook.close()
         if self._server and self._thread:
-            self._server.should_exit = True
+            self._server.stop()
             self._thread.join(timeout=10)
         self._folder.cleanup()
 

@@ -201,7 +201,7 @@ def running(
     try:
         yield Assay(github, store, clock)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(10)
         for made in apps:
             made.close()

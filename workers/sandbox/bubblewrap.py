@@ -64,7 +64,8 @@ _CLEARING = 5.0
 class BubblewrapSandbox:
     """Runs commands in bubblewrap. `path` is where programs are looked for, beside Assay's own; its folders are shown
     to commands. Once `cancelled` is set, what runs is ended and nothing else begins. `registries` tells, late, what a
-    command with a network may reach. `walls` is for tests."""
+    command with a network may reach. `toolchains` are those of the path, where they are known: to find them takes a
+    millisecond or two. `walls` is for tests."""
 
     def __init__(
         self,
@@ -73,13 +74,14 @@ class BubblewrapSandbox:
         cancelled: threading.Event | None = None,
         walls: Walls = WHOLE,
         registries: Callable[[], Registries] = Registries,
+        toolchains: Toolchains | None = None,
     ) -> None:
         self._path = path
         self._limits = limits or Limits()
         self._cancelled = cancelled or threading.Event()
         self._walls = walls
         self._registries = registries
-        self._toolchains = Toolchains.of(path)
+        self._toolchains = toolchains or Toolchains.of(path)
 
     @property
     def level(self) -> str:

@@ -25,6 +25,7 @@ from workers.sandbox.container import ContainerSandbox, Image, clear, engine, ex
 from workers.sandbox.engine import Engine, Program
 from workers.sandbox.process import ProcessSandbox
 from workers.sandbox.registries import Registries, find_registries
+from workers.sandbox.toolchains import Toolchains
 
 Kind = Literal["auto", "bubblewrap", "docker", "podman", "none"]
 Make = Callable[[threading.Event], Sandbox]
@@ -150,13 +151,12 @@ def _absent(why_not: str, remedy: str) -> Choice:
 def _bubblewrap(path: str, known: Callable[[], Registries]) -> Choice:
     if why_not := _why_not(path):
         return _absent(why_not, _REMEDY)
-    level = BubblewrapSandbox(path).level
-    return Choice(
-        lambda cancelled: BubblewrapSandbox(path, cancelled=cancelled, registries=known),
-        level,
-        isolates=True,
-        own_mounts=True,
-    )
+    toolchains = Toolchains.of(path)
+
+    def make(cancelled: threading.Event) -> Sandbox:
+        return BubblewrapSandbox(path, cancelled=cancelled, registries=known, toolchains=toolchains)
+
+    return Choice(make, BubblewrapSandbox(path, toolchains=toolchains).level, isolates=True, own_mounts=True)
 
 
 def _why_not(path: str) -> str:
