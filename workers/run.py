@@ -316,7 +316,10 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         log.info("%s: %s is taken over", run.key, plan.name)
         return Said(result=earlier)
     # What was approved is a stranger's all the same: it is executed where it is kept apart, and has no further say.
-    approved = may_execute(begun, bench.clock()) and kit.sandbox.isolates
+    granted = may_execute(begun, bench.clock())
+    if granted and not run.trusted and not kit.sandbox.isolates and plan.kind in _COMMANDS:
+        return Said(result=_NOT_HERE)
+    approved = granted and kit.sandbox.isolates
     work = _prepare(bench, run, plan, mirror, stack, approved=approved)
     if not _unknown(plan):
         # What cannot be written is no fault of the agent's.
@@ -329,6 +332,11 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
 
 # Agents that run commands which the repository names.
 _COMMANDS = ("test", "command")
+_NOT_HERE = AgentResult(
+    outcome=Outcome.NOT_RUN,
+    reason="what a stranger wrote is executed in a sandbox only, though it was approved, and here is none",
+    remedy="Have Assay's operator set ASSAY_SANDBOX=auto.",
+)
 
 
 def _also_the_changes(work: Work, redact: Callable[[str], str]) -> Callable[[str], str]:

@@ -55,7 +55,7 @@ _URL_PASSWORD = re.compile(r"://[^\s/?#@:\"'`<>\[\]]{0,100}:([^\s/?#\"'`<>\[\]]{
 _AWS_SECRET = re.compile(r"(?i:secret_?access_?key|aws_?secret)[\"']?\s{0,3}[:=]\s{0,3}[\"']?([A-Za-z0-9/+]{40})\b")
 _TELLING = (
     r"(?:passwo?r?d|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?|authorization)"
-    r"\\?[\"']?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
+    r"(?:_(?:previous|old|new))?\\?[\"']?\s{0,3}(?:=>|:=|[:=])\s{0,3}"
 )
 _ASSIGNED = re.compile(
     rf"(?:{_TELLING}[\"']?|\b(?:bearer|basic)\s)([A-Za-z0-9+/=_~-]{{16,}}+)(?![(\[.])", re.IGNORECASE

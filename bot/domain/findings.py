@@ -147,6 +147,10 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+# What commands run in where the operator wants no sandbox.
+UNISOLATED = "process runner (no isolation)"
+
+
 class NotCovered(Frozen):
     """Something that was not looked at, and why."""
 

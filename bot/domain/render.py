@@ -9,7 +9,16 @@ from bot.domain.code_scanning import kept_back
 from bot.domain.findings import Finding, Outcome, Severity
 from bot.domain.markdown import bullets, clip, code, details, fence, fit, plain, table, visible
 from bot.domain.render_gates import APPROVE, approval_parts, approved_words, gate_actions, review_parts
-from bot.domain.render_parts import agents_table, coverage, finding_line, gaps, listing, problems_table, section
+from bot.domain.render_parts import (
+    agents_table,
+    coverage,
+    finding_line,
+    gaps,
+    isolation,
+    listing,
+    problems_table,
+    section,
+)
 from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
 from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, counted, findings, verdict
@@ -149,6 +158,7 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
         "Attempt": str(agent.attempt) if agent.attempt > 1 else "",
     }
     return [
+        isolation([agent]),
         plain(result.summary, 1_000),
         plain(result.reason, 2_000),
         *(review_parts(run) if _is_asked(run, agent) else ()),
@@ -233,6 +243,7 @@ def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str], we
     total = f"{count(new, 'new finding')}, {already:,} already there." if run.complete else ""
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [
+        isolation(run.agents),
         section("Why", bullets(plain(reason, 400) for reason in because[:40])),
         *approval_parts(run, web),
         *review_parts(run),

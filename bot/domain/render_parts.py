@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from bot.domain.findings import AgentResult, Finding, Outcome
+from bot.domain.findings import UNISOLATED, AgentResult, Finding, Outcome
 from bot.domain.markdown import bullets, code, link, plain, table
-from bot.domain.run import Run
+from bot.domain.run import AgentState, Run
 from bot.domain.verdict import conclusion_of, count
 from bot.domain.wording import agent_time, blocks, result_words, rule_words, symbol, tools_list, verified_words
 
@@ -112,6 +112,16 @@ def coverage(run: Run) -> str:
         if seen := " with ".join(part for part in (files, tools) if part):
             lines.append(f"{agent.plan.name}: {seen}")
     return bullets(lines)
+
+
+def isolation(agents: Iterable[AgentState]) -> str:
+    """What nobody may overlook: commands of these agents ran in no sandbox. Empty where none did."""
+    if not any(agent.result and agent.result.sandbox == UNISOLATED for agent in agents):
+        return ""
+    return (
+        "> **Warning:** commands ran without a sandbox (`ASSAY_SANDBOX=none`). What they executed could read all that "
+        "Assay may read, its keys included, and reach the network. That is for an operator's own repositories only."
+    )
 
 
 def problems_table(run: Run) -> str:

@@ -187,6 +187,21 @@ _TEXT = st.lists(
 ).map("".join)
 
 
+def test_assays_own_settings_are_masked_by_who_does_not_know_them() -> None:
+    """An agent's process knows neither the App's key nor its webhook secret: where a file of them is printed, they are
+    known by their names."""
+    secret, token = "8f14e45fceea167a5a36dedd4bea2543", "Zq7xT2mVb9KcL4wR"
+    text = (
+        f"ASSAY_GITHUB_WEBHOOK_SECRET={secret}\nASSAY_GITHUB_WEBHOOK_SECRET_PREVIOUS={secret}1\n"
+        f"ASSAY_METRICS_TOKEN={token}\nASSAY_REDIS_URL=rediss://assay:{token}2@redis:6379\n"
+        f'ASSAY_GITHUB_PRIVATE_KEY="-----BEGIN RSA PRIVATE KEY-----\\n{token * 4}\\n-----END RSA PRIVATE KEY-----"\n'
+    )
+    masked = redact(text)
+    assert secret not in masked
+    assert token not in masked
+    assert masked.count("[redacted: ") == 5
+
+
 @given(_TEXT, st.lists(st.sampled_from([_SECRET, "redacted", "secret", "redacted: secret"]), max_size=3))
 def test_redacting_twice_changes_nothing_more(text: str, secrets: list[str]) -> None:
     redactor = Redactor(secrets)

@@ -13,31 +13,46 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bot.bodies import payload_of
 from bot.domain.commands import parse_command
 from bot.domain.diff import parse_diff
 from bot.domain.findings import Finding, Severity
 from bot.domain.glob import matches
 from bot.domain.markdown import code, fence, plain, table
 from bot.domain.redact import redact, secrets_in
+from bot.domain.render_inline import fingerprint_of
 from bot.errors import AssayError, Theirs, ToolFailed
 from bot.github.envelope import read_tenant
 from bot.github.payloads import parse as parse_payload
+from bot.intake.threads import parse_order
 from config.reading import Layer, read
 from tests.domain.hostile import live_parts
 from tests.domain.test_render import OURS
+from tests.fuzz import trees
 from tests.workers.dependencies import locks
 from tests.workers.osv.server import EVIL, JINJA, LODASH
 from tests.workers.tools.recordings import RECORDED, reader
-from workers.agent import Completed, Output, Tool
+from workers.agent import Case, Completed, Output, Tool
+from workers.agents import missing
 from workers.agents.claims import Review
+from workers.agents.dependencies import versions
 from workers.agents.dependencies.advisory import parse as parse_advisory
 from workers.agents.dependencies.files import read as read_lock
 from workers.agents.dependencies.package import Package, Unreadable
 from workers.agents.hunks import read_patch
+from workers.agents.outline.outline import parse as parse_outline
+from workers.agents.verify import Rulings
 from workers.history import read_log
+from workers.llm.chat import ChatStream
+from workers.llm.events import Streamed
 from workers.llm.reply import parse_reply, read_answer
+from workers.llm.responses import ResponseStream
+from workers.llm.responses import parse_reply as parse_response
 from workers.registry import FORMATS, TOOLS
-from workers.tools import coverage, errorformat, junit
+from workers.sandbox import proxy
+from workers.sandbox.container import parse_image
+from workers.sandbox.registries import Registries
+from workers.tools import coverage, errorformat, junit, traces
 from workers.tools.testresults import FILES, PRINTED
 
 _PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,3 @@ def f():\n x = 1\n-y = 2\n+y = 3\n+z = 4\n"
@@ -64,7 +79,42 @@ _PAYLOAD = (
     '"updated_at":"2026-01-01T00:00:00Z","user":{"login":"a","id":2},"head":{"sha":"' + "1" * 40 + '","ref":"b","repo":'
     '{"id":1,"full_name":"o/r"}},"base":{"sha":"' + "0" * 40 + '","ref":"main","repo":{"id":1,"full_name":"o/r"}}}}'
 )
-_EVENTS = ("push", "pull_request", "check_run", "check_suite", "merge_group", "installation", "issue_comment")
+_EVENTS = (
+    *("push", "pull_request", "check_run", "check_suite", "merge_group", "installation", "issue_comment"),
+    *("pull_request_review_comment", "pull_request_review_thread", "installation_repositories", "installation_target"),
+)
+_RESPONSE = (
+    '{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"{}"}]}],'
+    '"usage":{"input_tokens":1,"output_tokens":2}}'
+)
+_EVENT_STREAM = (
+    'data: {"type":"response.output_text.delta","delta":"{}"}\n\n'
+    'data: {"type":"response.completed","response":' + _RESPONSE + "}\n\n"
+)
+_CHUNKS = (
+    'data: {"choices":[{"delta":{"content":"{}"}}]}\n\ndata: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":'
+    '{"prompt_tokens":1,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
+)
+_RULED = json.dumps(
+    {
+        "choices": [
+            {
+                "message": {"content": '{"rulings": [{"claim": 1, "verdict": "holds", "quote": "x", "reason": "r"}]}'},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    }
+)
+_REQUEST = "GET http://pypi.org/simple/?a=b HTTP/1.1\r\nHost: pypi.org\r\nProxy-Authorization: x\r\n\r\n"
+_TUNNEL = "CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\n\r\n"
+_OUTLINE = '["a.py", [["f", "function", 1, 3, "def f():"]], [["g", 2]]]\n["b.py", [], []]\n'
+_TRACE = (
+    "Traceback:\n  File \"a.py\", line 1\nModuleNotFoundError: No module named 'b.c'\n    at f (file:///a/b.js:1:2)\n"
+    "\tat a.b.C.d(C.java:3)\n  a.go:12: x\n# ./a.rb:3:in `x'\na.c:4: y\nfixture 'z' not found\n"
+    "thread 'a' panicked at a.rs:1:2\n"
+)
+_COMMENT = "<!-- assay:finding:0123456789abcdef -->\nwords"
 _REPLY = (
     '{"choices":[{"message":{"content":"{\\"summary\\": \\"s\\", \\"findings\\": []}"},"finish_reason":"stop"}],'
     '"usage":{"prompt_tokens":1,"completion_tokens":2}}'
@@ -149,8 +199,39 @@ def _masked_twice(text: str) -> None:
     assert redact(once) == once
 
 
+def _rulings(text: str) -> None:
+    read_answer(parse_reply(text.encode("utf-8", "surrogatepass")), Rulings)
+
+
 def _answer(text: str) -> None:
     read_answer(parse_reply(text.encode("utf-8", "surrogatepass")), Review)
+
+
+def _streamed(stream: Callable[[], Streamed], text: str) -> None:
+    coming = stream()
+    raw = text.encode("utf-8", "surrogatepass")
+    for at in range(0, len(raw), 97):
+        coming.feed(raw[at : at + 97])
+    coming.reply()
+
+
+def _way_out(text: str) -> None:
+    """What a set-up asks the proxy for: a host that is on no list is refused, whatever else there is."""
+    host, port, first = proxy._target(text.encode("utf-8", "surrogatepass"))
+    assert not first.lower().partition(b"\r\n\r\n")[0].count(b"\r\nproxy-")
+    Registries().allow(host, port)
+
+
+def _said_of_tests(text: str) -> None:
+    traces.frames(text)
+    case = Case("a", "error", trace=text)
+    missing.needs(case, Path("/nowhere"))
+    missing.unreachable(Completed(1, text, text, 0.1), "a")
+
+
+def _versions(text: str) -> None:
+    for ecosystem in ("npm", "PyPI", "crates.io", "Go", "RubyGems", "Packagist", "Maven", "NuGet"):
+        versions.before(ecosystem, text[:300], "1.2.3")
 
 
 def _targets() -> list[Target]:
@@ -193,6 +274,31 @@ def _targets() -> list[Target]:
         Target("log of commits", lambda text: list(read_log(text.split("\n"))), [f"\0abc\n{_PATCH}", _PATCH]),
         Target("advisory", _advisory, [json.dumps(one) for one in (LODASH, JINJA, EVIL)]),
     ]
+    targets += [
+        Target("order in a thread", parse_order, ["/assay ignore --always because", " /assay ignore\nmore"]),
+        Target("comment of ours", fingerprint_of, [_COMMENT]),
+        Target(
+            "form",
+            lambda text: payload_of(text.encode("utf-8", "surrogatepass")),
+            ["payload=%7B%7D&a=b"],
+            (ValueError,),
+        ),
+        Target(
+            "model's response",
+            lambda text: parse_response(text.encode("utf-8", "surrogatepass")),
+            [_RESPONSE],
+            (AssayError,),
+        ),
+        Target("model's stream", partial(_streamed, ResponseStream), [_EVENT_STREAM], (AssayError,)),
+        Target("model's chunks", partial(_streamed, ChatStream), [_CHUNKS], (AssayError,)),
+        Target("verifier's reply", _rulings, [_RULED], (AssayError,)),
+        Target("outline", lambda text: parse_outline(text, ["a.py", "b.py"]), [_OUTLINE]),
+        Target("way out", _way_out, [_REQUEST, _TUNNEL], (proxy.Refused,)),
+        Target("image", lambda text: parse_image("a", text), ["/usr/bin:/bin\n/usr/bin/\nassay\npython3\n/bin/\nsh\n"]),
+        Target("words of tests", _said_of_tests, [_TRACE]),
+        Target("version", _versions, ["1.2.3-rc.1+build", "v0.0.0-20200101000000-abcdef", "1!2.0.post1"]),
+    ]
+    targets += (Target(f"repository's {name}", partial(trees.read, name), [text]) for name, text in trees.FILES.items())
     targets.append(Target("lines", _lines, [*_recordings("yamllint"), *_recordings("rustfmt.stderr")]))
     formats: Mapping[str, Callable[..., object]] = FORMATS
     # One diagnostic a line is what `rdjson` holds in a list.

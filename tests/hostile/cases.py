@@ -158,6 +158,12 @@ CASES = (
         ("tree",),
     ),
     Case(
+        "`ASSAY_SANDBOX=none`, and a stranger's commit that somebody approved",
+        "it is not executed; what is the operator's own is, under a warning on its checks",
+        (f"{HERE}/test_without_sandbox.py::test_a_strangers_code_is_not_executed_though_it_is_approved",),
+        ("CodeRabbit", "SEC-7"),
+    ),
+    Case(
         "no sandbox works",
         "nothing is executed, and the check says so",
         (f"{CHOICE}::test_without_bubblewrap_nothing_is_executed",),

@@ -204,9 +204,14 @@ def examine(engine: Engine, name: str) -> Image:
     listed = ContainerSandbox(engine, Image(name)).run(Command(["/bin/sh", "-c", _LIST], Path("/"), _PATIENCE))
     if listed.exit_code != 0:
         raise ToolFailed(f"the image {name} cannot be looked at: {listed.stderr.strip()[:300]}")
-    path, *lines = listed.stdout.splitlines()
+    return parse_image(name, listed.stdout)
+
+
+def parse_image(name: str, listed: str) -> Image:
+    """An image by what it said of itself: its PATH, then each folder of that, with the programs in it."""
+    path, _, rest = listed.partition("\n")
     folder, programs = "", dict[str, str]()
-    for line in lines:
+    for line in rest.splitlines():
         if line.endswith("/"):
             folder = line
         else:

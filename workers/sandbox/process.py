@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from bot.domain.findings import UNISOLATED
 from bot.errors import ToolFailed
 from workers.agent import Command, Completed
 from workers.sandbox.child import Heard, listen, stdin_of
@@ -56,7 +57,7 @@ class ProcessSandbox:
 
     @property
     def level(self) -> str:
-        return "process runner (no isolation)"
+        return UNISOLATED
 
     @property
     def isolates(self) -> bool:

@@ -347,13 +347,15 @@ time.sleep({wait})
 @pytest.mark.parametrize("wait", [0, 60])
 def test_nothing_is_left_behind(machine: Machine, wait: int) -> None:
     """Not when the command ends by itself, and not by the clock: it ends the whole tree within a tenth of a second."""
-    begun = time.monotonic()
-    done = machine.run(ESCAPE.format(wait=wait), timeout=1)
-    over = time.monotonic() - begun - 1
-    assert gone("escaped-8231")
-    assert done.timed_out is bool(wait)
-    # Twice that, for machines that are busy.
-    assert not wait or over < 0.2
+    over: list[float] = []
+    # Three tries, for machines that are busy.
+    while not over or (wait and min(over) >= 0.1 and len(over) < 3):
+        begun = time.monotonic()
+        done = machine.run(ESCAPE.format(wait=wait), timeout=1)
+        over.append(time.monotonic() - begun - 1)
+        assert gone("escaped-8231")
+        assert done.timed_out is bool(wait)
+    assert not wait or min(over) < 0.1
 
 
 def test_it_ends_when_the_work_is_called_off(machine: Machine) -> None:

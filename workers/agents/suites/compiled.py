@@ -83,9 +83,8 @@ def _cargo(tree: Tree, place: Place, ways: Ways) -> Suite:
 
 def _toolchains(ways: Ways) -> Mapping[str, str]:
     """Where rustup keeps what its `cargo` starts: beside it, not in the home that a suite is given."""
-    cargo = Path(ways.where("cargo") or "")
-    kept = cargo.parent.parent.with_name(".rustup")
-    return {"RUSTUP_HOME": str(kept)} if cargo.parent.parent.name == ".cargo" and kept.is_dir() else {}
+    own = Path(ways.where("cargo") or "").parent.parent
+    return {"RUSTUP_HOME": str(kept)} if own.name == ".cargo" and (kept := own.with_name(".rustup")).is_dir() else {}
 
 
 def _nextest(ways: Ways) -> Suite:

@@ -1,0 +1,46 @@
+"""`ASSAY_SANDBOX=none`: an operator's own commits are executed, and each check says in what; a stranger's never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bot.demo.github import StandInGitHub
+from bot.domain.findings import Outcome
+from bot.redis.embedded import EmbeddedRedis
+from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, running
+from tests.flow.test_people import press
+from tests.hostile.test_canaries import SHELL, github
+
+__all__ = ["github"]
+
+
+def test_a_strangers_code_is_not_executed_though_it_is_approved(
+    github: StandInGitHub, redis: Redis, redis_server: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {CONFIG: SHELL.format(python=f"touch {tmp_path}/executed; true"), "demo.py": CLEAN}
+    github.add_repository(REPOSITORY, files, collaborators={"alice": "write"})
+    github.world.user("mallory")
+    with running(github, redis, redis_server.url, tmp_path, monkeypatch, ASSAY_SANDBOX="none") as assay:
+        own = github.push(REPOSITORY, "main", {"own.py": CLEAN})
+        assay.settle()
+        assert (tmp_path / "executed").exists()
+        for name in ("assay", "assay / shell"):
+            summary = str(assay.check(own, name).output.get("summary"))
+            assert summary.startswith("> **Warning:** commands ran without a sandbox (`ASSAY_SANDBOX=none`)"), name
+        (tmp_path / "executed").unlink()
+
+        fork = github.fork(REPOSITORY, "mallory")
+        theirs = github.commit(fork, "feature", {"theirs.py": CLEAN}, author="mallory")
+        github.open_pull(REPOSITORY, "feature", author="mallory", head_repo=fork)
+        assay.settle()
+        press(assay, github, theirs, "alice")
+        assert not (tmp_path / "executed").exists()
+        agent = assay.run(theirs).agent("shell")
+        assert agent is not None
+        assert agent.outcome is Outcome.NOT_RUN
+        assert agent.result is not None
+        assert "is executed in a sandbox only, though it was approved" in agent.result.reason
+        assert "ASSAY_SANDBOX=auto" in agent.result.remedy
