@@ -279,7 +279,7 @@ class _Masked:
             self._known |= self._mask(batch)
 
     def head(self, text: str, limit: int) -> str:
-        return self._known[text[: limit + _MARGIN]][:limit] if text else ""
+        return self._known[_head(text, limit)][:limit] if text else ""
 
     def name(self, text: str) -> str:
         """Names are plain strings: what is no Unicode in them is spelled out. A tool has few of them."""
@@ -329,16 +329,16 @@ class _Lines:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def _read(self, path: str) -> list[str]:
-        # Path.resolve() and Path.is_relative_to() would take as long as all the rest, and there may be thousands.
-        real = os.path.realpath(self._root / path)
-        if os.path.commonpath((self._root, real)) != str(self._root):
-            return []
         try:
+            # Path.resolve() and Path.is_relative_to() would take as long as all the rest, and there may be thousands.
+            real = os.path.realpath(self._root / path)
+            if os.path.commonpath((self._root, real)) != str(self._root):
+                return []
             file = Path(real)
             about = file.stat()
             if not S_ISREG(about.st_mode) or about.st_size > _LARGEST_SOURCE:
                 return []
             return file.read_text("utf-8", "replace").split("\n")
-        except OSError:
+        except (OSError, UnicodeEncodeError):
             # A name that no file can have, or a file that an agent has taken away.
             return []

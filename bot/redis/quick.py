@@ -55,4 +55,6 @@ class QuickScript:
 
     async def _let_go(self, connection: AbstractConnection) -> None:
         await connection.disconnect(nowait=True)
+        # The next to have it counts on the client's.
+        connection.socket_timeout = self._seconds
         await self._pool.release(connection)

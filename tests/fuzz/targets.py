@@ -106,8 +106,8 @@ _RULED = json.dumps(
         "usage": {"prompt_tokens": 1, "completion_tokens": 2},
     }
 )
-_REQUEST = "GET http://pypi.org/simple/?a=b HTTP/1.1\r\nHost: pypi.org\r\nProxy-Authorization: x\r\n\r\n"
-_TUNNEL = "CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\n\r\n"
+_REQUEST = "GET http://example.com/simple/?a=b HTTP/1.1\r\nHost: example.com\r\nProxy-Authorization: x\r\n\r\n"
+_TUNNEL = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 _OUTLINE = '["a.py", [["f", "function", 1, 3, "def f():"]], [["g", 2]]]\n["b.py", [], []]\n'
 _TRACE = (
     "Traceback:\n  File \"a.py\", line 1\nModuleNotFoundError: No module named 'b.c'\n    at f (file:///a/b.js:1:2)\n"

@@ -24,12 +24,6 @@ from bot.redis.embedded import EmbeddedRedis
 from tests.servers import Authority, Proxy, Server, back_after, free_port, stopped, until
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path) as made:
-        yield made
-
-
 def said(client: redis.asyncio.Redis) -> bool:
     """Whether the asyncio client gets through."""
 

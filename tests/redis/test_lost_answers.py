@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -52,12 +51,6 @@ def forgetful(server: Server, command: bytes, every: int = 2) -> Iterator[tuple[
 
     with Proxy(server.port, lose=lose) as proxy:
         yield proxy, lost
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

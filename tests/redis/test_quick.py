@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -15,12 +15,6 @@ from bot.redis.quick import QuickScript
 from tests.servers import Server
 
 ECHO = "return ARGV[1]"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -70,6 +64,26 @@ def test_a_late_answer_is_not_taken_for_the_next_ones(server: Server, redis: Red
         return answer
 
     assert asyncio.run(main()) == b"next"
+
+
+def test_a_connection_that_is_let_go_keeps_the_clients_limit(server: Server, redis: Redis) -> None:
+    async def main() -> list[float | None]:
+        client = connect_async(server.url, patience=0, answer=0.2)
+        script = QuickScript(client, ECHO)
+        await script("first")
+        redis.client_pause(300)
+        with pytest.raises(RedisError):
+            await script("late")
+        await asyncio.sleep(0.3)
+        pool: Any = client.connection_pool
+        others = [await pool.get_connection() for _ in range(2)]
+        limits = [one.socket_timeout for one in others]
+        for one in others:
+            await pool.release(one)
+        await client.aclose()
+        return limits
+
+    assert asyncio.run(main()) == [0.2, 0.2]
 
 
 def test_a_call_that_is_given_up_leaves_no_answer_behind(server: Server, redis: Redis) -> None:

@@ -185,6 +185,13 @@ def test_surrogates_are_written_out() -> None:
     assert kept.model_dump_json()
 
 
+@pytest.mark.parametrize("path", ["\ud800.py", "a" * 5_000, "a/" * 3_000 + "b"])
+def test_a_path_that_no_file_can_have_is_one_without_lines(path: str) -> None:
+    kept = one(finding(10, path=path))
+    assert kept.start_line == 10
+    assert kept.fingerprint
+
+
 @given(st.lists(st.text(st.sampled_from("\n\0a \"'=ghp_")), max_size=8))
 def test_redacting_many_at_once_is_redacting_each(texts: list[str]) -> None:
     texts = [*texts, f"password={SECRET}", "\n\0\n", f"https://a:{SECRET}"]
