@@ -2,7 +2,8 @@
 
 For every command redis-py takes a connection from its pool, times it, sets a limit to the sending and another to the
 answer, each with a task of its own, and gives the connection back: 90 us of processor, of which a script's call on a
-connection that is kept takes less than half. What goes wrong is left to redis-py's own way.
+connection that is kept takes less than half. What fails is left to redis-py's own way; an answer that is
+late is not waited for twice.
 """
 
 from __future__ import annotations
