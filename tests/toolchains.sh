@@ -15,6 +15,7 @@ need make make
 need phpunit phpunit
 need rspec ruby-rspec
 need rake rake
+need bundle ruby-bundler
 need tox tox
 need nox nox
 need javac default-jdk-headless

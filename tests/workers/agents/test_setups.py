@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,11 @@ def package(**more: object) -> str:
         (
             {"Rakefile": "Rake::TestTask.new\n", "test/test_a.rb": "", "Gemfile.lock": ""},
             "Ruby's gems by Gemfile.lock",
+            "bundle install --quiet",
+        ),
+        (
+            {"spec/a_spec.rb": "", "Gemfile": "gemspec\n", "shop.gemspec": "", "sub/x.gemspec": ""},
+            "Ruby's gems by Gemfile, shop.gemspec",
             "bundle install --quiet",
         ),
     ],
@@ -217,6 +223,35 @@ def test_npms_packages_are_copied_so_that_no_run_sees_anothers_changes(tmp_path:
         assert ("setup: npm's packages by package.json" in said) == (number == 1)
     kept = [entry.kept / "node_modules" for entry in cache.entries("prepared")]
     assert [(folder.is_dir(), (folder / "mine").exists()) for folder in kept] == [(True, False)]
+
+
+# A gem that is started as Debian's rake is: Bundler knows no commands of gems that it is only given a path to.
+DEP = {
+    "gems/dep/dep.gemspec": "Gem::Specification.new do |s|\n  s.name, s.version, s.summary = 'dep', '1', '-'\n"
+    "  s.authors, s.bindir, s.executables = '-', 'exe', ['rake']\nend\n",
+    "gems/dep/exe/rake": "require 'rake'\nRake.application.run\n",
+    "gems/dep/lib/dep.rb": "NUMBER = 7\n",
+    "Rakefile": "require 'rake/testtask'\nRake::TestTask.new\n",
+    "test/test_a.rb": "require 'minitest/autorun'\nrequire 'dep'\n\nclass A < Minitest::Test\n"
+    "  def test_a = assert_equal(7, NUMBER)\nend\n",
+}
+_PATHS = """\
+%w[rake minitest].map { |name| Gem::Specification.find_by_name(name) }.each do |gem|
+  puts "gem #{gem.name.inspect}, #{gem.version.to_s.inspect}, path: #{gem.full_gem_path.inspect}"
+end
+"""
+
+
+@needs("bundle", "ruby", "rake")
+def test_gems_are_installed_by_a_gemfile_without_a_lock_and_kept_with_the_one_that_comes_of_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
+    installed = subprocess.run(["ruby", "-e", _PATHS], capture_output=True, text=True, check=True).stdout
+    files = {**DEP, "Gemfile": f'{installed}gem "dep", path: "gems/dep"\n'}
+    for number in (1, 2):
+        result, said = look_at(tmp_path / str(number), cache, files)
+        assert (result.outcome, result.tests and result.tests.passed) == (Outcome.CLEAN, 1), result
+        assert ("setup: Ruby's gems by Gemfile" in said) == (number == 1)
+        assert (tmp_path / f"{number}/head/Gemfile.lock").is_file()
 
 
 def test_what_a_stranger_set_up_serves_no_trusted_commit(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.agent import Case
@@ -37,7 +37,16 @@ class Runner:
 
 
 def _names(cases: Sequence[Case]) -> str:
-    return "^(?:" + "|".join(re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\1", case.name) for case in cases) + ")$"
+    return _any_of(case.name for case in cases)
+
+
+def _whole_names(cases: Sequence[Case]) -> str:
+    """As Bun matches them, with their suites before them. Its reports name the innermost one first."""
+    return _any_of(" ".join([*reversed(list(filter(None, case.classname.split(" > ")))), case.name]) for case in cases)
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return "^(?:" + "|".join(re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\1", name) for name in names) + ")$"
 
 
 def _files(cases: Sequence[Case]) -> list[str]:
@@ -64,7 +73,11 @@ _RUNNERS = (
         "mocha",
         again=lambda cases: ("--grep", _names(cases)),
     ),
-    Runner(("bun",), ("--reporter=junit", "--reporter-outfile={}/bun.xml")),
+    Runner(
+        ("bun",),
+        ("--reporter=junit", "--reporter-outfile={}/bun.xml"),
+        again=lambda cases: ("--test-name-pattern", _whole_names(cases), *_files(cases)),
+    ),
     Runner(("ava",), ("--tap",), prints="tap"),
     Runner(("tap",), ("--reporter=tap",), prints="tap"),
 )

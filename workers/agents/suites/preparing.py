@@ -69,7 +69,7 @@ class _Filling:
             _run(self.setup, self.shell, into)
         for name in self.setup.moved:
             source = self.shell.work.root / self.setup.folder / name
-            if source.is_dir():
+            if source.exists():
                 _copy(self.shell, source, into / name, writes=(into.parent,))
 
 
@@ -96,7 +96,7 @@ def _put(setup: Setup, shell: Shell, into: Path) -> None:
     """Give the tree its own copy of what is kept: what a run changes there is no other run's."""
     for name in setup.moved:
         target = shell.work.root / setup.folder / name
-        if (into / name).is_dir() and not target.exists():
+        if (into / name).exists() and not target.exists():
             _copy(shell, into / name, target)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.agents.suites.node import manager
-from workers.agents.suites.suite import Place, Tree, below, is_below
+from workers.agents.suites.suite import Place, Tree, below, folder_of, is_below
 
 # Stands in commands and variables for the folder that takes what is set up.
 INTO = "{into}"
@@ -238,7 +238,13 @@ def _locked(tree: Tree, folder: str, lock: str, program: str, moved: Sequence[st
 
 
 def _bundle(tree: Tree, folder: str) -> Iterator[Setup]:
-    lock = below(folder, "Gemfile.lock")
+    """What the lock file says; without one what the Gemfile and the gemspecs that it may name ask for, and then the
+    lock file that comes of it is kept, too: the tests are started by it."""
+    gemfile, lock = below(folder, "Gemfile"), below(folder, "Gemfile.lock")
+    env, install = {"BUNDLE_PATH": f"{INTO}/bundle"}, [["bundle", "install", "--quiet"]]
     if tree.has(lock):
-        env = {"BUNDLE_PATH": f"{INTO}/bundle", "BUNDLE_FROZEN": "true"}
-        yield Setup("Ruby's gems", folder, [lock], [["bundle", "install", "--quiet"]], env=env, run_env=env)
+        env["BUNDLE_FROZEN"] = "true"
+        yield Setup("Ruby's gems", folder, [lock], install, env=env, run_env=env)
+    elif tree.has(gemfile):
+        specs = [path for path in tree.files if path.endswith(".gemspec") and folder_of(path) == folder]
+        yield Setup("Ruby's gems", folder, [gemfile, *specs], install, env=env, run_env=env, moved=("Gemfile.lock",))
