@@ -108,7 +108,7 @@ _RULED = json.dumps(
 )
 _REQUEST = "GET http://example.com/simple/?a=b HTTP/1.1\r\nHost: example.com\r\nProxy-Authorization: x\r\n\r\n"
 _TUNNEL = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
-_OUTLINE = '["a.py", [["f", "function", 1, 3, "def f():"]], [["g", 2]]]\n["b.py", [], []]\n'
+_OUTLINE = '["a.py", [["f", 1, 3, 1]], [["g", 2, true]], 0]\n["b.py", [], [], null]\n'
 _TRACE = (
     "Traceback:\n  File \"a.py\", line 1\nModuleNotFoundError: No module named 'b.c'\n    at f (file:///a/b.js:1:2)\n"
     "\tat a.b.C.d(C.java:3)\n  a.go:12: x\n# ./a.rb:3:in `x'\na.c:4: y\nfixture 'z' not found\n"

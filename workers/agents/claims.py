@@ -6,7 +6,7 @@ A claim can only become text about a line of this diff. One that names no such l
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
@@ -17,7 +17,7 @@ from bot.domain.findings import Finding, Severity
 from workers.agent import LAST_TRY
 
 MAX_CLAIMS = 50
-_TITLE, _TEXT, _REPLACEMENT = 200, 2_000, 4_000
+_TITLE, _TEXT = 200, 2_000
 _FENCE = re.compile(r"\A\s*```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 Kind = Literal["bug", "security", "performance", "concurrency", "api_break", "missing_test", "maintainability"]
@@ -76,14 +76,9 @@ def _fits(claim: object) -> bool:
     return True
 
 
-def to_findings(
-    claims: list[Claim], paths: Mapping[str, str], diff: Diff, altered: Collection[tuple[str, int]]
-) -> tuple[list[Finding], int]:
-    """The findings among the claims, and how many claims were dropped.
-
-    `paths` are the files the model was shown, by the name it was shown. `altered` are lines it was not shown as they
-    are; a replacement of those would write the change that redaction made into the code.
-    """
+def to_findings(claims: list[Claim], paths: Mapping[str, str], diff: Diff) -> tuple[list[Finding], int]:
+    """The findings among the claims, and how many claims were dropped. What they would replace is not looked at yet;
+    see `replacements`. `paths` are the files the model was shown, by the name it was shown."""
     findings: dict[tuple[str, int | None, str], Finding] = {}
     for claim in claims[:MAX_CLAIMS]:
         path = paths.get(claim.path.strip())
@@ -98,7 +93,7 @@ def to_findings(
             path=path,
             start_line=first,
             end_line=last,
-            replacement=None if any((path, line) in altered for line in range(first, last + 1)) else _lines(claim),
+            replacement=_lines(claim),
             scenario=claim.scenario[:_TEXT],
             confidence=claim.confidence,
         )
@@ -122,5 +117,4 @@ def _lines(claim: Claim) -> str | None:
     if claim.replacement is None:
         return None
     fenced = _FENCE.match(claim.replacement)
-    text = (fenced[1] if fenced else claim.replacement).replace("\r\n", "\n").removesuffix("\n")
-    return text if len(text) <= _REPLACEMENT else None
+    return (fenced[1] if fenced else claim.replacement).replace("\r\n", "\n").removesuffix("\n")

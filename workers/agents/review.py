@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome,
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Work
+from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Sandbox, Work
 from workers.agents import tree
 from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
@@ -29,6 +29,7 @@ from workers.agents.outline.related import Related, find_related, names_of
 from workers.agents.purse import words
 from workers.agents.question import Change, Request, Rule, conventions_of
 from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
+from workers.agents.replacements import checked
 from workers.agents.surroundings import Source, Surroundings
 
 AT_ONCE = 2
@@ -125,7 +126,7 @@ class ReviewAgent:
             requests = _told(work, packed(left), kit, change, around)
             heard += _hear(requests, plan, heard, ask, price, note, kit)
         rest = joined([price(one.request) for one in heard if one.over])
-        return conclude(work, plan, heard).model_copy(update={"rest": rest})
+        return conclude(work, plan, heard, kit.sandbox).model_copy(update={"rest": rest})
 
 
 def _as_it_was(work: Work, files: Sequence[str], kit: Kit) -> dict[str, Source]:
@@ -227,23 +228,24 @@ def _costs(heard: Sequence[Heard]) -> list[Cost]:
     return [one.cost for one in heard if one.cost]
 
 
-def conclude(work: Work, plan: Plan, heard: Sequence[Heard]) -> AgentResult:
-    """Join what was heard into the agent's result. Pure."""
+def conclude(work: Work, plan: Plan, heard: Sequence[Heard], sandbox: Sandbox) -> AgentResult:
+    """Join what was heard into the agent's result."""
     findings: list[Finding] = []
     dropped = 0
     unfit = sum(one.review.unfit for one in heard if one.review)
     for one in heard:
         if one.review:
-            found, lost = to_findings(one.review.findings, one.request.paths, work.diff, plan.altered)
+            found, lost = to_findings(one.review.findings, one.request.paths, work.diff)
             findings += found
             dropped += lost
+    findings, unusable = checked(findings, plan.altered, work.root, sandbox)
     unread = {path: one.why for one in heard if not one.review for path in one.request.paths.values()}
     missed = (*plan.left, *(NotCovered(what=path, why=why) for path, why in unread.items()))
     covered = tuple(path for path in plan.files if path not in unread)
     outcome, reason, remedy = _outcome(plan, heard, missed, findings)
     return AgentResult(
         outcome=outcome,
-        summary=_summary(heard, covered, missed, dropped, unfit),
+        summary=_summary(heard, covered, missed, (*_dropped(dropped, unfit), *unusable)),
         findings=tuple(sorted(findings, key=lambda one: (-one.severity.rank, one.path, one.start_line or 0))),
         reason=reason,
         remedy=remedy,
@@ -273,14 +275,19 @@ def _outcome(
 
 
 def _summary(
-    heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: int, unfit: int
+    heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: Sequence[str]
 ) -> str:
     said = " ".join(dict.fromkeys(one.review.summary.strip() for one in heard if one.review))[:_SUMMARY]
     read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
     instead = next((one.cost.fallback.rstrip(".") for one in heard if one.cost and one.cost.fallback), "")
-    were = f"{_count(dropped, 'claim')} dropped: no line of the diff named, or a repeat." if dropped else ""
-    lack = f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice." if unfit else ""
-    return " ".join(filter(None, (said, read if heard else "", _sentence(instead), were, lack)))
+    return " ".join(filter(None, (said, read if heard else "", _sentence(instead), *dropped)))
+
+
+def _dropped(claims: int, unfit: int) -> Iterator[str]:
+    if claims:
+        yield f"{_count(claims, 'claim')} dropped: no line of the diff named, or a repeat."
+    if unfit:
+        yield f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice."
 
 
 def _sentence(words: str) -> str:

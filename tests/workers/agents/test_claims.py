@@ -34,8 +34,8 @@ def claim(**fields: Any) -> Claim:
     return Claim.model_validate(given | fields)
 
 
-def findings(*claims: Claim, altered: frozenset[tuple[str, int]] = frozenset()) -> list[Finding]:
-    return to_findings(list(claims), PATHS, DIFF, altered)[0]
+def findings(*claims: Claim) -> list[Finding]:
+    return to_findings(list(claims), PATHS, DIFF)[0]
 
 
 def test_a_claim_becomes_a_finding() -> None:
@@ -56,18 +56,18 @@ def test_lines_that_touch_the_change_are_taken(first: int, last: int) -> None:
     ("first", "last"), [(10, 11), (15, 20), (9, 12), (12, 21), (14, 30), (25, 25), (0, 12), (-3, 12), (12, 10**12)]
 )
 def test_lines_that_do_not_are_dropped_and_counted(first: int, last: int) -> None:
-    assert to_findings([claim(start_line=first, end_line=last)], PATHS, DIFF, ()) == ([], 1)
+    assert to_findings([claim(start_line=first, end_line=last)], PATHS, DIFF) == ([], 1)
 
 
 @pytest.mark.parametrize("path", ["b.py", "", "/etc/passwd", "../a.py", "A.py"])
 def test_a_file_that_was_not_shown_is_dropped_and_counted(path: str) -> None:
-    assert to_findings([claim(path=path)], PATHS, DIFF, ()) == ([], 1)
+    assert to_findings([claim(path=path)], PATHS, DIFF) == ([], 1)
 
 
 def test_a_name_shown_with_its_hidden_characters_is_mapped_back() -> None:
     diff = Diff(files={"a\u200b.py": FileDiff(path="a\u200b.py", added=((1, 1),), hunks=((1, 1),))})
     paths = {"a\\u{200b}.py": "a\u200b.py"}
-    found, _ = to_findings([claim(path="a\\u{200b}.py", start_line=1, end_line=1)], paths, diff, ())
+    found, _ = to_findings([claim(path="a\\u{200b}.py", start_line=1, end_line=1)], paths, diff)
     assert found[0].path == "a\u200b.py"
 
 
@@ -77,13 +77,13 @@ def test_an_end_before_the_start_is_one_line() -> None:
 
 
 def test_a_repeat_is_dropped_and_counted() -> None:
-    found, dropped = to_findings([claim(), claim(), claim(title="Other")], PATHS, DIFF, ())
+    found, dropped = to_findings([claim(), claim(), claim(title="Other")], PATHS, DIFF)
     assert (len(found), dropped) == (2, 1)
 
 
 def test_a_flood_is_cut() -> None:
     flood = [claim(title=f"Fault {number}") for number in range(200)]
-    found, dropped = to_findings(flood, PATHS, DIFF, ())
+    found, dropped = to_findings(flood, PATHS, DIFF)
     assert (len(found), dropped) == (MAX_CLAIMS, 150)
 
 
@@ -96,18 +96,10 @@ def test_a_flood_is_cut() -> None:
         ("a\r\nb", "a\nb"),
         ("", ""),
         (None, None),
-        ("x" * 5_000, None),
     ],
 )
 def test_a_replacement_is_the_bare_lines(given: str | None, lines: str | None) -> None:
     assert findings(claim(replacement=given))[0].replacement == lines
-
-
-def test_a_replacement_of_lines_that_were_redacted_is_left_out() -> None:
-    (finding,) = findings(
-        claim(end_line=13, replacement="token = '[redacted: github token]'"), altered=frozenset({("a.py", 13)})
-    )
-    assert finding.replacement is None
 
 
 def test_words_are_bounded() -> None:

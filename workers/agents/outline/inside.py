@@ -1,25 +1,29 @@
-"""A program of its own, for the sandbox: what is defined and what is used in files of a tree, by tree-sitter.
+"""A program of its own, for the sandbox: what files of a tree define and use, and whether they parse, by tree-sitter.
 
 It is told on stdin, as JSON, which files of its folder to read (`files`, each [path, language]), of which names the
-uses are wanted (`uses`), and how many `seconds` a file may take. It prints a line of JSON a file, so that what was
-read is known, whatever ends it: the file, its definitions, each [name, first line, last line, last line of its head],
-and the uses, each [name, line, whether it stands alone and is no member of anything]. Functions, types and constants of
-a file are definitions; what imports a name does not use it. A grammar is C that reads what a stranger wrote, so nothing
-of Assay is imported here.
+uses are wanted (`uses`), whether to look closely for what does not parse (`strict`), and how many `seconds` a file may
+take. It prints a line of JSON a file, so that what was read is known, whatever ends it: the file, its definitions, each
+[name, first line, last line, last line of its head], the uses, each [name, line, whether it stands alone and is no
+member of anything], and how many places do not parse, null where that is not known. Functions, types and constants of a
+file are definitions; what imports a name does not use it. Of JSON, TOML and YAML only whether they parse is told. A
+grammar is C that reads what a stranger wrote, so nothing of Assay is imported here.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 # Bytes of a file, and what is told of one at most.
@@ -160,6 +164,22 @@ GRAMMARS = {
 }
 
 
+def _parse_yaml(text: bytes) -> None:
+    for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+        pass
+
+
+def _parse_toml(text: bytes) -> None:
+    tomllib.loads(text.decode("utf-8"))
+
+
+# Data, by what fails where it does not parse.
+DATA: dict[str, Callable[[bytes], object]] = {"json": json.loads, "toml": _parse_toml, "yaml": _parse_yaml}
+# What sees more than the grammar: to that of Python any indentation is right.
+STRICT: dict[str, Callable[[bytes], object]] = {"python": ast.parse}
+_UNFIT = (ValueError, SyntaxError, RecursionError, MemoryError, yaml.YAMLError)
+
+
 class Reader(NamedTuple):
     """A grammar that is loaded."""
 
@@ -172,8 +192,19 @@ def load(grammar: Grammar) -> Reader:
     return Reader(Parser(language), Query(language, grammar.query))
 
 
-def outline(text: bytes, reader: Reader, wanted: Sequence[str]) -> tuple[list[list[object]], list[list[object]]]:
-    """The definitions in a text, and the uses of what is wanted."""
+class Found(NamedTuple):
+    """What is told of a file."""
+
+    definitions: list[list[object]]
+    uses: list[list[object]]
+    errors: int | None
+
+
+UNKNOWN = Found([], [], None)
+
+
+def outline(text: bytes, reader: Reader, wanted: Sequence[str]) -> Found:
+    """The definitions in a text, the uses of what is wanted, and how many places do not parse."""
     root = reader.parser.parse(text).root_node
     definitions: dict[tuple[str, int], list[object]] = {}
     names: set[int] = set()
@@ -185,7 +216,29 @@ def outline(text: bytes, reader: Reader, wanted: Sequence[str]) -> tuple[list[li
             definitions.setdefault((_said(name), first), [_said(name), first, _last(node), _head(node)])
         if len(definitions) >= MOST:
             break
-    return list(definitions.values()), list(islice(_uses(text, root, wanted, names), MOST))
+    return Found(list(definitions.values()), list(islice(_uses(text, root, wanted, names), MOST)), _errors(root))
+
+
+def _errors(root: Node) -> int:
+    count, left = 0, [root]
+    while left:
+        node = left.pop()
+        count += node.is_error or node.is_missing
+        # Only what holds one, or is one that was left out, is looked into.
+        left += [one for one in node.children if one.has_error or one.is_missing]
+    return count
+
+
+def _fails(text: bytes, parse: Callable[[bytes], object]) -> bool:
+    try:
+        parse(text)
+    except _UNFIT:
+        return True
+    return False
+
+
+def _data(text: bytes, language: str) -> Found:
+    return UNKNOWN if _fails(text, DATA[language]) else Found([], [], 0)
 
 
 def _uses(text: bytes, root: Node, wanted: Sequence[str], names: set[int]) -> Iterator[list[object]]:
@@ -234,11 +287,18 @@ def main() -> None:
     for path, language in order["files"]:
         # Not to be waited for longer: the kernel ends this process, and whoever started it goes on with the next file.
         signal.setitimer(signal.ITIMER_REAL, order["seconds"])
-        if language not in readers:
+        if language in GRAMMARS and language not in readers:
             readers[language] = load(GRAMMARS[language])
         with Path(path).open("rb") as file:
             text = file.read(LARGEST + 1)
-        found = outline(text, readers[language], order["uses"]) if len(text) <= LARGEST else ([], [])
+        if len(text) > LARGEST:
+            found = UNKNOWN
+        elif language in DATA:
+            found = _data(text, language)
+        else:
+            found = outline(text, readers[language], order["uses"])
+        if order["strict"] and found.errors is not None and language in STRICT:
+            found = found._replace(errors=found.errors + _fails(text, STRICT[language]))
         sys.stdout.write(json.dumps([path, *found]) + "\n")
         sys.stdout.flush()
 

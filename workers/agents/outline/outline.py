@@ -36,9 +36,11 @@ LANGUAGES = {
     ".rb": "ruby",
     ".php": "php",
 }
+# What parses or does not, and defines nothing.
+_DATA = {".json": "json", ".toml": "toml", ".yml": "yaml", ".yaml": "yaml"}
 
 
-Told = tuple[str, list[tuple[str, int, int, int]], list[tuple[str, int, bool]]]
+Told = tuple[str, list[tuple[str, int, int, int]], list[tuple[str, int, bool]], int | None]
 _TOLD: TypeAdapter[Told] = TypeAdapter(Told)
 
 
@@ -63,10 +65,12 @@ class Use:
 
 @dataclass(frozen=True)
 class Outline:
-    """What one file defines, and the uses in it of what was asked for."""
+    """What one file defines, the uses in it of what was asked for, and how many places in it do not parse, None where
+    that is not known."""
 
     definitions: tuple[Definition, ...] = ()
     uses: tuple[Use, ...] = ()
+    errors: int | None = None
 
     def around(self, line: int) -> tuple[Definition, ...]:
         """The definitions that a line lies in, the outermost first."""
@@ -78,14 +82,33 @@ def language_of(path: str) -> str | None:
     return LANGUAGES.get(PurePosixPath(path).suffix.lower())
 
 
+def syntax_of(path: str) -> str | None:
+    """The language by which it is told whether the file parses, None for one that nothing here reads."""
+    return language_of(path) or _DATA.get(PurePosixPath(path).suffix.lower())
+
+
 def outlines(paths: Sequence[str], root: Path, sandbox: Sandbox, uses: Iterable[str] = ()) -> dict[str, Outline]:
     """The outlines of files of a tree, of those that could be read. Never raises."""
-    left = [(path, language) for path in paths if (language := language_of(path))][:MOST_FILES]
+    files = [(path, language) for path in paths if (language := language_of(path))]
+    return _told(files, root, sandbox, {"uses": sorted(uses), "strict": False})
+
+
+def errors_in(paths: Sequence[str], root: Path, sandbox: Sandbox) -> dict[str, int]:
+    """How many places do not parse in files of a tree, of those of which that is known. Never raises."""
+    files = [(path, language) for path in paths if (language := syntax_of(path))]
+    found = _told(files, root, sandbox, {"uses": [], "strict": True})
+    return {path: outline.errors for path, outline in found.items() if outline.errors is not None}
+
+
+def _told(
+    files: Sequence[tuple[str, str]], root: Path, sandbox: Sandbox, wanted: Mapping[str, object]
+) -> dict[str, Outline]:
+    left = files[:MOST_FILES]
     found: dict[str, Outline] = {}
     for _ in range(_PATIENCE):
         if not left:
             break
-        order = {"files": left, "uses": sorted(uses), "seconds": _A_FILE}
+        order = {"files": left, "seconds": _A_FILE, **wanted}
         argv = [sys.executable, "-I", str(_PROGRAM)]
         try:
             done = sandbox.run(Command(argv, root, TIMEOUT, stdin=json.dumps(order), reads=(_PROGRAM,)))
@@ -105,10 +128,10 @@ def parse(text: str, paths: Sequence[str]) -> Mapping[str, Outline]:
     found: dict[str, Outline] = {}
     for line, path in zip(text.split("\n"), paths, strict=False):
         try:
-            name, definitions, uses = _TOLD.validate_json(line)
+            name, definitions, uses, errors = _TOLD.validate_json(line)
         except ValidationError:
             break
         if name != path:
             break
-        found[path] = Outline(tuple(Definition(*one) for one in definitions), tuple(Use(*one) for one in uses))
+        found[path] = Outline(tuple(Definition(*one) for one in definitions), tuple(Use(*one) for one in uses), errors)
     return found

@@ -17,7 +17,7 @@ from tests.workers.stage import SANDBOX, plant
 from workers.agent import Command, Completed
 from workers.agents.outline import outline
 from workers.agents.outline.inside import GRAMMARS, LARGEST
-from workers.agents.outline.outline import LANGUAGES, Definition, Outline, Use, outlines, parse
+from workers.agents.outline.outline import LANGUAGES, Definition, Outline, Use, errors_in, outlines, parse
 from workers.sandbox.choice import choose
 
 # Of each language: a file, its definitions as (name, first line, last line, last line of its head), its uses.
@@ -90,6 +90,7 @@ def test_definitions_and_uses_of_each_language(tmp_path: Path, path: str) -> Non
     text, definitions, calls = SAMPLES[path]
     plant(tmp_path, {path: text})
     found = outlines([path], tmp_path, SANDBOX, ("helper", "sum"))[path]
+    assert found.errors == 0
     assert found.definitions == tuple(Definition(*one) for one in definitions)
     assert found.uses == tuple(Use(name, line, alone=name == "helper") for name, line in calls)
 
@@ -121,6 +122,40 @@ def test_constants_are_definitions_and_only_what_is_code_uses_them(tmp_path: Pat
 
 def test_every_language_has_a_constant() -> None:
     assert {LANGUAGES[Path(path).suffix] for path in CONSTANTS} == set(GRAMMARS)
+
+
+# Of each language a file that does not parse.
+BROKEN = {
+    "a.py": "def f(:\n    pass\n",
+    "a.js": "function f( {\n",
+    "a.ts": "function f(a: {\n",
+    "a.tsx": "const a = <p>;\n",
+    "a.go": "package a\nfunc f( {}\n",
+    "A.java": "class A { int f( { } }\n",
+    "a.rs": "fn f( {}\n",
+    "a.c": "int f(void) { return 1 }\n",
+    "a.cpp": "class A { int f( }\n",
+    "A.cs": "class A { int F( { } }\n",
+    "a.rb": "def f(\n  1\n",
+    "a.php": "<?php\nfunction f( {\n",
+}
+
+
+def test_what_does_not_parse_is_told(tmp_path: Path) -> None:
+    data = {"a.json": "{}", "b.json": "{,}", "a.toml": "a = 1", "b.toml": "a =", "a.yml": "a: 1", "b.yaml": "a: [1"}
+    plant(tmp_path, BROKEN | data | {"a.kt": "fun f("})
+    errors = errors_in([*BROKEN, *data, "a.kt", "none.py"], tmp_path, SANDBOX)
+    assert {LANGUAGES[Path(path).suffix] for path in BROKEN} == set(GRAMMARS)
+    assert all(errors[path] > 0 for path in BROKEN)
+    assert {path: errors.get(path) for path in data} == {
+        "a.json": 0,
+        "b.json": None,
+        "a.toml": 0,
+        "b.toml": None,
+        "a.yml": 0,
+        "b.yaml": None,
+    }
+    assert "a.kt" not in errors
 
 
 def test_it_runs_in_the_sandbox_of_jobs(tmp_path: Path) -> None:
@@ -162,6 +197,7 @@ def test_a_hostile_file_takes_a_bounded_time_and_harms_no_other(tmp_path: Path) 
     assert time.monotonic() - begun < 15
     assert found["z.py"].definitions == (Definition("last", 1, 2, 1),)
     assert found["large.py"] == Outline()
+    assert (found["empty.py"].errors, found["z.py"].errors) == (0, 0)
     assert all(len(one.definitions) <= 2_000 for one in found.values())
     assert all(len(one.uses) <= 2_000 for one in found.values())
 
@@ -173,7 +209,7 @@ def test_a_file_that_ends_the_program_is_passed_over(tmp_path: Path, monkeypatch
         "for path, _ in json.load(sys.stdin)['files']:\n"
         "    if path == 'bad.py':\n"
         "        os.abort()\n"
-        "    print(json.dumps([path, [['f', 1, 1, 1]], []]), flush=True)\n"
+        "    print(json.dumps([path, [['f', 1, 1, 1]], [], 0]), flush=True)\n"
     )
     monkeypatch.setattr(outline, "_PROGRAM", program)
     names = ["a.py", "bad.py", "b.py"]
@@ -212,8 +248,15 @@ def test_where_nothing_can_be_run_nothing_is_known(tmp_path: Path) -> None:
     st.lists(
         st.text()
         | st.sampled_from(
-            [json.dumps([name, [["f", 1, 2, 1]], [["g", 1, True]]]) for name in "abc"]
-            + ["{}", "[]", '["a", [["f", 1]], []]', '["a", [["f", "1", 2, 1]], []]', "[" * 10_000, '["a", [], []] x']
+            [json.dumps([name, [["f", 1, 2, 1]], [["g", 1, True]], 0]) for name in "abc"]
+            + [
+                "{}",
+                "[]",
+                '["a", [["f", 1]], [], 0]',
+                '["a", [["f", "1", 2, 1]], [], 0]',
+                "[" * 10_000,
+                '["a", [], [], 0] x',
+            ]
         )
     ),
 )

@@ -17,7 +17,7 @@ from bot.domain.redact import redact
 from config.prompt_files import load_prompt
 from config.repository import ReviewConfig
 from tests.workers.agents.changes import change_of
-from workers.agent import Kit, Model, Work
+from workers.agent import Kit, Model, Sandbox, Work
 from workers.agents.review import ReviewAgent
 from workers.llm.client import OpenAIModel
 
@@ -47,6 +47,9 @@ class NoSandbox:
         raise AssertionError("the reviewer looked for a program")
 
 
+NO_SANDBOX = NoSandbox()
+
+
 def work_on(
     before: Mapping[str, str],
     after: Mapping[str, str],
@@ -71,16 +74,16 @@ def work_on(
     )
 
 
-def run(work: Work, model: Model | None, said: list[str] | None = None) -> AgentResult:
+def run(work: Work, model: Model | None, said: list[str] | None = None, sandbox: Sandbox = NO_SANDBOX) -> AgentResult:
     progress = [] if said is None else said
-    return ReviewAgent(load_prompt("review")).run(work, Kit(NoSandbox(), model, progress.append, redact))
+    return ReviewAgent(load_prompt("review")).run(work, Kit(sandbox, model, progress.append, redact))
 
 
 def review(
-    work: Work, script: Script, said: list[str] | None = None, **server: Any
+    work: Work, script: Script, said: list[str] | None = None, sandbox: Sandbox = NO_SANDBOX, **server: Any
 ) -> tuple[AgentResult, ScriptedModel]:
     with ScriptedModel(script, **server) as scripted:
-        return run(work, OpenAIModel(KEY, scripted.base_url, MODEL, 10), said), scripted
+        return run(work, OpenAIModel(KEY, scripted.base_url, MODEL, 10), said, sandbox), scripted
 
 
 def claim(path: str = "sum.py", line: int = 3, **fields: object) -> dict[str, object]:

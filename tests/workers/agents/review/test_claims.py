@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bot.demo.model import MODEL
 from bot.demo.reviewer import demo_reviewer
 from bot.domain.findings import Outcome
@@ -17,10 +19,13 @@ from tests.workers.agents.review.reviewing import (
     says,
     work_on,
 )
+from tests.workers.stage import SANDBOX, plant
 
 
-def test_a_planted_bug_is_found_on_its_line_with_a_fix() -> None:
-    result, _ = review(work_on(BEFORE, AFTER), demo_reviewer(OFF_BY_ONE, summary="It sums values."))
+def test_a_planted_bug_is_found_on_its_line_with_a_fix(tmp_path: Path) -> None:
+    plant(tmp_path, AFTER)
+    work = work_on(BEFORE, AFTER, checkout=lambda: tmp_path)
+    result, _ = review(work, demo_reviewer(OFF_BY_ONE, summary="It sums values."), sandbox=SANDBOX)
     assert result.outcome is Outcome.FINDINGS
     (finding,) = result.findings
     assert (finding.path, finding.start_line, finding.rule) == ("sum.py", 3, "review/bug")
@@ -30,6 +35,15 @@ def test_a_planted_bug_is_found_on_its_line_with_a_fix() -> None:
     assert result.summary == "It sums values. Read 1 of 1 file."
     assert result.cost
     assert result.cost.model == MODEL
+
+
+def test_a_suggestion_that_would_not_parse_is_dropped_and_counted_and_what_it_is_about_is_kept(tmp_path: Path) -> None:
+    plant(tmp_path, AFTER)
+    work = work_on(BEFORE, AFTER, checkout=lambda: tmp_path)
+    claims = [claim(replacement="    for index in range(len(values):"), claim(line=4, replacement="        pass")]
+    result, _ = review(work, [says(*claims)], sandbox=SANDBOX)
+    assert [finding.replacement for finding in result.findings] == [None, "        pass"]
+    assert result.summary.endswith("1 suggested change dropped: the file would not parse, or nothing here can tell.")
 
 
 def test_a_mended_bug_is_not_found() -> None:
