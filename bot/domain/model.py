@@ -1,6 +1,7 @@
 """What every value of the domain is made of: a frozen pydantic model that refuses unknown fields."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
@@ -14,6 +15,9 @@ def _well_formed(text: str) -> str:
 Text = Annotated[str, PlainSerializer(_well_formed, return_type=str, when_used="json")]
 
 
+_set = object.__setattr__
+
+
 class Frozen(BaseModel):
     """An immutable value. Serialises to JSON and back without loss.
 
@@ -22,3 +26,16 @@ class Frozen(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's
+        """The same with some fields changed; the new values are not checked.
+
+        pydantic's own copies the names of the fields that were ever set as well, which of a finding take more memory
+        than all that is in it. Nobody asks for them, and what is immutable needs no deep copy.
+        """
+        copy = type(self).__new__(type(self))
+        _set(copy, "__dict__", {**self.__dict__, **(update or {})})
+        _set(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        _set(copy, "__pydantic_extra__", None)
+        _set(copy, "__pydantic_private__", None)
+        return copy
