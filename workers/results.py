@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 from typing import NamedTuple, TypeVar
 
 from bot.domain.diff import Diff
@@ -316,10 +316,11 @@ class _Masked:
 
 
 class _Lines:
-    """The text of single lines, each file read once."""
+    """The text of single lines, each file read once, and each folder looked for once: there may be thousands."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+        self._root = os.path.realpath(root)
+        self._folders: dict[str, str] = {}
         self._files: dict[str, list[str]] = {}
 
     def line(self, path: str, number: int) -> str:
@@ -329,16 +330,20 @@ class _Lines:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def _read(self, path: str) -> list[str]:
+        folder, _, name = path.rpartition("/")
         try:
-            # Path.resolve() and Path.is_relative_to() would take as long as all the rest, and there may be thousands.
-            real = os.path.realpath(self._root / path)
-            if os.path.commonpath((self._root, real)) != str(self._root):
+            if folder not in self._folders:
+                self._folders[folder] = os.path.realpath(f"{self._root}/{folder}")
+            real = f"{self._folders[folder]}/{name}"
+            about = os.lstat(real)
+            if S_ISLNK(about.st_mode):
+                real = os.path.realpath(real)
+                about = os.lstat(real)
+            if not real.startswith(f"{self._root}/") or not S_ISREG(about.st_mode) or about.st_size > _LARGEST_SOURCE:
                 return []
-            file = Path(real)
-            about = file.stat()
-            if not S_ISREG(about.st_mode) or about.st_size > _LARGEST_SOURCE:
-                return []
-            return file.read_text("utf-8", "replace").split("\n")
+            text = Path(real).read_bytes().decode("utf-8", "replace")
         except (OSError, UnicodeEncodeError):
             # A name that no file can have, or a file that an agent has taken away.
             return []
+        # All that ever ended a line.
+        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -353,14 +352,14 @@ class AgentResult(Frozen):
     rest: Cost | None = None
 
 
-# What a formatter changes of a line: spaces, quotes, brackets around an expression, commas behind one.
-_FORM = re.compile(r"[\s'\"`(),;]+")
+# What a formatter changes of a line, besides spaces: quotes, brackets around an expression, commas behind one.
+_FORM = str.maketrans(dict.fromkeys("'\"`(),;", " "))
 _NUMBER = re.compile(r"\d+")
 
 
 def content(line: str, message: str) -> str:
     """What a finding is about, as far as its line tells, without what a formatter may change; else its message."""
-    return _FORM.sub(" ", line).strip() or _NUMBER.sub("0", message)
+    return " ".join(line.translate(_FORM).split()) or _NUMBER.sub("0", message)
 
 
 class Fingerprints:
@@ -373,13 +372,13 @@ class Fingerprints:
 
     def __init__(self, line_of: Callable[[str, int], str]) -> None:
         self._line_of = line_of
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
 
     def of(self, tool: str, rule: str, path: str, line: int | None, message: str, identity: str = "") -> str:
         text = identity or content(self._line_of(path, line) if line else "", message)
         whole = f"{tool}\0{rule}\0{path}\0{text}"
-        self._seen[whole] += 1
-        counted = f"{whole}\0{self._seen[whole]}"
+        seen = self._seen[whole] = self._seen.get(whole, 0) + 1
+        counted = f"{whole}\0{seen}"
         return hashlib.sha256(counted.encode(errors="surrogatepass")).hexdigest()[:20]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.domain.findings import Finding, Severity, merge, parse_severity, with_fingerprints
+from bot.domain.findings import Finding, Severity, content, merge, parse_severity, with_fingerprints
 from tests.builders import finding
 
 # -- severity
@@ -102,6 +103,12 @@ def test_finding_without_a_line_goes_by_its_message_without_numbers() -> None:
 
 def test_finding_on_a_blank_line_goes_by_its_message() -> None:
     assert name("\n", finding(start_line=1, message="a")) != name("\n", finding(start_line=1, message="b"))
+
+
+@given(st.text(st.sampled_from("ab1'\"`(),; \t\r\x1c\x85\xa0\u2028\udcff\0"), max_size=12))
+def test_what_a_line_is_about_is_what_it_always_was(line: str) -> None:
+    """Fingerprints are remembered from commit to commit."""
+    assert content(line, "9 x") == (re.sub(r"[\s'\"`(),;]+", " ", line).strip() or "0 x")
 
 
 @given(st.text(), st.text(), st.text(st.characters(), max_size=20))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.diff import Diff, FileDiff
-from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Severity
+from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome, Severity, with_fingerprints
 from bot.domain.plan import AgentPlan
 from bot.domain.redact import Redactor
 from config.repository import Report
@@ -127,6 +127,18 @@ def test_lines_are_read_only_from_the_repository_s_files(tmp_path: Path) -> None
     names = ["link", "folder", "x" * 300]
     kept = settled(*(finding(1, path=name) for name in names), report="all", root=root).findings
     assert [found.path for found in kept] == names
+
+
+def test_lines_are_read_through_the_repository_s_own_links(tmp_path: Path) -> None:
+    """However a line ends."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "real").write_bytes(b"one\r\ntwo\rimport os\n")
+    (tmp_path / "linked").symlink_to("folder")
+    (tmp_path / "link").symlink_to("folder/real")
+    paths = ["folder/real", "linked/real", "link"]
+    through = [settled(finding(3, path=path), report="all", root=tmp_path).findings[0] for path in paths]
+    lines = [with_fingerprints([kept], lambda *_: "import os")[0] for kept in through]
+    assert [kept.fingerprint for kept in through] == [kept.fingerprint for kept in lines]
 
 
 def test_agent_and_tool_are_the_source() -> None:
