@@ -6,6 +6,7 @@ The server is the stand-in GitHub with the real `git http-backend`; everything l
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import shutil
 import socket
@@ -23,10 +24,12 @@ from typing import Any, Self
 
 from bench.measure import Figure, Scale, at_most, interleave, ratio, seconds
 from bot.demo.github import StandInGitHub
+from workers.agent import Sandbox
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.git import Git
 from workers.mirrors import Mirrors
+from workers.sandbox.choice import choose, for_files
 from workers.sandbox.views import Views, why_no_views
 
 _REPO = "octo/large"
@@ -40,7 +43,7 @@ class _Worker:
 
     folder: Path
     url: str
-
+    sandbox: Sandbox
     views: bool
 
     def prepare(self, sha: str) -> None:
@@ -57,7 +60,7 @@ class _Worker:
     @contextmanager
     def _shared(self, sha: str) -> Iterator[tuple[Checkouts, Path]]:
         cache = Cache(self.folder, Limits(10**12, 10**9))
-        mirrors, checkouts = Mirrors(cache, self.url), Checkouts(cache, Views() if self.views else None)
+        mirrors, checkouts = Mirrors(cache, self.url), Checkouts(cache, self.sandbox, Views() if self.views else None)
         with ExitStack() as stack:
             with checkouts.ahead(mirrors.name(_REPO), sha):
                 mirror = stack.enter_context(mirrors.fetch(_REPO, (sha,), lambda: None))
@@ -70,7 +73,8 @@ def run(scale: Scale) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(dir=_TMPFS if _TMPFS.is_dir() else None) as scratch, StandInGitHub() as github:
         folder, commits = Path(scratch), _commits(github, files)
         why_not = why_no_views(folder)
-        worker = _Worker(folder / "work", github.url, views=not why_not)
+        sandbox = for_files(choose("auto", os.environ["PATH"]), os.environ["PATH"])
+        worker = _Worker(folder / "work", github.url, sandbox, views=not why_not)
         worker.prepare(next(commits))
         times = interleave(
             scale.rounds,
@@ -84,7 +88,7 @@ def run(scale: Scale) -> Iterator[Figure]:
         yield ratio("the same for four agents, against one", times["four"], times["one"], "ms", at_most(1.2), 1000)
         kind = "a copy" if why_not else "a view"
         yield ratio(f"an agent with files of its own, {kind}", times["own"], times["git"], "ms", None, 1000)
-        yield _bytes(folder, github, commits)
+        yield _bytes(folder, github, sandbox, commits)
 
 
 def _commits(github: StandInGitHub, files: int) -> Iterator[str]:
@@ -139,10 +143,10 @@ def _agent(barrier: Barrier, spans: SimpleQueue[Any], prepare: Callable[[str], N
 # -- bytes
 
 
-def _bytes(folder: Path, github: StandInGitHub, commits: Iterator[str]) -> Figure:
+def _bytes(folder: Path, github: StandInGitHub, sandbox: Sandbox, commits: Iterator[str]) -> Figure:
     """What goes over the wire, both ways, once the cache knows the commit before."""
     with _Counter(github.url) as counter:
-        worker = _Worker(folder / "counted", counter.url, views=False)
+        worker = _Worker(folder / "counted", counter.url, sandbox, views=False)
         worker.prepare(next(commits))
         sha = next(commits)
         ours = counter.during(lambda: worker.prepare(sha))

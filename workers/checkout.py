@@ -19,23 +19,32 @@ from pathlib import Path
 from typing import Literal
 
 from bot.errors import NoSpace, ToolFailed
+from workers.agent import Sandbox
 from workers.cache import Cache
 from workers.entry import Entry, remove
 from workers.mirrors import Mirror
+from workers.sandbox.identity import OUTSIDE, owner
 from workers.sandbox.views import Views
+from workers.trees import Scribe
 
 log = logging.getLogger(__name__)
 
-# An entry keeps the `files`, git's `index` of them, the name of their `commit`, and the `seal`, by which one sees
-# whether anybody wrote to them.
+# An entry keeps the `files`, git's index of them in a folder of its own, the name of their `commit`, and the `seal`, by
+# which one sees whether anybody wrote to them. To the first two git writes, in the sandbox, and to nothing else.
+_INDEX = Path("git", "index")
 _FACTS = r"%P\0%m %s %T@ %C@ %i\0"
 _COPY = ("cp", "-R", "--reflink=auto", "--no-target-directory", "--")
+# Folders are all that git needs to own: a file that changes is written anew.
 _COPY_AHEAD = f"""
 {" ".join(_COPY)} "$1" "$2" &&
-find "$2/files" -type d -exec chmod u+w {{}} + &&
+find "$2/files" -type d -exec chmod u+w {{}} + -exec chown "$3" {{}} + &&
 find "$1/files" -printf '{_FACTS}' | sha256sum
 """
 _WORDS = 800
+# Whatever git did: a link would lead those who are about to change modes, owners and contents somewhere else.
+_ODD = ("(", "!", "-type", "f", "!", "-type", "d", "-print", "-quit", ")")
+# What commands' user wrote becomes Assay's: nobody who runs as that user may write to it.
+_OWN = ("(", "-uid", str(OUTSIDE), "-exec", "chown", "-h", f"{os.geteuid()}:{os.getegid()}", "{}", "+", ")")
 # What becomes of them: they are only `read`, and nobody writes to them by mistake; or they are also `seen` in views,
 # where a file can be written to only if it can be below.
 Modes = Literal["read", "seen"]
@@ -46,10 +55,11 @@ _MODES: Mapping[Modes, Sequence[str]] = {
 
 
 class Checkouts:
-    """The files of commits. Without `views` those who write get copies."""
+    """The files of commits, which git writes in the `sandbox`. Without `views` those who write get copies."""
 
-    def __init__(self, cache: Cache, views: Views | None = None) -> None:
+    def __init__(self, cache: Cache, sandbox: Sandbox, views: Views | None = None) -> None:
         self._cache = cache
+        self._sandbox = sandbox
         self._views = views
 
     def in_own_process(self) -> None:
@@ -68,7 +78,7 @@ class Checkouts:
             self._cache.with_room(lambda: stack.enter_context(entry.used()))
             with self.ahead(mirror.name, commit):
                 pass
-            self._cache.with_room(lambda: entry.fill(partial(_write, self._modes, mirror, commit)))
+            self._cache.with_room(lambda: entry.fill(partial(_write, self._sandbox, self._modes, mirror, commit)))
             yield entry.kept / "files"
 
     @contextmanager
@@ -131,7 +141,7 @@ class Checkouts:
 
     @property
     def _shelf(self) -> str:
-        return f"files-{_start()}-{self._modes}"
+        return f"trees-{_start()}-{self._modes}"
 
     @property
     def _modes(self) -> Modes:
@@ -146,7 +156,7 @@ class _Copying:
         self._half, self._whole = target.folder / "half", target.folder / "ahead"
         remove(self._half)
         self._process = subprocess.Popen(
-            ("sh", "-c", _COPY_AHEAD, "sh", str(source.kept), str(self._half)),  # noqa: S607 - the one on PATH
+            ("sh", "-c", _COPY_AHEAD, "sh", str(source.kept), str(self._half), str(owner() or os.geteuid())),  # noqa: S607
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -172,23 +182,25 @@ class _Copying:
         remove(self._half)
 
 
-def _write(modes: Modes, mirror: Mirror, commit: str, new: Path, lock: int) -> None:
-    files = new / "files"
-    if not _turn(mirror, commit, new, lock):
-        mirror.write(commit, files, new / "index", lock)
-    _run("find", str(files), *_MODES[modes], "{}", "+", lock=lock)
+def _write(sandbox: Sandbox, modes: Modes, mirror: Mirror, commit: str, new: Path, lock: int) -> None:
+    files, scribe = new / "files", Scribe(sandbox, new / _INDEX)
+    if not _turn(mirror, commit, new, scribe):
+        mirror.write(commit, files, scribe)
+    odd = _run("find", str(files), *_ODD, ",", *_OWN, ",", *_MODES[modes], "{}", "+", lock=lock)
+    if odd:
+        raise ToolFailed(f"git wrote what is neither a file nor a folder: {os.fsdecode(odd)!r}")
     (new / "commit").write_text(commit)
     (new / "seal").write_text(hashlib.sha256(_run("find", str(files), "-printf", _FACTS, lock=lock)).hexdigest())
 
 
-def _turn(mirror: Mirror, commit: str, new: Path, lock: int) -> bool:
+def _turn(mirror: Mirror, commit: str, new: Path, scribe: Scribe) -> bool:
     """Make the commit's files from the copy of another's; false where that cannot be done."""
     try:
         (new.parent / "ahead").rename(new)
     except FileNotFoundError:
         return False
     try:
-        if mirror.turn((new / "commit").read_text(), commit, new / "files", new / "index", lock):
+        if mirror.turn((new / "commit").read_text(), commit, new / "files", scribe):
             return True
     except ToolFailed as error:
         # The mirror may have forgotten the other commit.

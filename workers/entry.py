@@ -3,7 +3,8 @@
 What is in it, `kept`, is made aside as `new` and renamed once it is whole: what is there is complete, whoever was
 killed. A user holds the lock `use` shared for as long as it reads; one who changes the entry holds `lock` as well,
 alone and for as short as it takes; one who removes the entry holds `use` alone, and does not wait for it. All are
-flocks: with a process that dies the kernel lets go of them, and those given to git last until that has ended too.
+flocks: with a process that dies the kernel lets go of them, and those given to git last until that has ended too. What
+is started in a sandbox holds none, and may write for a moment longer: `new` is set aside before it is made anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from workers.locks import flock
 
@@ -56,7 +58,10 @@ class Entry:
     def make(self, make: Callable[[Path, int], None], lock: int) -> None:
         """Have it made, in the place of what is there. For those who change it, with the lock they got."""
         new, old = self.folder / "new", self.folder / "old"
-        remove(new)
+        with suppress(FileNotFoundError):
+            # Somebody was killed. What they started to write it ends a moment after them: it is not to meet this one.
+            new.rename(left := self.folder / f"left-{uuid4().hex}")
+            remove(left)
         try:
             make(new, lock)
         except BaseException:

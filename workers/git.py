@@ -3,6 +3,8 @@
 Cloning is an attack too. So: no configuration but ours, no hooks, no prompts, no submodules, no LFS, no symbolic links
 written, only http(s) and local transports, and embedded bare repositories are not entered. A token never stands in a
 URL, an argument, the environment or a file that has a name: git reads it from memory, by an inherited descriptor.
+
+What writes a commit's files runs in the sandbox: it reads the repository, writes to those folders, and sees no more.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from bot.errors import Gone, NoSpace, Refused, ToolFailed, Unavailable
+from workers.agent import Command, Sandbox
 
 _HARDENED = {
     "safe.bareRepository": "explicit",
@@ -51,6 +54,17 @@ _HARDENED = {
     # A server that sends less than this, in bytes a second, for so many seconds is taken for dead.
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
+}
+_SETTINGS = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_CONFIG_COUNT": str(len(_HARDENED)),
+    **{f"GIT_CONFIG_KEY_{index}": key for index, key in enumerate(_HARDENED)},
+    **{f"GIT_CONFIG_VALUE_{index}": value for index, value in enumerate(_HARDENED.values())},
 }
 # The operator's way out, where there is no other.
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -84,6 +98,27 @@ class Git:
         if process.returncode != 0:
             raise _error(args[0], words.decode("utf-8", "replace"))
         return output.decode("utf-8", "surrogateescape")
+
+    def run_inside(
+        self, sandbox: Sandbox, *args: str, env: Mapping[str, str], cwd: Path, writes: Sequence[Path]
+    ) -> None:
+        """A command that writes to these folders, one of which is `cwd`, and only reads the repository. It gets no
+        token. It ends with this process, but perhaps a moment later."""
+        done = sandbox.run(
+            Command(
+                ["git", f"--git-dir={self.git_dir}", *args],
+                cwd,
+                self._timeout,
+                env={**_SETTINGS, **env},
+                tree=Path("/"),
+                reads=(self.git_dir,),
+                writes=writes,
+            )
+        )
+        if done.timed_out:
+            raise Unavailable(f"git {args[0]} did not end within {self._timeout:g} s")
+        if done.exit_code != 0:
+            raise _error(args[0], done.stderr)
 
     @contextmanager
     def lines(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
@@ -132,6 +167,8 @@ class Git:
                 stderr=stderr,
                 start_new_session=True,
                 pass_fds=shared,
+                # What it fetches is read by whom commands run as, too.
+                umask=0o022,
             )
         except FileNotFoundError:
             raise ToolFailed("git is not installed") from None
@@ -156,23 +193,9 @@ class Git:
         return held
 
     def _environment(self) -> dict[str, str]:
-        config = dict(_HARDENED)
-        env = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES} | {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": os.devnull,
-            "LC_ALL": "C.UTF-8",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_LFS_SKIP_SMUDGE": "1",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_CONFIG_COUNT": str(len(config)),
-        }
-        for index, (key, value) in enumerate(config.items()):
-            env[f"GIT_CONFIG_KEY_{index}"] = key
-            env[f"GIT_CONFIG_VALUE_{index}"] = value
-        return env
+        outside = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
+        path = os.environ.get("PATH", os.defpath)
+        return outside | {"PATH": path, "HOME": os.devnull, "LC_ALL": "C.UTF-8"} | _SETTINGS
 
 
 def _limit_memory(process: subprocess.Popen[bytes]) -> None:

@@ -105,6 +105,7 @@ def _ensure(entry: Entry, url: str, commits: tuple[str, ...], token: Token) -> N
 
     def make(folder: Path, lock: int) -> None:
         folder.mkdir()
+        folder.chmod(0o755)
         Git(folder).run("init", "--quiet", "--bare", "--template=")
         _fetch(Git(folder, token=token()), url, commits, lock)
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.diff import Diff, parse_diff
 from bot.errors import Theirs
-from workers.agent import History
+from workers.agent import History, Sandbox
 from workers.git import Git
 from workers.history import read_history, read_messages
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
+_WRITE = ("read-tree", "--reset", "-u")
 PATCH_LIMIT = 20_000_000
-# What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes.
-MOST_FILES, LARGEST_TREE = 1_000_000, 20 * 2**30
+# What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes. No more than
+# the sandbox lets git leave on the disk (workers/sandbox/limits.py).
+MOST_FILES, LARGEST_TREE = 1_000_000, 8 * 2**30
 # Bytes of a file whose text is given. A longer one is none of those that are meant to be read.
 _LARGEST_TEXT = 1_000_000
 # Paths that are named to git one by one.
@@ -26,6 +28,15 @@ _FEW = 200
 
 class _Many(Exception):
     """More than is worth naming."""
+
+
+@dataclass(frozen=True)
+class Scribe:
+    """How files are written: by git in the `sandbox`, which leaves its `index` there, in a folder that holds nothing
+    else."""
+
+    sandbox: Sandbox
+    index: Path
 
 
 class Trees:
@@ -81,29 +92,29 @@ class Trees:
         fields = (entry.partition("\t") for entry in entries if entry)
         return tuple(path for about, _, path in fields if about.startswith("100"))
 
-    def write(self, tree: str, folder: Path, index: Path | None = None, lock: int | None = None) -> None:
-        """Write a tree's files into a folder. Links become plain files that hold their target.
+    def write(self, tree: str, folder: Path, scribe: Scribe | None = None) -> None:
+        """Write a tree's files into a folder. Links become plain files that hold their target. Without a scribe git
+        writes in place, which is for a person's own repository.
 
-        `index` is where to leave git's index of them. `lock` is held for as long as git writes, whatever becomes of
-        this process. Raises Theirs for more than a tree may hold.
+        Raises Theirs for more than a tree may hold.
         """
         self._weigh(tree)
         folder.mkdir(parents=True)
-        with ExitStack() as stack:
-            if index is None:
-                scratch = tempfile.TemporaryDirectory(prefix="index-", dir=folder.parent)
-                index = Path(stack.enter_context(scratch), "index")
-            self._on(folder, index, lock, "read-tree", tree)
-            self._on(folder, index, lock, "checkout-index", "--all", "--force")
+        if scribe is not None:
+            scribe.index.parent.mkdir(exist_ok=True)
+            self._have_written(scribe, folder, tree)
+            return
+        with tempfile.TemporaryDirectory(prefix="index-", dir=folder.parent) as scratch:
+            self._git.run(*_WRITE, tree, env=_places(folder, Path(scratch, "index")), cwd=folder)
 
-    def turn(self, old: str, new: str, folder: Path, index: Path, lock: int) -> bool:
+    def turn(self, old: str, new: str, folder: Path, scribe: Scribe) -> bool:
         """Make a folder and an index of one tree, as `write` left them, those of another. False where files that are
         the same in both may have to look different all the same."""
         attributes = ("--", ":(top,glob)**/.gitattributes")
         if self._git.run("diff-tree", "-r", "--name-only", "--no-renames", old, new, *attributes):
             return False
         self._weigh_change(old, new)
-        self._on(folder, index, lock, "read-tree", "--reset", "-u", old, new)
+        self._have_written(scribe, folder, old, new)
         return True
 
     def _weigh(self, tree: str, *paths: str) -> None:
@@ -134,6 +145,10 @@ class Trees:
                     raise _Many
         return few
 
-    def _on(self, folder: Path, index: Path, lock: int | None, *command: str) -> None:
-        env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}
-        self._git.run(*command, env=env, cwd=folder, lock=lock)
+    def _have_written(self, scribe: Scribe, folder: Path, *trees: str) -> None:
+        places, writes = _places(folder, scribe.index), (folder, scribe.index.parent)
+        self._git.run_inside(scribe.sandbox, *_WRITE, *trees, env=places, cwd=folder, writes=writes)
+
+
+def _places(folder: Path, index: Path) -> dict[str, str]:
+    return {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}

@@ -24,7 +24,7 @@ from workers.kit import make_kit, resolve
 from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
 from workers.run import Attempt, Bench, Said, tidy
-from workers.sandbox.choice import choose_by
+from workers.sandbox.choice import choose_by, for_files
 from workers.sandbox.views import Views, why_no_views
 from workers.toolbox import toolbox
 
@@ -52,7 +52,9 @@ def bench() -> Bench:
         runs=store(),
         cache=kept,
         mirrors=Mirrors(kept, chosen.github_url),
-        checkouts=Checkouts(kept, Views() if sandbox.own_mounts and not why_no_views(kept.folder) else None),
+        checkouts=Checkouts(
+            kept, for_files(sandbox, _path()), Views() if sandbox.own_mounts and not why_no_views(kept.folder) else None
+        ),
         read_token=partial(ask, store().redis, store()),
         agent_for=resolve,
         kit=make_kit(chosen, sandbox.make),

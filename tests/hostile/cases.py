@@ -48,6 +48,7 @@ TEXT = "tests/flow/test_hostile_text.py"
 REVIEW = "tests/workers/agents/review/test_injections.py"
 TOOLS = "tests/workers/tools/test_hostile.py"
 HERE = "tests/hostile"
+INSIDE = f"{HERE}/test_git_inside.py"
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,16 @@ CASES = (
         "not entered",
         (f"{HERE}/test_repositories.py::test_a_repository_within_is_not_entered",),
         ("bare repository",),
+    ),
+    Case(
+        "a commit whose files make git itself do what it should not",
+        "it is in a sandbox: it reads the mirror, writes to the commit's folder, and reaches nothing else",
+        (
+            f"{INSIDE}::test_git_that_writes_files_is_in_namespaces_of_its_own_and_reaches_nothing_else",
+            f"{INSIDE}::test_without_the_sandbox_the_same_git_sees_and_writes_all_of_that",
+            f"{INSIDE}::test_links_that_a_git_gone_wrong_leaves_lead_nobody_outside",
+        ),
+        ("git", "links", "SEC-7"),
     ),
     Case(
         "a link to `/etc/passwd`, a submodule",

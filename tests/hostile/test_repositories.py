@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import AssayError
-from tests.workers.plumbing import plumb, tree_of
+from tests.workers.plumbing import plumb, tree_of, write
 from workers.desk import open_desk
 from workers.git import Git
 from workers.trees import Trees
@@ -67,7 +67,7 @@ def test_a_program_that_attributes_name_for_differences_does_not_run(local: Path
 def test_submodules_are_fetched_from_nowhere(local: Path, tmp_path: Path, url: str) -> None:
     module = f'[submodule "m"]\n\tpath = m\n\turl = {url.format(marker=tmp_path / "executed")}\n\tupdate = !touch x\n'
     tree = tree_of(local, ("100644", ".gitmodules", module.encode()), ("160000", "m", b"1" * 40))
-    Trees(Git(local / ".git")).write(tree, tmp_path / "out")
+    write(Trees(Git(local / ".git")), tree, tmp_path / "out")
     assert list((tmp_path / "out" / "m").iterdir()) == []
 
 
@@ -80,7 +80,7 @@ def test_a_pointer_to_large_files_is_a_text(local: Path, tmp_path: Path) -> None
         ("100644", ".lfsconfig", lfs),
         ("100644", "a.bin", pointer),
     )
-    Trees(Git(local / ".git")).write(tree, tmp_path / "out")
+    write(Trees(Git(local / ".git")), tree, tmp_path / "out")
     assert (tmp_path / "out" / "a.bin").read_bytes() == pointer
 
 
@@ -92,6 +92,6 @@ def test_a_name_that_leads_out_of_the_tree_writes_nothing_there(local: Path, tmp
     out = tmp_path / "deep" / "out"
     out.parent.mkdir()
     with suppress(AssayError):
-        Trees(Git(local / ".git")).write(tree, out)
+        write(Trees(Git(local / ".git")), tree, out)
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("local", "deep")] == []
-    assert [path.name for path in out.parent.iterdir() if path.name != "out"] == []
+    assert [path.name for path in out.parent.iterdir() if path.name not in ("out", "git")] == []

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from bot.demo.github import StandInGitHub
 from bot.errors import NoSpace, ToolFailed
-from tests.workers.plumbing import plumb
+from tests.workers.plumbing import plumb, sandbox
 from workers.cache import Cache, Limits
 from workers.checkout import Checkouts
 from workers.entry import remove
@@ -59,7 +59,7 @@ class Machine:
 
     @property
     def checkouts(self) -> Checkouts:
-        return Checkouts(self.cache, self.views)
+        return Checkouts(self.cache, sandbox(), self.views)
 
     def commit(self, files: dict[str, str | bytes | None]) -> str:
         return self.github.commit(REPO, "main", files)

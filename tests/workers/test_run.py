@@ -32,6 +32,7 @@ from bot.domain.wording import cost_words
 from bot.errors import Misconfigured, ToolFailed, Unavailable
 from bot.spending import Spending
 from bot.store import Store
+from tests.workers.plumbing import sandbox
 from tests.workers.stage import Stage
 from workers.agent import Agent, Answer, Command, Completed, Kit, Model, Sandbox, Work
 from workers.agents.review import ReviewAgent
@@ -149,7 +150,7 @@ def shop(tmp_path: Path, store: Store) -> Iterator[Shop]:
             runs=store,
             cache=cache,
             mirrors=Mirrors(cache, github.url),
-            checkouts=Checkouts(cache),
+            checkouts=Checkouts(cache, sandbox()),
             read_token=lambda _installation, _repository: None,
             agent_for=raises(AssertionError()),
             kit=kit,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Theirs, ToolFailed
-from tests.workers.plumbing import plumb, tree_of
+from tests.workers.plumbing import plumb, scribe, tree_of, write
 from workers.git import Git
 from workers.trees import PATCH_LIMIT, Trees
 
@@ -79,7 +79,7 @@ def test_trees_within_trees_without_end_are_not_written(
 ) -> None:
     monkeypatch.setattr("workers.trees.MOST_FILES", 10_000)
     tree = bomb(local, 10)
-    for ask in (lambda: trees(local).write(tree, tmp_path / "out"), lambda: trees(local).files(tree)):
+    for ask in (lambda: write(trees(local), tree, tmp_path / "out"), lambda: trees(local).files(tree)):
         with pytest.raises(Theirs, match="more than 10,000 files"):
             ask()
     assert not (tmp_path / "out").exists()
@@ -89,10 +89,10 @@ def test_a_folder_is_not_turned_into_trees_without_end(
     local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.trees.MOST_FILES", 10_000)
-    small, index = tree_of(local, ("100644", "a", b"x")), tmp_path / "index"
-    trees(local).write(small, tmp_path / "out", index)
-    with (tmp_path / "lock").open("w") as lock, pytest.raises(Theirs, match="more than 10,000 files"):
-        trees(local).turn(small, bomb(local, 5), tmp_path / "out", index, lock.fileno())
+    small = tree_of(local, ("100644", "a", b"x"))
+    write(trees(local), small, tmp_path / "out")
+    with pytest.raises(Theirs, match="more than 10,000 files"):
+        trees(local).turn(small, bomb(local, 5), tmp_path / "out", scribe(tmp_path))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
 
 
@@ -106,10 +106,10 @@ def test_more_bytes_than_a_tree_may_hold_are_not_written(
     local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tree_of(local, ("100644", "a", b"x" * 1000), ("100644", "b", b"y" * 1000))
-    trees(local).write(tree, tmp_path / "first")
+    write(trees(local), tree, tmp_path / "first")
     monkeypatch.setattr("workers.trees.LARGEST_TREE", 1999)
     with pytest.raises(Theirs, match="is not checked out"):
-        trees(local).write(tree, tmp_path / "second")
+        write(trees(local), tree, tmp_path / "second")
 
 
 # -- writing
@@ -119,7 +119,7 @@ def test_links_become_files_and_submodules_folders(local: Path, tmp_path: Path) 
     tree = tree_of(
         local, ("120000", "link", b"/etc/passwd"), ("160000", "module", b"1" * 40), ("100755", "run", b"#!/bin/sh\n")
     )
-    trees(local).write(tree, tmp_path / "out")
+    write(trees(local), tree, tmp_path / "out")
     assert not (tmp_path / "out" / "link").is_symlink()
     assert (tmp_path / "out" / "link").read_text() == "/etc/passwd"
     assert list((tmp_path / "out" / "module").iterdir()) == []
@@ -136,7 +136,7 @@ def test_nothing_of_git_is_left_in_the_files(local: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["-rf", "--config=evil", "a\nb", "\u202e.py", "ä", "a b", "'\"$(x)`"])
 def test_odd_names_are_written_as_they_are(local: Path, tmp_path: Path, name: str) -> None:
     tree = tree_of(local, ("100644", name, b"x\n"))
-    trees(local).write(tree, tmp_path / "out")
+    write(trees(local), tree, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
     assert trees(local).files(tree) == (name,)
     assert trees(local).diff(None, tree).paths == (name,)
@@ -146,7 +146,7 @@ def test_odd_names_are_written_as_they_are(local: Path, tmp_path: Path, name: st
 def test_tree_that_would_write_a_git_directory_is_refused(local: Path, tmp_path: Path, name: str) -> None:
     tree = tree_of(local, ("100644", name, b"[core]\n"))
     with pytest.raises(ToolFailed):
-        trees(local).write(tree, tmp_path / "out")
+        write(trees(local), tree, tmp_path / "out")
 
 
 def test_filters_and_hooks_of_the_repository_do_not_run(local: Path, tmp_path: Path) -> None:
@@ -156,8 +156,7 @@ def test_filters_and_hooks_of_the_repository_do_not_run(local: Path, tmp_path: P
     hook.parent.mkdir()
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/pwned\n")
     hook.chmod(0o755)
-    trees(local).write(
-        tree_of(local, ("100644", ".gitattributes", attributes), ("100644", "a.py", b"x\n")), tmp_path / "out"
-    )
+    tree = tree_of(local, ("100644", ".gitattributes", attributes), ("100644", "a.py", b"x\n"))
+    write(trees(local), tree, tmp_path / "out")
     assert (tmp_path / "out" / "a.py").read_text() == "x\n"
     assert not (tmp_path / "pwned").exists()

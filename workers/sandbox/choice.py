@@ -119,6 +119,12 @@ def choose(kind: Kind, path: str, registries: Sequence[str] = (), containers: Co
             return _strongest(path, known, containers)
 
 
+def for_files(choice: Choice, path: str) -> Sandbox:
+    """What git writes the files of commits in, of which it executes nothing: the same, or a process with limits where
+    no sandbox works, so that what needs no tool can still read them."""
+    return ProcessSandbox(path) if choice.why_not else choice.make(threading.Event())
+
+
 def _without_runtime(kind: Kind, containers: Containers) -> Choice:
     """Commands must not run in less than the operator asked for."""
     lacking = "ASSAY_SANDBOX_IMAGE names no image" if not containers.image else f"ASSAY_SANDBOX is {kind}"
