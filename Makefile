@@ -63,14 +63,19 @@ $(BIN)/python:
 	@command -v git >/dev/null || { echo "Assay needs git: install it first"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: install it first"; rm -rf $(VENV); exit 1; }
 
-# A lock file is whole, so nothing is left to resolve.
-$(VENV)/.installed: $(BIN)/python requirements.lock pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+# A lock file is whole, so nothing is left to resolve. uv takes a tenth of pip's time, and knows nothing of pip's own
+# settings: where an index stands only in those, pip does it.
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps $(1) || $(pip) --no-deps $(1)
+pip = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.installed: $(BIN)/python requirements-uv.lock requirements.lock pyproject.toml
+	$(pip) --no-deps --require-hashes -r requirements-uv.lock
+	$(call install,--require-hashes -r requirements.lock)
+	$(call install,--no-build-isolation --editable .)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	$(call install,--require-hashes -r requirements-dev.lock)
 	touch $@
 
 # GitHub's own description of its API and its example payloads. Without npm the tests that need them skip and say so.
@@ -93,11 +98,13 @@ bench/probot/node_modules/.package-lock.json: bench/probot/package-lock.json
 	@if command -v npm >/dev/null; then cd bench/probot && npm ci --silent --no-audit --no-fund; \
 	else echo "npm is not installed: nothing will be compared with Probot"; fi
 
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+  --no-emit-find-links --no-emit-trusted-host
+
 lock: $(VENV)/.installed-dev
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	echo uv | $(COMPILE) --output-file requirements-uv.lock -
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) tests/contract/node_modules tests/runners/node_modules tests/linters/node_modules bench/probot/node_modules

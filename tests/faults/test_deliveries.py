@@ -19,12 +19,12 @@ def test_no_delivery_is_lost_or_doubled_while_web_and_workers_are_restarted(
     redis: Redis, redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
     with prepared(tmp_path, redis_server.url) as system:
-        done = flood(system, seed=1, count=600, restarts=6, patience=120)
+        done = flood(system, seed=1, count=400, restarts=4, patience=120)
     assert mistakes(done) == []
     # And it was a flood: repeated, interrupted, and with work in it.
-    assert done.answered(200) > 100
+    assert done.answered(200) > 60
     assert done.answered(0) > 0
-    assert len(done.history.runs) == 15
+    assert len(done.history.runs) == 10
 
 
 LETTERS = [Letter(name, "star", b"{}", "") for name in ("one", "two")]

@@ -33,7 +33,7 @@ def test_every_process_is_killed_at_every_crash_point() -> None:
 
 def test_a_machine_dies_and_the_others_are_restarted_one_by_one() -> None:
     with scenarios.many_machines("machines", SEED) as at:
-        figures = scenarios.machine_dies(at, 8)
+        figures = scenarios.machine_dies(at, 6)
         assert_well(figures)
         assert figures.recoveries
         assert max(figures.recoveries) < RECOVERY_LIMIT
