@@ -249,8 +249,9 @@ class Settings(BaseModel):
     llm_prices: Path | None = Field(
         default=None,
         description='A TOML file of prices that go before Assay\'s own: a line a model, `"NAME" = {input = 1.0, cached '
-        "= 0.1, output = 4.0}`, in US dollars for a million tokens. A limit in dollars allows no request to a model "
-        "whose price is not known.",
+        "= 0.1, output = 4.0, context = 128000}`, in US dollars for a million tokens; `context` is how many tokens a "
+        'question and its answer may have together, 128,000 where it is left out, and `"*"` stands for all other '
+        "models. A limit in dollars allows no request to a model whose price is not known.",
     )
     llm_never_send: Annotated[tuple[str, ...], _Words] = Field(
         default=(),

@@ -236,6 +236,10 @@ class Declined(Refused, Paid):
         self.cost = cost
 
 
+class TooLong(Refused):
+    """A question is longer than the model takes: part of it might not be."""
+
+
 class OverBudget(Refused):
     """What was to be asked would cost more than a limit allows; `remedy` says what would change that."""
 
@@ -249,6 +253,10 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def room(self) -> int:
+        """Characters that a question may have, what stands before it included; of text with few other than ASCII."""
 
     def named(self, model: str) -> Model:
         """Another model of the same provider. Raises bot.errors.Theirs for one that the operator does not allow."""

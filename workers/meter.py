@@ -79,6 +79,10 @@ class MeteredModel:
     def named(self, model: str) -> MeteredModel:
         return MeteredModel(self.inner.named(model), self.spending, self.accounts, self.refused, self.used)
 
+    @property
+    def room(self) -> int:
+        return self.inner.room
+
     def estimate(self, system: str, user: str) -> Cost:
         return self.inner.estimate(system, user)
 

@@ -17,6 +17,7 @@ from bot.domain.asked import Asked
 from bot.domain.findings import Cost
 from bot.errors import AssayError, Refused, Theirs
 from workers.agent import Model, Paid
+from workers.llm.prices import CONTEXT, room_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -38,6 +39,10 @@ class RecordedModel:
 
     def named(self, model: str) -> RecordedModel:
         return RecordedModel(self.inner.named(model), self.agent, self.attempt, self.note, self.redact, self.clock)
+
+    @property
+    def room(self) -> int:
+        return self.inner.room
 
     def estimate(self, system: str, user: str) -> Cost:
         return self.inner.estimate(system, user)
@@ -79,6 +84,10 @@ class ReplayedModel:
     @property
     def name(self) -> str:
         return next((one.model for one in self._kept.values()), "replayed")
+
+    @property
+    def room(self) -> int:
+        return room_of(CONTEXT)
 
     def named(self, model: str) -> ReplayedModel:  # noqa: ARG002 (as `Model` has it)
         return self

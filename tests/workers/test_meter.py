@@ -35,6 +35,7 @@ class Priced:
     """Answers, or fails, at a price; `when_asked` is called meanwhile."""
 
     name = "priced"
+    room = 1_000_000
 
     def __init__(self, estimated: float | None, usd: float | None, error: AssayError | None = None) -> None:
         self.estimated, self.usd, self.error, self.asked = estimated, usd, error, 0

@@ -41,6 +41,7 @@ class Named:
     """A model that is not asked."""
 
     name: str
+    room = 1_000_000
 
     def named(self, model: str) -> Model:
         raise NotImplementedError

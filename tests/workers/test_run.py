@@ -480,6 +480,7 @@ def test_attempt_that_asks_a_silent_model_is_interrupted_within_two_seconds(shop
 
     class Silent:
         name = "silent"
+        room = 1_000_000
 
         def named(self, _model: str) -> Model:
             return self
@@ -547,6 +548,7 @@ def test_agent_that_is_interrupted_tells_what_its_questions_have_cost(shop: Shop
 
     class Priced:
         name = "priced"
+        room = 1_000_000
 
         def named(self, _model: str) -> Model:
             return self

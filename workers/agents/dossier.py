@@ -21,9 +21,11 @@ _AROUND = 60
 _FILE = 24_000
 _LINE = 500
 _CLAIM = 1_000
-# What goes into one question: claims, and characters of code.
+# What goes into one question: claims, and characters of code; and what stands beside the code, about.
 CLAIMS = 6
 CODE = 60_000
+_BESIDE = 8_000
+_LEAST = 2_000
 _NUMBERED = re.compile(r"^ *(\d+)(?= [ +])")
 
 
@@ -46,20 +48,23 @@ def dossiers(
     never_send: Sequence[str] = (),
     *,
     tests: bool,
+    room: int = CODE + _BESIDE,
 ) -> list[Dossier]:
-    """The questions to ask about these findings. Of a file that matches `never_send` no code is shown."""
-    shown = partial(_code, root=root, diff=diff, redact=redact, never_send=never_send)
-    return [_dossier(batch, code, redact, tests) for batch, code in _batches(findings, shown)]
+    """The questions to ask about these findings, of about `room` characters at most. Of a file that matches
+    `never_send` no code is shown."""
+    most = min(CODE, max(_LEAST, room - _BESIDE))
+    shown = partial(_code, root=root, diff=diff, redact=redact, never_send=never_send, most=min(_FILE, most))
+    return [_dossier(batch, code, redact, tests) for batch, code in _batches(findings, shown, most)]
 
 
 def _batches(
-    findings: Sequence[Finding], shown: Callable[[Sequence[Finding]], str]
+    findings: Sequence[Finding], shown: Callable[[Sequence[Finding]], str], most: int
 ) -> Iterator[tuple[list[Finding], str]]:
     batch: list[Finding] = []
     code = ""
     for finding in sorted(findings, key=lambda one: (one.path, one.start_line or 0)):
         added = shown([*batch, finding])
-        if batch and (len(batch) == CLAIMS or len(added) > CODE):
+        if batch and (len(batch) == CLAIMS or len(added) > most):
             yield batch, code
             batch, added = [], shown([finding])
         batch, code = [*batch, finding], added
@@ -68,7 +73,12 @@ def _batches(
 
 
 def _code(
-    findings: Sequence[Finding], root: Path, diff: Diff, redact: Callable[[str], str], never_send: Sequence[str]
+    findings: Sequence[Finding],
+    root: Path,
+    diff: Diff,
+    redact: Callable[[str], str],
+    never_send: Sequence[str],
+    most: int,
 ) -> str:
     read = tree.reader(root)
     parts: list[str] = []
@@ -87,7 +97,7 @@ def _code(
             if number <= len(lines)
         }
         shown = redact("\n".join(_numbered(lines, sorted(wanted), path, diff)))
-        parts.append(f"--- {visible(path)}\n{shown[:_FILE]}")
+        parts.append(f"--- {visible(path)}\n{shown[:most]}")
     return "\n\n".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 from bot.domain.diff import FileDiff
@@ -11,13 +12,16 @@ from bot.domain.findings import NotCovered
 from bot.domain.glob import matches_any
 from workers.agents.hunks import Hunk, Shown, read_patch, show, visible
 from workers.agents.kinds import is_kept_back, risk_rank
-from workers.agents.question import Change, Owners, Piece, Request, Rule, asked_of, to_requests
+from workers.agents.question import AROUND, INSTRUCTIONS, Change, Owners, Piece, Request, Rule, asked_of, to_requests
 from workers.agents.surroundings import Context, Line
 
-REQUEST_CHARACTERS = 60_000
+# What one request shows of a change, and how many requests of that size are read at most: of smaller ones more.
+REQUEST_CHARACTERS, SMALLEST = 60_000, 2_000
 MAX_REQUESTS = 6
 LONGEST_LINE = 2_000
 _HEADING = 200
+# Characters of what says what the data is, in any request.
+_FENCES = 2_000
 # Characters that what stands around hunks may take in any case.
 _AROUND = 20_000
 # Characters before a line for its number, and those of a hunk's ranges.
@@ -42,6 +46,31 @@ _GENERATED = (
 )
 # Not a reviewer's business. By name alone: a file's text must not talk itself out of a review.
 _NOT_READ = (("a lock file", _LOCK_FILES), ("vendored", _VENDORED), ("generated", _GENERATED))
+
+
+class Sizes(NamedTuple):
+    """Characters of a change in one request, how many requests there may be, and the `share` of what may help that
+    there is room for beside; see `Change`."""
+
+    request: int
+    requests: int
+    share: float
+
+    @classmethod
+    def within(cls, room: int, rules: Sequence[Rule] = ()) -> Sizes:
+        """Those for a model that takes so many characters, the rules among them."""
+        left = room - _FENCES - sum(len(one.instructions[:INSTRUCTIONS]) for one in rules)
+        share = min(1.0, max(0, left) / (REQUEST_CHARACTERS + AROUND))
+        request = max(min(SMALLEST, REQUEST_CHARACTERS), int(REQUEST_CHARACTERS * share))
+        return cls(request, ceil(MAX_REQUESTS * REQUEST_CHARACTERS / request), share)
+
+    @classmethod
+    def full(cls) -> Sizes:
+        return cls(REQUEST_CHARACTERS, MAX_REQUESTS, 1.0)
+
+    @property
+    def all(self) -> int:
+        return self.requests * self.request
 
 
 @dataclass(frozen=True)
@@ -75,7 +104,8 @@ class _Chunk(NamedTuple):
 class _Batches:
     """Requests being filled, in order. A file goes in whole or not at all: half a file is not a file read."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
         # Of each the chunks, with the path and the heading of their file.
         self.filled: list[list[tuple[str, str, _Chunk]]] = [[]]
         self._size = 0
@@ -83,19 +113,19 @@ class _Batches:
     @property
     def room(self) -> int:
         """Characters that still fit, at most."""
-        return (MAX_REQUESTS - len(self.filled) + 1) * REQUEST_CHARACTERS - self._size
+        return (self.sizes.requests - len(self.filled) + 1) * self.sizes.request - self._size
 
     def add(self, path: str, heading: str, chunks: Sequence[_Chunk]) -> bool:
         """Whether the file's chunks fitted. They go on from the last request; each has the heading once a request."""
         groups: list[list[_Chunk]] = [[]]
         size = self._size + len(heading)
         for chunk in chunks:
-            if size + chunk.size > REQUEST_CHARACTERS:
+            if size + chunk.size > self.sizes.request:
                 groups.append([])
                 size = len(heading)
             groups[-1].append(chunk)
             size += chunk.size
-        if len(self.filled) + len(groups) - 1 > MAX_REQUESTS:
+        if len(self.filled) + len(groups) - 1 > self.sizes.requests:
             return False
         self.filled += [[] for _ in groups[1:]]
         for batch, group in zip(self.filled[-len(groups) :], groups, strict=True):
@@ -104,23 +134,26 @@ class _Batches:
         return True
 
 
-def packed(requests: Iterable[Request]) -> list[Request]:
+def packed(requests: Iterable[Request], sizes: Sizes) -> list[Request]:
     """The same, together where they fit into one: of what was planned a part need not be asked."""
     found: list[Request] = []
     for request in requests:
         both = (*found[-1].pieces, *request.pieces) if found else request.pieces
-        if found and sum(len(piece.heading) + len(piece.text) for piece in both) <= REQUEST_CHARACTERS:
+        if found and sum(len(piece.heading) + len(piece.text) for piece in both) <= sizes.request:
             found[-1] = found[-1].only(both)
         else:
             found.append(request)
     return found
 
 
-def plan_reading(change: Change, rules: Sequence[Rule], redact: Callable[[str], str]) -> Plan:
+def plan_reading(
+    change: Change, rules: Sequence[Rule], redact: Callable[[str], str], sizes: Sizes | None = None
+) -> Plan:
     """Class the files, and pack what is to be read into requests of whole hunks, those first on which most
     depends, else in the order of the diff."""
     hunks = read_patch(change.patch)
-    batches, room = _Batches(), _Room.of(hunks)
+    sizes = sizes or Sizes.full()
+    batches, room = _Batches(sizes), _Room.of(hunks, sizes)
     not_ours, left = [], []
     altered: set[tuple[str, int]] = set()
     for path, file in _by_risk(change):
@@ -189,7 +222,8 @@ def _read(
     redact: Callable[[str], str],
 ) -> set[tuple[str, int]]:
     """Put the file into the batches; the lines that are shown other than they are."""
-    beyond = f"beyond what one review reads, {MAX_REQUESTS} requests of {REQUEST_CHARACTERS} characters"
+    sizes = batches.sizes
+    beyond = f"beyond what one review reads, {sizes.requests} requests of {sizes.request} characters"
     # Before any work on it: the rest of a very large change is passed over fast.
     heading = f"\n--- {visible(file.path)} ({file.status})\n"
     if len(heading) + sum(map(_least, hunks)) > batches.room:
@@ -201,9 +235,9 @@ def _read(
         if any(len(line.text) > LONGEST_LINE for line in lines):
             raise _Unread(f"it has lines of more than {LONGEST_LINE} characters")
         fits = room.take(context)
-        own = _chunks(_heading(hunk, context.before if fits else context.heads, redact), lines)
+        own = _chunks(_heading(hunk, context.before if fits else context.heads, redact), lines, sizes)
         own = [*own[:-1], _joined([own[-1], *(_rest(context) if fits else ())])]
-        if context.joins and len(own) == 1 and chunks[-1].size + own[0].size <= REQUEST_CHARACTERS // 2:
+        if context.joins and len(own) == 1 and chunks[-1].size + own[0].size <= sizes.request // 2:
             own = [_joined([chunks.pop(), *own])]
         chunks += own
         altered |= {(file.path, line.number) for line in lines if line.number and not line.exact}
@@ -225,9 +259,9 @@ class _Room:
     left: int
 
     @classmethod
-    def of(cls, hunks: Mapping[str, Sequence[Hunk]]) -> _Room:
+    def of(cls, hunks: Mapping[str, Sequence[Hunk]], sizes: Sizes) -> _Room:
         size = sum(len(line) for own in hunks.values() for hunk in own for line in hunk.lines)
-        return cls(min(max(size, _AROUND), (MAX_REQUESTS * REQUEST_CHARACTERS - size) // 2))
+        return cls(min(max(size, _AROUND), (sizes.all - size) // 2))
 
     def take(self, context: Context) -> bool:
         if context.size > self.left:
@@ -263,14 +297,14 @@ def _numbered(lines: Sequence[Line]) -> _Chunk:
     return _Chunk(text, bare)
 
 
-def _chunks(heading: _Chunk, lines: Sequence[Shown]) -> list[_Chunk]:
+def _chunks(heading: _Chunk, lines: Sequence[Shown], sizes: Sizes) -> list[_Chunk]:
     """The hunk, in several chunks where it alone is more than a request."""
     chunks = [[heading]]
     size = heading.size
     for line in lines:
         bare = line.text.removeprefix(f"{line.number or '':6} ")
         own = _Chunk(f"{line.text}\n", f"{bare}\n", (line.number,) if line.number else ())
-        if size + own.size - _RANGES > REQUEST_CHARACTERS // 2:
+        if size + own.size - _RANGES > sizes.request // 2:
             chunks.append([heading])
             size = heading.size
         chunks[-1].append(own)

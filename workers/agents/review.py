@@ -19,7 +19,7 @@ from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome,
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Sandbox, Work
+from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Sandbox, TooLong, Work
 from workers.agents import tree
 from workers.agents.answers import Answers
 from workers.agents.claims import Review, to_findings
@@ -28,7 +28,7 @@ from workers.agents.outline.outline import Outline, language_of, outlines
 from workers.agents.outline.related import Related, find_related, names_of
 from workers.agents.purse import words
 from workers.agents.question import Change, Request, Rule, conventions_of
-from workers.agents.reading import Plan, packed, passed_over, plan_reading, to_read
+from workers.agents.reading import Plan, Sizes, packed, passed_over, plan_reading, to_read
 from workers.agents.replacements import checked
 from workers.agents.surroundings import Source, Surroundings
 
@@ -37,6 +37,8 @@ AT_ONCE = 2
 ASKING = 0.9
 # Seconds, and the share of the agent's time, that it waits for tools which are at work, so as not to repeat them.
 PATIENCE, _WAITING = 15.0, 0.05
+# How often a request that is too long for the model is made two of.
+HALVINGS = 4
 # Files that are looked at as they were before.
 _BEFORE = 40
 _SUMMARY = 600
@@ -60,7 +62,8 @@ class Settings(Frozen):
 @dataclass(frozen=True)
 class Heard:
     """What came of one request: an answer and its cost, or why there is none. `final` says that asking on is idle,
-    `retry_after` that it may not be in so many seconds, `over` that a limit on the cost allowed no more."""
+    `retry_after` that it may not be in so many seconds, `over` that a limit on the cost allowed no more, `parts` are
+    what is asked in its place."""
 
     request: Request
     review: Review | None = None
@@ -69,6 +72,7 @@ class Heard:
     final: bool = False
     retry_after: float | None = None
     over: OverBudget | None = None
+    parts: tuple[Request, ...] = ()
 
 
 class ReviewAgent:
@@ -90,6 +94,7 @@ class ReviewAgent:
             return AgentResult(outcome=Outcome.NOT_RUN, reason=str(error), remedy=remedy)
         told = tuple(work.refutations)
         kept_back = (*settings.never_send, *kit.never_send)
+        sizes = Sizes.within(model.room - len(self._instructions), settings.all_rules())
         change = Change(
             work.repository,
             work.title,
@@ -100,6 +105,7 @@ class ReviewAgent:
             told,
             kept_back,
             messages=tuple(work.messages()),
+            share=sizes.share,
         )
         files = to_read(change)
         found = outlines(files, work.root, kit.sandbox)
@@ -109,7 +115,7 @@ class ReviewAgent:
             context=around.of,
             conventions=work.base_texts(conventions_of(files)),
         )
-        plan = plan_reading(change, settings.all_rules(), kit.redact)
+        plan = plan_reading(change, settings.all_rules(), kit.redact, sizes)
         ask = partial(_ask, model, self._instructions, time.monotonic() + work.timeout * ASKING)
 
         def price(request: Request) -> Cost:
@@ -123,7 +129,7 @@ class ReviewAgent:
             answers.note([(one.request, one.review) for one in heard if one.review])
 
         if left:
-            requests = _told(work, packed(left), kit, change, around)
+            requests = _told(work, packed(left, sizes), kit, change, around)
             heard += _hear(requests, plan, heard, ask, price, note, kit)
         rest = joined([price(one.request) for one in heard if one.over])
         return conclude(work, plan, heard, kit.sandbox).model_copy(update={"rest": rest})
@@ -189,7 +195,8 @@ def _hear(
             begun = {path for request in read for path in request.paths.values()}
             spent = joined(_costs(heard))
             paid = f", {words(spent)} so far" if spent else ""
-            done = f"{len(heard)} of {_count(len(requests), 'request')} answered"
+            answered = sum(not one.parts for one in heard)
+            done = f"{answered} of {_count(answered + len(wave) + len(left), 'request')} answered"
             reading = f"reading {len(begun)} of {len(plan.files)} files; {done}; estimated {words(estimated)}{paid}"
             kit.progress(reading)
             said = ask_all(pool, ask, wave, partial(_tell, kit, reading))
@@ -198,6 +205,7 @@ def _hear(
                 # Perhaps only for what the others might have cost: so close to a limit one is asked after the other.
                 said, left, at_once = [one for one in said if not one.over], [*refused, *left], 1
             heard += said
+            left = [*(part for one in said for part in one.parts), *left]
     end = next((one for one in heard if one.final), None)
     return heard + [Heard(request, why=end.why, over=end.over) for request in left if end]
 
@@ -215,6 +223,8 @@ def _ask(model: Model, instructions: str, deadline: float, request: Request) -> 
         used = error.cost if isinstance(error, Paid) else None
         heard = Heard(request, cost=used, why=str(error))
         match error:
+            case TooLong() if request.halved < HALVINGS:
+                return replace(heard, parts=request.halves())
             case Refused():
                 return replace(heard, final=error.status in ACCOUNT)
             case Unavailable():
@@ -230,6 +240,7 @@ def _costs(heard: Sequence[Heard]) -> list[Cost]:
 
 def conclude(work: Work, plan: Plan, heard: Sequence[Heard], sandbox: Sandbox) -> AgentResult:
     """Join what was heard into the agent's result."""
+    log, heard = "\n".join(map(_log, heard)), [one for one in heard if not one.parts]
     findings: list[Finding] = []
     dropped = 0
     unfit = sum(one.review.unfit for one in heard if one.review)
@@ -253,7 +264,7 @@ def conclude(work: Work, plan: Plan, heard: Sequence[Heard], sandbox: Sandbox) -
         not_covered=missed + plan.passed_over,
         cost=joined(_costs(heard)),
         retry_after=max((one.retry_after for one in heard if one.retry_after is not None), default=None),
-        log="\n".join(map(_log, heard)),
+        log=log,
     )
 
 
@@ -298,6 +309,8 @@ def _log(one: Heard) -> str:
     asked = f"{_count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
     if one.review and not one.cost:
         return f"{asked}: {_count(len(one.review.findings), 'claim')}, as answered before"
+    if one.parts:
+        return f"{asked}: asked in {_count(len(one.parts), 'smaller request')}: {one.why}"
     if one.review is None or one.cost is None:
         return f"{asked}: no answer: {one.why}"
     tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"

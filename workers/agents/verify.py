@@ -26,7 +26,7 @@ from bot.domain.judging import to_verify
 from bot.domain.model import Frozen
 from bot.domain.verdict import count
 from bot.errors import Refused, Theirs, Unavailable
-from workers.agent import Kit, Model, OverBudget, Paid, Work
+from workers.agent import Kit, Model, OverBudget, Paid, TooLong, Work
 from workers.agents.dossier import Dossier, dossiers, is_quoted
 from workers.agents.meanwhile import ask_all, so_far, threads
 from workers.agents.trial import Test, Trial, try_out
@@ -101,14 +101,29 @@ class VerifyAgent:
         # What a test prints is shown to the model.
         may_run = settings.run_tests and work.trusted and not _holds_any(work.root, kept_back)
         heard = _Heard()
+        show = partial(
+            dossiers,
+            root=work.root,
+            diff=work.diff,
+            redact=kit.redact,
+            never_send=kept_back,
+            tests=may_run,
+            room=model.room - len(self._instructions),
+        )
         deadline = time.monotonic() + work.timeout * _ASKING
-        shown = list(dossiers(claims, work.root, work.diff, kit.redact, kept_back, tests=may_run))
+        left, number = show(claims), 0
         with threads(1) as pool:
-            for number, dossier in enumerate(shown, 1):
-                verifying = f"verifying {count(len(claims), 'claim')}; request {number} of {len(shown)}"
+            while left:
+                dossier, left, number = left[0], left[1:], number + 1
+                verifying = f"verifying {count(len(claims), 'claim')}; request {number} of {number + len(left)}"
                 kit.progress(verifying)
                 asking = _Asking(self._instructions, model, work, kit, deadline, may_run, pool, verifying)
-                asking.about(dossier, heard)
+                try:
+                    asking.about(dossier, heard)
+                except TooLong:
+                    known = list(dossier.claims.values())
+                    halves = (known[: len(known) // 2], known[len(known) // 2 :])
+                    left = [*(one for half in halves for one in show(half)), *left]
         return _conclude(claims, heard)
 
 
@@ -127,6 +142,7 @@ class _Asking:
         self.kit.progress(f"{self.words}{so_far(self.kit.written())}")
 
     def about(self, dossier: Dossier, heard: _Heard) -> None:
+        """Raises TooLong for several claims, which may be asked about in two questions."""
         try:
             rulings = self._ask(dossier.text, dossier.bare, heard)
             tried = self._try(dossier, rulings, heard) if self.may_run else {}
@@ -134,6 +150,8 @@ class _Asking:
                 outputs = "\0".join(f"{number} {trial.words}" for number, trial in tried.items())
                 rulings |= self._ask(_with_output(dossier, tried), f"{dossier.bare}\0{outputs}", heard)
         except (Refused, Unavailable, Theirs) as error:
+            if isinstance(error, TooLong) and len(dossier.claims) > 1:
+                raise
             if isinstance(error, OverBudget):
                 heard.rest.append(self.model.estimate(self.instructions, dossier.text))
             if isinstance(error, Unavailable):

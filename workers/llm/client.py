@@ -26,7 +26,7 @@ from workers.agent import CutOff, Paid
 from workers.llm import chat, responses
 from workers.llm.events import Streamed
 from workers.llm.failures import FIRST, FormRefused, Place, explain
-from workers.llm.prices import Prices, estimate, price_of
+from workers.llm.prices import CONTEXT, Prices, estimate, price_of, room_of
 from workers.llm.question import Form, Question, Way
 from workers.llm.reply import Reply, Unfit, cost_of, paid, parse_reply, read_answer
 from workers.llm.waiting import GivenUp, wait_for
@@ -121,6 +121,11 @@ class OpenAIModel:
         other = copy.copy(self)
         other._hear = hear
         return other
+
+    @property
+    def room(self) -> int:
+        price = price_of(self._prices, self._model)
+        return room_of(price.context if price else CONTEXT)
 
     def estimate(self, system: str, user: str) -> Cost:
         """See `workers.agent.Model.estimate`."""

@@ -13,9 +13,17 @@ import httpx2
 import openai
 
 from bot.errors import AssayError, Refused, Unavailable
+from workers.agent import TooLong
 
 _WORDS = 300
-_TOO_LONG = ("context_length_exceeded", "context length", "context window", "prompt is too long", "too many tokens")
+_TOO_LONG = (
+    "context_length_exceeded",
+    "context length",
+    "context window",
+    "context size",
+    "prompt is too long",
+    "too many tokens",
+)
 
 
 # Codes of errors that come within an answer, which has no status of its own any more.
@@ -57,7 +65,9 @@ def within(error: object) -> AssayError:
     words, code = said(error, ""), str(error.get("code") or error.get("type")) if isinstance(error, Mapping) else ""
     if code in _USED_UP:
         return Refused(f"the account at the model provider is used up: {words}", 429)
-    if code in _NOT_TAKEN or any(phrase in f"{code} {words}".lower() for phrase in _TOO_LONG):
+    if any(phrase in f"{code} {words}".lower() for phrase in _TOO_LONG):
+        return TooLong(f"the request is longer than the model takes: {words}", 400)
+    if code in _NOT_TAKEN:
         return Refused(f"the model provider refused the request: {words}", 400)
     again = _AGAIN.search(words)
     wait = float(again[1]) * (0.001 if again[2] == "ms" else 1.0) if again else None
@@ -110,7 +120,7 @@ def _status(error: openai.APIStatusError, model: str, words: str, place: Place) 
         what = "limits the rate" if status == 429 else "is failing"
         return Unavailable(f"the model provider {what} ({status}): {words}", wait)
     if status == 413 or _too_long(error, words):
-        return Refused(f"the request is longer than {model} takes ({status}): {words}", status)
+        return TooLong(f"the request is longer than {model} takes ({status}): {words}", status)
     return Refused(f"the model provider refused the request ({status}): {words}", status)
 
 

@@ -19,16 +19,19 @@ _MILLION = 1_000_000
 _BYTES_A_TOKEN = 3
 # Tokens of an answer and of what a model thinks before it, as an estimate takes them, and of the answer's schema.
 _ANSWER, _SCHEMA = 4_000, 1_000
+# What any hosted model takes by now, in tokens.
+CONTEXT = 128_000
 _SNAPSHOT = re.compile(r"-20\d\d-?\d\d-?\d\d\Z")
 
 
 class Price(Frozen):
     """US dollars for a million tokens. `cached` is for those of the input that the provider had read before, None where
-    they cost as much as any."""
+    they cost as much as any. `context` is how many tokens a question and its answer may have together."""
 
     input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
     cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    context: int = Field(default=CONTEXT, ge=1)
 
     def of(self, read: int, cached: int, written: int) -> float:
         """US dollars for so many tokens; `cached` are among those that were `read`."""
@@ -69,6 +72,11 @@ def price_of(prices: Prices, model: str) -> Price | None:
         return exact
     fitting = [name for name in prices if name.endswith("*") and model.startswith(name[:-1])]
     return prices[max(fitting, key=len)] if fitting else None
+
+
+def room_of(context: int) -> int:
+    """Characters of a question that fit into so many tokens, beside its schema and the answer."""
+    return max(0, context - _SCHEMA - min(_ANSWER, context // 4)) * _BYTES_A_TOKEN
 
 
 def tokens_of(characters: int) -> int:

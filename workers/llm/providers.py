@@ -98,6 +98,11 @@ class Providers:
         other._members = [replace(one, model=one.model.heard_by(hear)) for one in self._members]
         return other
 
+    @property
+    def room(self) -> int:
+        """That of the smallest of them, for nobody knows who will answer."""
+        return min(one.model.room for one in self._members)
+
     def estimate(self, system: str, user: str) -> Cost:
         """What it costs at the dearest of them, for nobody knows who will answer; without dollars where one price is
         not known."""

@@ -41,6 +41,7 @@ class Finder:
     """A model that claims every added line with a fault in it, and the line after, to be wrong."""
 
     name = "finder"
+    room = 1_000_000
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []

@@ -9,8 +9,9 @@ from bot.domain.diff import parse_diff
 from bot.domain.redact import redact
 from tests.workers.agents.changes import change_of
 from workers.agents import reading
+from workers.agents.outline.related import Caller, Defined
 from workers.agents.question import CONVENTIONS, Change, Request, Rule, conventions_of
-from workers.agents.reading import Plan, packed, plan_reading
+from workers.agents.reading import Plan, Sizes, packed, plan_reading
 from workers.agents.surroundings import Context
 
 
@@ -314,12 +315,12 @@ def test_what_is_left_of_requests_is_packed_again(monkeypatch: pytest.MonkeyPatc
     files = {f"f{number:02}.py": f"line {number}\n" * 60 for number in range(9)}
     requests = plan({}, files).requests
     assert len(requests) > 4
-    left = packed(request.only(request.pieces[:1]) for request in requests)
+    left = packed((request.only(request.pieces[:1]) for request in requests), Sizes.full())
     assert len(left) < len(requests)
     assert [path for request in left for path in request.paths] == [next(iter(request.paths)) for request in requests]
     assert all(sum(len(piece.text) for piece in request.pieces) <= 2_000 for request in left)
     large = plan({}, {"a.py": "statement\n" * 500}).requests
-    again = packed(large)
+    again = packed(large, Sizes.full())
     assert [piece for request in again for piece in request.pieces] == [
         piece for request in large for piece in request.pieces
     ]
@@ -333,3 +334,22 @@ def test_code_is_read_before_configuration_tests_and_prose(monkeypatch: pytest.M
     planned = plan({}, dict.fromkeys(names, "some words\n" * 20))
     assert planned.files == (".github/workflows/ci.yml", "z.go", "app.toml")
     assert [one.what for one in planned.left] == ["a_test.go", "README.md"]
+
+
+@pytest.mark.parametrize("room", [16_000, 60_000, 120_000, 400_000])
+def test_whatever_is_shown_a_request_is_no_longer_than_the_model_takes(room: int) -> None:
+    rule = Rule(paths=("**",), instructions="i" * 9_000)
+    sizes = Sizes.within(room, [rule])
+    change = replace(
+        change_of({}, {f"src/f{number}.py": "value = 1\n" * 400 for number in range(30)}, "t" * 900, "words\n" * 5_000),
+        refuted=tuple("r" * 2_000 for _ in range(40)),
+        messages=tuple("m" * 2_000 for _ in range(40)),
+        conventions=dict.fromkeys(conventions_of(["src/a.py"]), "Do this.\n" * 9000),
+        share=sizes.share,
+    )
+    planned = plan_reading(change, (rule,), redact, sizes)
+    callers = [Caller("f", f"c{number}.py", 1, "", "w" * 150) for number in range(400)]
+    found = [Defined("g", f"d{number}.py", 1, ("l" * 150,) * 12, frozenset(change.files)) for number in range(400)]
+    assert set(planned.files) == set(change.files), "more requests, not less that is read"
+    for request in planned.requests:
+        assert len(request.related(callers, found, redact).told((), change.diff, redact).text) <= room

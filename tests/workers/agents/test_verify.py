@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from bot.demo.model import KEY, MODEL, Script, ScriptedModel
-from bot.demo.model_wire import NO_QUOTA, SERVER_ERROR, Answer, Broken, ChatRequest, Problem, Reply
+from bot.demo.model_wire import NO_QUOTA, SERVER_ERROR, TOO_LONG, Answer, Broken, ChatRequest, Problem, Reply
 from bot.domain.accounts import Limits, accounts
 from bot.domain.findings import AgentResult, Finding, Judgement, Outcome, Severity
 from bot.domain.judging import judged
@@ -21,6 +21,7 @@ from tests.domain.runs import make_run
 from tests.workers.stage import SANDBOX, Stage
 from workers.agent import Sandbox
 from workers.agents import meanwhile
+from workers.agents.dossier import dossiers
 from workers.agents.verify import VerifyAgent
 from workers.file_memory import FileMemory
 from workers.llm import client
@@ -306,6 +307,38 @@ def test_many_claims_are_asked_about_in_several_questions(tmp_path: Path) -> Non
     assert result.outcome is Outcome.PARTIAL
     assert sorted(finding.verification for finding in after.findings) == ["confirmed"] * 6 + ["unverified"] * 2
     assert after.not_covered[0].what == "the second look at 2 findings"
+
+
+def test_question_that_is_too_long_is_asked_in_two_and_a_single_claim_is_not(tmp_path: Path) -> None:
+    claims = tuple(claim(f"f{number}", start_line=number % 5 + 1) for number in range(5))
+
+    def numbers(request: ChatRequest) -> list[int]:
+        return [number for number in range(1, 6) if f"Claim {number}:" in request.text]
+
+    def answer(request: ChatRequest) -> Answer:
+        return TOO_LONG if len(numbers(request)) > 2 else says(*(ruling(number) for number in numbers(request)))
+
+    result, after, server = verify(tmp_path, answer, *claims)
+    assert result.outcome is Outcome.CLEAN
+    assert [finding.verification for finding in after.findings] == ["confirmed"] * 5
+    assert [len(numbers(request)) for request in server.requests] == [5, 2, 3, 1, 2]
+
+    never, after, server = verify(tmp_path / "never", lambda _: TOO_LONG, *claims)
+    assert never.outcome is Outcome.ERROR
+    assert [finding.verification for finding in after.findings] == ["unverified"] * 5
+    assert len(server.requests) == 2 * len(claims) - 1
+
+
+def test_question_is_as_long_as_the_model_takes(tmp_path: Path) -> None:
+    long = {f"f{number}.py": "value = 1  # and some words about it\n" * 200 for number in range(3)}
+    stage = Stage(tmp_path, long, dict.fromkeys(long, ""))
+    claims = [claim(path, path=path, start_line=100) for path in long]
+    work = stage.work()
+    for room in (12_000, 30_000, 70_000):
+        asked = dossiers(claims, work.root, work.diff, str, tests=False, room=room)
+        assert [len(one.text) <= room for one in asked] == [True] * len(asked)
+    assert len(dossiers(claims, work.root, work.diff, str, tests=False, room=12_000)) == 3
+    assert len(dossiers(claims, work.root, work.diff, str, tests=False)) == 1
 
 
 def test_judgement_of_a_verifier_that_did_not_end_counts_for_nothing() -> None:

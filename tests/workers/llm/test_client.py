@@ -27,7 +27,7 @@ from bot.demo.model_wire import (
     Reply,
 )
 from bot.errors import Misconfigured, Refused, Theirs, Unavailable
-from workers.agent import CutOff, Paid
+from workers.agent import CutOff, Paid, TooLong
 from workers.llm import client
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price, Prices
@@ -234,7 +234,7 @@ def test_a_wait_that_is_told_within_the_answer_is_handed_on() -> None:
     [
         (Failed("insufficient_quota", "You exceeded your quota."), 429, "used up: You exceeded"),
         (Failed("invalid_prompt", "It was flagged."), 400, "refused the request: It was flagged"),
-        (Failed("context_length_exceeded", "Your input exceeds it."), 400, "refused the request: Your input"),
+        (Failed("context_length_exceeded", "Your input exceeds it."), 400, "longer than the model takes: Your input"),
     ],
 )
 def test_what_is_refused_within_the_answer_is_not_tried_again(
@@ -371,7 +371,7 @@ def test_a_wrong_base_url_is_named() -> None:
 
 
 def test_a_request_that_is_too_long_is_refused_without_trying_other_forms() -> None:
-    with ScriptedModel([TOO_LONG, GREEN]) as server, pytest.raises(Refused, match="longer than"):
+    with ScriptedModel([TOO_LONG, GREEN]) as server, pytest.raises(TooLong, match="longer than"):
         ask(server)
     assert len(server.requests) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import Misconfigured
 from config.settings import Settings
-from workers.llm.prices import Price, estimate, load_prices, price_of
+from workers.llm.prices import CONTEXT, Price, estimate, load_prices, price_of, room_of
 
 
 def test_model_that_is_the_default_has_a_price() -> None:
@@ -51,3 +51,16 @@ def test_estimate_grows_with_what_is_sent_and_knows_no_price_by_itself() -> None
     assert more.input_tokens - less.input_tokens == (60_000 - 300) / 3
     assert more.usd == pytest.approx(more.input_tokens * 3 / 1_000_000)
     assert estimate("m", None, "x").usd is None
+
+
+def test_context_is_the_operator_s_to_state_and_leaves_room_for_the_answer(tmp_path: Path) -> None:
+    own = tmp_path / "prices.toml"
+    own.write_text('"local/*" = {input = 0, output = 0, context = 8192}\n"m" = {input = 1, output = 1}\n')
+    prices = load_prices(own)
+    assert [price.context for price in (price_of(prices, "local/llama"), price_of(prices, "m")) if price] == [
+        8192,
+        CONTEXT,
+    ]
+    assert 8_000 < room_of(8_192) < 3 * 8_192
+    assert room_of(CONTEXT) > 3 * (CONTEXT - 8_000)
+    assert room_of(500) == 0

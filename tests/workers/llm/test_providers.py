@@ -20,7 +20,7 @@ from workers.agent import CutOff, Paid
 from workers.kit import make_kit, make_model
 from workers.llm import client
 from workers.llm.client import APIS, OpenAIModel
-from workers.llm.prices import Price, Prices
+from workers.llm.prices import CONTEXT, Price, Prices, room_of
 from workers.llm.providers import Member, Providers
 from workers.sandbox.process import ProcessSandbox
 
@@ -266,6 +266,12 @@ def test_estimate_is_of_the_dearest_and_unknown_where_one_is(pair: Pair) -> None
     estimate = pair.model({MODEL: cheap, OTHER: dear}).estimate("Judge.", "A change.")
     assert (estimate.model, estimate.usd) == (OTHER, dear.of(estimate.input_tokens, 0, estimate.output_tokens))
     assert pair.model({MODEL: cheap}).estimate("Judge.", "A change.").usd is None
+
+
+def test_room_is_that_of_the_smallest(pair: Pair) -> None:
+    small, large = Price(input=1.0, output=1.0, context=8_192), Price(input=1.0, output=1.0, context=400_000)
+    assert pair.model({MODEL: large, OTHER: small}).room == room_of(8_192)
+    assert pair.model({MODEL: large}).room == room_of(CONTEXT)
 
 
 @pytest.mark.parametrize(

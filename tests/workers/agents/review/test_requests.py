@@ -10,21 +10,26 @@ import pytest
 
 from bot.demo.model import KEY, MODEL, ScriptedModel
 from bot.demo.model_wire import RATE_LIMIT, TOO_LONG, Answer, ChatRequest, Reply
-from bot.demo.reviewer import Planted, demo_reviewer
+from bot.demo.reviewer import Planted, added_lines, demo_reviewer
 from bot.domain.findings import Outcome
 from config.prompt_files import load_prompt
 from config.settings import load
 from tests.workers.agents.review.reviewing import (
+    AFTER,
+    BEFORE,
     QUIET,
     NoSandbox,
     failing_from,
     files,
     review,
+    run,
     work_on,
 )
 from workers.agents import meanwhile, reading
-from workers.agents.review import ReviewAgent
+from workers.agents.review import HALVINGS, ReviewAgent
 from workers.kit import make_kit
+from workers.llm.client import OpenAIModel
+from workers.llm.prices import Price, room_of
 from workers.sandbox.process import ProcessSandbox
 
 
@@ -71,6 +76,49 @@ def test_what_is_beyond_one_review_is_said() -> None:
     assert [one.what for one in result.not_covered] == ["f6.py", "f7.py", "f8.py"]
     assert "3 files not read" in result.reason
     assert "Read 6 of 9 files." in result.summary
+
+
+def test_a_request_that_is_too_long_for_the_model_is_asked_in_parts() -> None:
+    def script(request: ChatRequest) -> Answer:
+        shown = {path for path, _, _ in added_lines(request.text)}
+        return TOO_LONG if len(shown) > 2 else demo_reviewer(ones, summary="Values.")(request)
+
+    ones, said = Planted(r"^value_[06] = 1$", "T", "E", "S"), list[str]()
+    result, server = review(work_on({}, files(7)), script, said)
+    assert set(result.covered) == set(files(7))
+    assert {finding.path for finding in result.findings} == {"f0.py", "f6.py"}
+    assert result.outcome is Outcome.FINDINGS
+    assert len(server.requests) == 7, "one of 7 files, 2 of about a half, and their halves"
+    assert result.log.count("asked in 2 smaller requests: the request is longer than") == 3
+    assert "3 of 5 requests answered" in said[-1] or "2 of 4 requests answered" in said[-1]
+
+
+def test_a_model_that_takes_nothing_is_not_asked_for_ever() -> None:
+    result, server = review(work_on({}, files(60)), lambda _: TOO_LONG)
+    assert result.outcome is Outcome.ERROR
+    assert {one.what for one in result.not_covered} == set(files(60))
+    assert len(server.requests) == 2 ** (HALVINGS + 1) - 1
+    assert "longer than" in result.reason
+
+
+def test_one_hunk_that_is_too_long_is_asked_about_without_what_might_help() -> None:
+    work = work_on(BEFORE, AFTER, messages=lambda: ("words " * 100,))
+    result, server = review(work, lambda request: TOO_LONG if "words words" in request.text else QUIET(request))
+    assert (result.outcome, result.covered) == (Outcome.CLEAN, ("sum.py",))
+    assert len(server.requests) == 2
+
+
+def test_requests_are_as_long_as_the_model_takes() -> None:
+    many = {f"f{number}.py": f"value_{number} = 1\n" * 200 for number in range(12)}
+    sent = dict[int, int]()
+    for context in (8_192, 16_384, 128_000):
+        with ScriptedModel(QUIET) as server:
+            prices = {MODEL: Price(input=0.0, output=0.0, context=context)}
+            result = run(work_on({}, many), OpenAIModel(KEY, server.base_url, MODEL, 10, prices))
+        assert set(result.covered) == set(many)
+        assert all(len(request.text) <= room_of(context) for request in server.requests)
+        sent[context] = len(server.requests)
+    assert sent[8_192] > sent[16_384] > sent[128_000] == 1
 
 
 @pytest.mark.usefixtures("small_requests")
