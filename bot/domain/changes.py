@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from bot.domain.findings import Finding, Outcome
+from bot.domain.findings import Outcome
 from bot.domain.markdown import clip
 from bot.domain.run import Run
-from bot.domain.verdict import counted, findings
+from bot.domain.verdict import beside, identified
 from bot.domain.views import Changes, Known
 from bot.domain.wording import blocks
 
@@ -21,11 +21,9 @@ def changes(run: Run, before: Sequence[Known]) -> Changes:
 
     One that is absent now is `fixed` only when every agent that reported it has looked again; else it is `unseen`.
     """
-    now = _counted(run)
+    now = identified(run)
     old = {known.fingerprint for known in before}
-    # What people have decided to ignore is neither there nor mended.
-    ignored = {finding.fingerprint for finding in findings(run) if finding.dismissed}
-    absent = [known for known in before if known.fingerprint not in now and known.fingerprint not in ignored]
+    absent = _absent(run, before)
     return Changes(
         new=tuple(fingerprint for fingerprint in now if fingerprint not in old),
         open=tuple(fingerprint for fingerprint in now if fingerprint in old),
@@ -47,14 +45,16 @@ def known(run: Run, before: Sequence[Known]) -> tuple[Known, ...]:
             blocking=blocks(run, finding),
             comment=comments.get(finding.fingerprint),
         )
-        for finding in islice(_counted(run).values(), KNOWN_LIMIT)
+        for finding in islice(identified(run).values(), KNOWN_LIMIT)
     ]
-    return (*now, *changes(run, before).unseen)[:KNOWN_LIMIT]
+    unseen = (known for known in _absent(run, before) if not _looked_again(run, known))
+    return (*now, *unseen)[:KNOWN_LIMIT]
 
 
-def _counted(run: Run) -> dict[str, Finding]:
-    """Those of the change, by their identity; what was there before it is nobody's news."""
-    return {finding.fingerprint: finding for finding in counted(run) if finding.fingerprint}
+def _absent(run: Run, before: Sequence[Known]) -> list[Known]:
+    """Those that the run does not have. What people have decided to ignore is neither there nor mended."""
+    now, ignored = identified(run), {finding.fingerprint for finding in beside(run) if finding.dismissed}
+    return [known for known in before if known.fingerprint not in now and known.fingerprint not in ignored]
 
 
 def _looked_again(run: Run, known: Known) -> bool:

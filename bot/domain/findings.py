@@ -24,6 +24,8 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
     rank: int
+    # Enum's own is written in Python, and looks at the name.
+    __hash__ = str.__hash__
 
     def __init__(self, _: str) -> None:
         self.rank = len(type(self).__members__)
@@ -399,11 +401,12 @@ _SECRET = re.compile(r"^(?:[SB]10[567]|secret\b.*)$", re.IGNORECASE)
 _RUFF_BANDIT = re.compile(r"^S(\d{3})$")
 
 
-def _problem(finding: Finding) -> str:
-    if _SECRET.match(finding.rule):
+@lru_cache(maxsize=1024)
+def _problem(rule: str) -> str:
+    if _SECRET.match(rule):
         return "secret"
-    match = _RUFF_BANDIT.match(finding.rule)
-    return f"B{match[1]}" if match else finding.rule
+    match = _RUFF_BANDIT.match(rule)
+    return f"B{match[1]}" if match else rule
 
 
 # Each message is compared with its neighbours', so its words are looked for once.
@@ -413,7 +416,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _same(one: Finding, other: Finding) -> bool:
-    if _problem(one) == _problem(other) or (one.cwe is not None and one.cwe == other.cwe):
+    if _problem(one.rule) == _problem(other.rule) or (one.cwe is not None and one.cwe == other.cwe):
         return True
     mine, yours = _words(one.message), _words(other.message)
     return bool(mine and yours) and len(mine & yours) / len(mine | yours) >= 0.6

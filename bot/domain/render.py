@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
 from typing import Literal
 
 from bot.domain.code_scanning import kept_back
@@ -21,7 +22,7 @@ from bot.domain.render_parts import (
 )
 from bot.domain.render_tests import tests_facts, tests_sections
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, blocking, conclusion_of, count, counted, findings, verdict
+from bot.domain.verdict import Conclusion, beside, blocking, conclusion_of, count, counted, parts, verdict
 from bot.domain.views import TEXT_LIMIT, Action, Annotation, CheckView, Status
 from bot.domain.wording import (
     agent_time,
@@ -110,7 +111,9 @@ def _title(text: str) -> str:
 
 def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
     statuses: dict[Phase, Status] = {Phase.RUNNING: "in_progress", Phase.DONE: "completed"}
-    noted = _noted(agent)
+    placed = [finding for finding in parts(agent.result).counted if finding.path] if agent.result else []
+    noted = nsmallest(ANNOTATION_LIMIT + _LISTED, placed, key=_worst)
+    beyond = noted[ANNOTATION_LIMIT:], max(0, len(placed) - ANNOTATION_LIMIT)
     return CheckView(
         name=check_name(agent.plan.name),
         external_id=external_id(run, agent.plan.name, agent.attempt),
@@ -118,7 +121,7 @@ def _agent(run: Run, agent: AgentState, newer: str) -> CheckView:
         conclusion=conclusion_of(run, agent),
         title=_title(result_words(agent)),
         summary=fit((newer if agent.outcome is Outcome.CANCELLED else "", *_agent_summary(run, agent)), TEXT_LIMIT),
-        text=fit(_agent_text(run, agent, noted[ANNOTATION_LIMIT:]), TEXT_LIMIT),
+        text=fit(_agent_text(run, agent, *beyond), TEXT_LIMIT),
         annotations=tuple(annotation(finding) for finding in noted[:ANNOTATION_LIMIT]),
         actions=gate_actions(run) if _is_asked(run, agent) else (),
         started_at=agent.started_at,
@@ -133,20 +136,15 @@ def _is_asked(run: Run, agent: AgentState) -> bool:
     return agent.phase is Phase.DONE and about and bool({"budget", "judgement"} & set(run.lacking))
 
 
-def _noted(agent: AgentState) -> list[Finding]:
-    """The findings to annotate, the worst first."""
-    found = agent.result.findings if agent.result else ()
-    return sorted(
-        (f for f in found if f.counts and f.path), key=lambda f: (-f.severity.rank, f.path, f.start_line or 0)
-    )
+def _worst(finding: Finding) -> tuple[int, str, int]:
+    return -finding.severity.rank, finding.path, finding.start_line or 0
 
 
 def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     result = agent.result
     if result is None:
         return [plain(result_words(agent))]
-    already = sum(not finding.counts for finding in result.findings)
-    new = len(result.findings) - already
+    new, already = map(len, parts(result))
     facts = {
         "Findings": f"{new:,} new ({len(blocking(agent)):,} to mend), {already:,} already there",
         "Limit": limit_words(agent.plan.fail_on) + ("" if agent.plan.required else "; it is not required"),
@@ -167,24 +165,25 @@ def _agent_summary(run: Run, agent: AgentState) -> list[str]:
     ]
 
 
-def _agent_text(run: Run, agent: AgentState, beyond: list[Finding]) -> list[str]:
+def _agent_text(run: Run, agent: AgentState, beyond: list[Finding], number: int) -> list[str]:
+    """`beyond` are the first of a `number` of findings that have no annotation."""
     result = agent.result
     if result is None:
         return []
-    already = [finding for finding in result.findings if not finding.counts]
-    nowhere = [finding for finding in result.findings if finding.counts and not finding.path]
+    counted, already = parts(result)
+    nowhere = [finding for finding in counted if not finding.path]
     return [
-        section("Findings without a place", _findings(run, nowhere)),
+        section("Findings without a place", _findings(run, nowhere, len(nowhere))),
         *(fence(finding.evidence, 3_000) for finding in nowhere[:5] if finding.evidence),
-        section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond)),
-        section("Already there before this change, not counted", _findings(run, already)),
+        section(f"Beyond the {ANNOTATION_LIMIT:,} that are annotated", _findings(run, beyond, number)),
+        section("Already there before this change, not counted", _findings(run, already, len(already))),
         *(tests_sections(result.tests) if result.tests else ()),
         details("Output", fence(result.log, _LOG_ROOM, tail=True)) if result.log else "",
     ]
 
 
-def _findings(run: Run, found: Sequence[Finding]) -> str:
-    return listing((finding_line(run, finding) for finding in found[:_LISTED]), len(found), _LIST_ROOM)
+def _findings(run: Run, found: Sequence[Finding], number: int) -> str:
+    return listing((finding_line(run, finding) for finding in found[:_LISTED]), number, _LIST_ROOM)
 
 
 def annotation(finding: Finding) -> Annotation:
@@ -217,7 +216,7 @@ def _level(severity: Severity) -> Literal["notice", "warning", "failure"]:
 
 
 def _joined(run: Run, newer: str, notes: Sequence[str], web: str | None) -> CheckView:
-    joined = verdict(run)
+    joined, found = verdict(run), counted(run)
     done, cancelled = joined.conclusion is not None, joined.conclusion is Conclusion.CANCELLED
     ends = [agent.finished_at for agent in run.shown if agent.finished_at is not None]
     begun = any(agent.phase in (Phase.RUNNING, Phase.DONE) for agent in run.agents)
@@ -228,7 +227,7 @@ def _joined(run: Run, newer: str, notes: Sequence[str], web: str | None) -> Chec
         conclusion=joined.conclusion,
         title=_title(joined.title),
         summary=fit((newer if cancelled else "", *_joined_summary(run, joined.because, notes, web)), TEXT_LIMIT),
-        text=fit([section("Findings", _findings(run, counted(run)))], TEXT_LIMIT),
+        text=fit([section("Findings", _findings(run, found, len(found)))], TEXT_LIMIT),
         actions=_actions(run) if done else (),
         started_at=run.created_at,
         completed_at=max(ends, default=run.updated_at) if done else None,
@@ -239,7 +238,7 @@ def _joined_summary(run: Run, because: tuple[str, ...], notes: Sequence[str], we
     if run.plan.problems:
         return [problems_table(run)]
     new = len(counted(run))
-    already = len(findings(run)) - new
+    already = len(beside(run))
     total = f"{count(new, 'new finding')}, {already:,} already there." if run.complete else ""
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
     return [

@@ -7,6 +7,7 @@ risky is it, what is to be done, what did nobody look at. Everything else is fol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from bot.domain.findings import Finding, Refuted
 from bot.domain.markdown import bullets, code, details, fit, link, plain
@@ -24,7 +25,7 @@ from bot.domain.render_parts import (
 )
 from bot.domain.run import Run
 from bot.domain.triggers import Pull
-from bot.domain.verdict import count, findings, risk_of, verdict
+from bot.domain.verdict import beside, count, counted, findings, risk_of, verdict
 from bot.domain.views import TEXT_LIMIT, Changes, Known
 from bot.domain.wording import blocks, cost_words, run_time, symbol
 
@@ -127,17 +128,18 @@ def _unlooked(run: Run) -> str:
 
 
 def _findings(run: Run, news: Changes | None, web: str | None, told: Mapping[str, Told]) -> list[str]:
-    every = worst(findings(run), run)
-    counted = [finding for finding in every if finding.counts and not _is_settled(run, finding, told)]
+    unsettled = counted(run)
+    if told:
+        unsettled = tuple(finding for finding in unsettled if not _is_settled(run, finding, told))
     if news is None:
-        parts = [*_open_part("Findings", counted, run, web)]
+        parts = _open_part("Findings", unsettled, run, web)
     else:
         new = set(news.new)
-        parts = [
-            *_open_part("New", [finding for finding in counted if finding.fingerprint in new], run, web),
-            *_open_part("Still open", [finding for finding in counted if finding.fingerprint not in new], run, web),
-        ]
-    already = sum(not finding.new for finding in every)
+        fresh, still = list[Finding](), list[Finding]()
+        for finding in unsettled:
+            (fresh if finding.fingerprint in new else still).append(finding)
+        parts = _open_part("New", fresh, run, web) + _open_part("Still open", still, run, web)
+    already = sum(not finding.new for finding in beside(run))
     return [*parts, f"{count(already, 'finding')} already there before this change, not counted." if already else ""]
 
 
@@ -149,11 +151,11 @@ def _is_settled(run: Run, finding: Finding, told: Mapping[str, Told]) -> bool:
 
 def _open_part(title: str, found: Sequence[Finding], run: Run, web: str | None) -> list[str]:
     """The first few in sight, the others folded away."""
-    rest = found[_SHOWN:]
-    lines = [finding_line(run, finding, web) for finding in found[: _SHOWN + _FOLDED]]
+    rest = len(found) - _SHOWN
+    lines = [finding_line(run, finding, web) for finding in islice(worst(found, run), _SHOWN + _FOLDED)]
     return [
         section(f"{title} ({len(found):,})", bullets(lines[:_SHOWN])),
-        _fold(f"{len(rest):,} more", listing(lines[_SHOWN:], len(rest), _FOLD_ROOM)) if rest else "",
+        _fold(f"{rest:,} more", listing(lines[_SHOWN:], rest, _FOLD_ROOM)) if rest > 0 else "",
     ]
 
 
@@ -174,7 +176,7 @@ def _known_part(what: str, known: Sequence[Known]) -> str:
 def _decided(run: Run, told: Mapping[str, Told], web: str | None) -> str:
     """What people have decided not to hear of again, and who."""
     lines = []
-    for finding in findings(run):
+    for finding in findings(run) if told else beside(run):
         known = told.get(finding.fingerprint)
         if finding.dismissed:
             lines.append(f"{finding_line(run, finding, web)}: {plain(finding.dismissed, 200)}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 from bot.domain.findings import Finding, Severity
 from bot.domain.markdown import code, details, exact, fence, link, plain, visible
 from bot.domain.opinions import Told
 from bot.domain.render_parts import worst
 from bot.domain.run import Run
-from bot.domain.verdict import count, findings
+from bot.domain.verdict import count, counted
 from bot.domain.views import InlineComment
 from bot.domain.wording import rule_words, verified_words
 
@@ -47,12 +48,13 @@ def ignored_words(told: Told) -> str:
 def inline(run: Run, limit: int, silenced: Collection[str] = ()) -> tuple[InlineComment, ...]:
     """At most `limit` comments on new findings on added lines: those of severity medium and above, and those that
     come with a replacement. None about the `silenced` ones, by fingerprint, that people have decided on."""
-    wanted = [finding for finding in findings(run) if _deserves(finding) and finding.fingerprint not in silenced]
-    return tuple(_comment(finding) for finding in worst(wanted, run)[:limit])
+    found = worst(counted(run), run)
+    wanted = (finding for finding in found if _deserves(finding) and finding.fingerprint not in silenced)
+    return tuple(_comment(finding) for finding in islice(wanted, limit))
 
 
 def _deserves(finding: Finding) -> bool:
-    placed = finding.counts and finding.place == "added" and finding.start_line is not None
+    placed = finding.place == "added" and finding.start_line is not None
     return placed and (finding.severity >= Severity.MEDIUM or finding.replacement is not None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 from bot.domain.findings import UNISOLATED, AgentResult, Finding, Outcome
@@ -138,6 +138,7 @@ def section(title: str, body: str) -> str:
     return f"**{title}**\n\n{body}" if body else ""
 
 
-def worst(found: Sequence[Finding], run: Run) -> list[Finding]:
-    """Those that block first; otherwise in the order given."""
-    return sorted(found, key=lambda finding: not blocks(run, finding))
+def worst(found: Sequence[Finding], run: Run) -> Iterator[Finding]:
+    """Those that block first; otherwise in the order given. Looks no further than for those that are taken."""
+    yield from (finding for finding in found if blocks(run, finding))
+    yield from (finding for finding in found if not blocks(run, finding))

@@ -7,7 +7,7 @@ from itertools import groupby
 from bot.domain.findings import Finding
 from bot.domain.markdown import clip, visible
 from bot.domain.run import AgentState, Run
-from bot.domain.verdict import conclusion_of, count, counted, findings, risk_of, verdict
+from bot.domain.verdict import beside, conclusion_of, count, counted, risk_of, verdict
 from bot.domain.wording import (
     agent_time,
     blocks,
@@ -85,7 +85,7 @@ def _some(names: list[str]) -> str:
 def _verdict_lines(run: Run) -> list[str]:
     joined = verdict(run)
     spent = ", ".join(part for part in (run_time(run), cost_words(run)) if part)
-    already = len(findings(run)) - len(counted(run))
+    already = len(beside(run))
     return [
         f"{symbol(joined.conclusion)} {visible(joined.title)}" + (f" ({visible(spent)})" if spent else ""),
         *([f"  {count(already, 'finding')} already there before this change, not counted"] if already else []),

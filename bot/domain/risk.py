@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.domain.findings import Finding, Measure, Outcome, Severity, spoken_by
 from bot.domain.model import Frozen
@@ -75,21 +75,21 @@ def risk(run: Run, found: Sequence[Finding]) -> Risk:
 
 
 def _findings(found: Sequence[Finding]) -> tuple[int, str]:
-    return sum(_POINTS[finding.severity] for finding in found), _by_severity(found)
+    return _weighed(found, _POINTS)
 
 
 def _security(found: Sequence[Finding]) -> tuple[int, str]:
-    about = [finding for finding in found if _is_security(finding)]
-    return sum(_SECURITY_POINTS[finding.severity] for finding in about), _by_severity(about)
+    return _weighed([finding for finding in found if _is_security(finding)], _SECURITY_POINTS)
 
 
 def _is_security(finding: Finding) -> bool:
     return finding.rule == "review/security" or spoken_by("security", finding)
 
 
-def _by_severity(found: Sequence[Finding]) -> str:
+def _weighed(found: Sequence[Finding], points: Mapping[Severity, int]) -> tuple[int, str]:
     numbers = Counter(one.severity for one in found)
-    return ", ".join(f"{numbers[severity]:,} {severity}" for severity in reversed(Severity) if numbers[severity])
+    words = (f"{numbers[severity]:,} {severity}" for severity in reversed(Severity) if numbers[severity])
+    return sum(points[severity] * number for severity, number in numbers.items()), ", ".join(words)
 
 
 def _tests(run: Run, measure: Measure | None) -> tuple[int, str]:

@@ -8,10 +8,10 @@ decide: `action_required`. Agents that are not required never change the verdict
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, merge
 from bot.domain.model import Frozen
@@ -183,7 +183,29 @@ def findings(run: Run) -> tuple[Finding, ...]:
 
 def counted(run: Run) -> tuple[Finding, ...]:
     """Those of them that are held against the change."""
-    return _counted(_results(run))
+    return _run_parts(_results(run)).counted
+
+
+def beside(run: Run) -> tuple[Finding, ...]:
+    """The others: those that were there before the change, and those that people decided to ignore."""
+    return _run_parts(_results(run)).beside
+
+
+def identified(run: Run) -> Mapping[str, Finding]:
+    """Those that are held against the change, by fingerprint."""
+    return _identified(_results(run))
+
+
+class Parts(NamedTuple):
+    """Findings that are held against the change, and the others."""
+
+    counted: tuple[Finding, ...]
+    beside: tuple[Finding, ...]
+
+
+def parts(result: AgentResult) -> Parts:
+    """The findings of one agent."""
+    return _parts(_Same((result,)))
 
 
 def _results(run: Run) -> _Same[AgentResult]:
@@ -213,12 +235,30 @@ def _merged(joined: _Same[AgentResult]) -> tuple[Finding, ...]:
 
 
 @lru_cache(maxsize=1)
-def _counted(joined: _Same[AgentResult]) -> tuple[Finding, ...]:
-    return tuple(finding for finding in _merged(joined) if finding.counts)
+def _run_parts(joined: _Same[AgentResult]) -> Parts:
+    return _parted(_merged(joined))
+
+
+@lru_cache(maxsize=1)
+def _identified(joined: _Same[AgentResult]) -> Mapping[str, Finding]:
+    counted = _run_parts(joined).counted
+    return {fingerprint: finding for finding in counted if (fingerprint := finding.fingerprint)}
+
+
+@lru_cache(maxsize=8)
+def _parts(said: _Same[AgentResult]) -> Parts:
+    (result,) = said.things
+    return _parted(result.findings)
+
+
+def _parted(found: Iterable[Finding]) -> Parts:
+    counted, beside = list[Finding](), list[Finding]()
+    for finding in found:
+        (counted if finding.counts else beside).append(finding)
+    return Parts(tuple(counted), tuple(beside))
 
 
 @lru_cache(maxsize=8)
 def _blocking(said: _Same[AgentResult], limit: Severity) -> tuple[Finding, ...]:
     loud = {severity for severity in Severity if severity >= limit}
-    every = (finding for result in said.things for finding in result.findings)
-    return tuple(finding for finding in every if finding.severity in loud and finding.counts)
+    return tuple(finding for finding in _parts(said).counted if finding.severity in loud)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity, Tests, spoken_by
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, blocking, count, risk_of
+from bot.domain.verdict import Conclusion, blocking, count, parts, risk_of
 
 _SYMBOLS = {
     Conclusion.SUCCESS: "✓",
@@ -65,7 +65,7 @@ def _progress_words(agent: AgentState) -> str:
 def _found_words(agent: AgentState, result: AgentResult) -> str:
     if result.tests is not None and result.tests.total:
         return tests_words(result.tests)
-    new = sum(finding.counts for finding in result.findings)
+    new = len(parts(result).counted)
     if not new:
         return f"{count(len(result.findings), 'finding')}, already there" if result.findings else ""
     bad = len(blocking(agent))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 
@@ -131,6 +133,22 @@ def test_findings_are_annotated_the_worst_first() -> None:
     )
     noted = checks(make_run(agent))[0].annotations
     assert [(note.level, note.start_line) for note in noted] == [("failure", 9), ("warning", 1), ("notice", 3)]
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 300])
+def test_of_very_many_the_worst_are_annotated_and_the_next_are_listed(beyond: int) -> None:
+    chance = random.Random(beyond)
+    every = [
+        make_finding(path=f"{chance.choice('abc')}.py", start_line=chance.randint(1, 400), severity=severity)
+        for severity in chance.choices(list(Severity), k=ANNOTATION_LIMIT + beyond)
+    ]
+    view = checks(make_run(make_agent("lint", found(*every))))[0]
+    order = sorted(every, key=lambda one: (-one.severity.rank, one.path, one.start_line or 0))
+    assert view.annotations == tuple(map(annotation, order[:ANNOTATION_LIMIT]))
+    listed = [line for line in view.text.splitlines() if line.startswith("- ")]
+    assert len(listed) == min(beyond, 201)
+    assert all(one.where in line for one, line in zip(order[ANNOTATION_LIMIT:], listed[:200], strict=False))
+    assert ("- and 100 more" in listed) is (beyond == 300)
 
 
 def test_findings_already_there_are_listed_not_annotated() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.findings import AgentResult, Finding, Outcome, Severity
 from bot.domain.run import AgentState, Phase, Run
-from bot.domain.verdict import Conclusion, agent_conclusion, blocking, count, findings, passed, verdict
+from bot.domain.verdict import Conclusion, agent_conclusion, beside, blocking, count, counted, findings, passed, verdict
 from config.problems import Problem
 from tests.builders import agent_plan, ended, finding, plan_of, result, run_key
 
@@ -181,6 +181,19 @@ def test_findings_come_worst_first_then_by_place() -> None:
     whole = finding(path="z", start_line=None, severity=Severity.HIGH)
     run = run_of(agent(result(Outcome.FINDINGS, low, later, high)), agent(result(Outcome.FINDINGS, whole)))
     assert findings(run) == (whole, high, later, low)
+
+
+def test_what_counts_and_what_does_not_make_up_all_findings() -> None:
+    some = [
+        finding(new=new, dismissed=gone, start_line=line)
+        for new in (True, False)
+        for gone in ("", "by ada")
+        for line in (1, 2)
+    ]
+    run = run_of(agent(result(Outcome.FINDINGS, *some)))
+    assert counted(run) == tuple(one for one in findings(run) if one.counts)
+    assert beside(run) == tuple(one for one in findings(run) if not one.counts)
+    assert (len(counted(run)), len(beside(run))) == (2, 6)
 
 
 def test_counts_in_words() -> None:
