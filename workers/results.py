@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from stat import S_ISLNK, S_ISREG
 from typing import NamedTuple, TypeVar
@@ -150,10 +151,13 @@ def _texts(result: AgentResult, findings: Iterable[Finding]) -> Iterator[str]:
         for text in (finding.tool, finding.rule):
             yield _head(text, _NAME_LIMIT)
         for text in (finding.message, finding.advice, finding.identity, finding.scenario):
-            yield _head(text, WORDS_LIMIT)
-        yield _head(finding.evidence, _EVIDENCE_LIMIT)
+            if text:
+                yield _head(text, WORDS_LIMIT)
+        if finding.evidence:
+            yield _head(finding.evidence, _EVIDENCE_LIMIT)
         for whole in (finding.url, finding.replacement):
-            yield whole or ""
+            if whole:
+                yield whole
 
 
 def _told(finding: Finding, spot: _Spot, agent: str, diff: Diff, masked: _Masked, prints: Fingerprints) -> Finding:
@@ -341,7 +345,8 @@ class _Lines:
                 about = os.lstat(real)
             if not real.startswith(f"{self._root}/") or not S_ISREG(about.st_mode) or about.st_size > _LARGEST_SOURCE:
                 return []
-            text = Path(real).read_bytes().decode("utf-8", "replace")
+            with FileIO(real) as file:
+                text = file.readall().decode("utf-8", "replace")
         except (OSError, UnicodeEncodeError):
             # A name that no file can have, or a file that an agent has taken away.
             return []

@@ -10,10 +10,12 @@ import base64
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 # Where it starts, where it ends, what it is.
 Found = tuple[int, int, str]
+# What it is, what of that is in a text, and how it is shaped.
+Kind = tuple[str, Sequence[str], re.Pattern[str]]
 
 _GAP = r"(?:\n-(?!-)|\\[nr]|[\s\"'+,|>\\])*+"
 _PRIVATE_KEY = (
@@ -71,20 +73,27 @@ NAMES = (*_SHAPES, "password", "secret")
 
 def found_in(text: str) -> Iterator[Found]:
     """The credentials in a text, as they stand there, in base64, or broken over lines. They may overlap."""
-    shaped = _shaped(text)
+    folded, kinds = text.casefold(), _kinds(text)
+    shaped = _shaped(text, folded, kinds)
     yield from shaped
-    yield from _assigned(text)
-    yield from _broken(text, shaped)
+    yield from _assigned(text, folded)
+    yield from _broken(text, kinds, shaped)
     yield from _encoded(text)
 
 
-def _shaped(text: str) -> list[Found]:
+def _kinds(text: str) -> list[Kind]:
+    """What may be in a text, with those of its signs that are."""
+    kinds = ((name, [sign for sign in signs if sign in text], shape) for name, signs, shape in _SHAPED)
+    return [kind for kind in kinds if kind[1]]
+
+
+def _shaped(text: str, folded: str, kinds: Iterable[Kind]) -> list[Found]:
     found: list[Found] = []
-    for name, signs, shape in _SHAPED:
-        if any(sign in text for sign in signs):
-            found += ((*match.span(), name) for match in shape.finditer(text))
+    for name, _, shape in kinds:
+        found += ((*match.span(), name) for match in shape.finditer(text))
     found += ((*match.span(1), "password") for match in _URL_PASSWORD.finditer(text))
-    found += ((*match.span(1), "aws key") for match in _AWS_SECRET.finditer(text))
+    if "secret" in folded:
+        found += ((*match.span(1), "aws key") for match in _AWS_SECRET.finditer(text))
     return found
 
 
@@ -94,13 +103,13 @@ _LINE_END = re.compile(r"[\"'`]?(?:\\?\r?\n|\\n)[ \t+>|]{0,40}[\"'`]?")
 _AROUND = 400
 
 
-def _broken(text: str, shaped: Sequence[Found]) -> Iterator[Found]:
+def _broken(text: str, kinds: Iterable[Kind], shaped: Sequence[Found]) -> Iterator[Found]:
     """Credentials of a known shape that go on in the next line. A sign whose own line has it whole is not looked at:
     what follows it are other words."""
     if "\n" not in text and "\\n" not in text:
         return
     whole = {start for start, _, _ in shaped}
-    for name, signs, shape in _SHAPED:
+    for name, signs, shape in kinds:
         if name == "private key":  # whose pattern knows lines
             continue
         for sign in signs:
@@ -145,16 +154,15 @@ def _encoded(text: str) -> Iterator[Found]:
         # A last character on its own carries nothing.
         blob = blob[: len(blob) - (len(blob) % 4 == 1)]
         plain = base64.b64decode(blob + "=" * (-len(blob) % 4)).decode("latin-1")
-        if found := _shaped(plain):
+        if found := _shaped(plain, plain.casefold(), _kinds(plain)):
             yield match.start(), match.end(), found[0][2]
 
 
 _TELLING_SIGNS = ("passw", "passphrase", "secret", "token", "key", "credential", "authorization", "bearer", "basic")
 
 
-def _assigned(text: str) -> Iterator[Found]:
+def _assigned(text: str, folded: str) -> Iterator[Found]:
     # Folded, for the patterns ignore the case.
-    folded = text.casefold()
     if not any(sign in folded for sign in _TELLING_SIGNS):
         return
     for match in _ASSIGNED.finditer(text):

@@ -355,7 +355,8 @@ class AgentResult(Frozen):
 
 
 # What a formatter changes of a line, besides spaces: quotes, brackets around an expression, commas behind one.
-_FORM = str.maketrans(dict.fromkeys("'\"`(),;", " "))
+# A table of all of ASCII: to look a character up in vain takes four times as long as all the rest.
+_FORM = "".join(" " if char in "'\"`(),;" else char for char in map(chr, range(128)))
 _NUMBER = re.compile(r"\d+")
 
 
