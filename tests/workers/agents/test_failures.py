@@ -14,6 +14,7 @@ from workers.file_memory import FileMemory
 from workers.registry import AGENTS
 
 from ..stage import SANDBOX, Files, Stage
+from .test_suites import needs
 
 AGENT = AGENTS["test"]()
 
@@ -94,6 +95,21 @@ def test_where_nothing_was_noted_the_failed_tests_are_run_on_the_bases_files(tmp
     assert result.tests.compared == Comparison(new=1, before=1)
     assert "pytest: what failed, on the base" in one.said
     assert not (tmp_path / "1/base/__pycache__").exists()
+
+
+@needs("cmake", "ctest", "cc")
+def test_what_is_built_is_built_anew_from_the_bases_files(tmp_path: Path) -> None:
+    """The head's programs would fail on the base just as well."""
+    lists = "cmake_minimum_required(VERSION 3.13)\nproject(shop C)\nenable_testing()\n"
+    lists += "add_executable(adds adds.c)\nadd_test(NAME adds COMMAND adds)\n"
+    base = {"CMakeLists.txt": lists, "adds.c": "int main(void) { return 0; }\n"}
+    result = stage(tmp_path / "1", {**base, "adds.c": "int main(void) { return 1; }\n"}, base).run(AGENT)
+    assert result.tests is not None
+    assert result.tests.compared == Comparison(new=1)
+    broken = {**base, "adds.c": "int main(void) { return nothing; }\n"}
+    result = stage(tmp_path / "2", {**base, "adds.c": "int main(void) { return 1; }\n"}, broken).run(AGENT)
+    assert result.tests is not None
+    assert result.tests.compared == Comparison(new=1, why_not="the base does not build")
 
 
 def test_a_runner_that_cannot_run_some_alone_says_so(tmp_path: Path) -> None:

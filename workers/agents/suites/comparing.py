@@ -20,6 +20,7 @@ from bot.errors import ToolFailed
 from workers.agents.suites.flaky import identity
 from workers.agents.suites.running import Ran, Running
 from workers.agents.suites.suite import Suite
+from workers.agents.suites.table import build_folder
 
 _KEPT = 30 * 24 * 3600
 # What is run in the base's files to find out; a larger tree is not copied for it.
@@ -95,10 +96,14 @@ def _on_base(ran: Ran, flaky: frozenset[str], running: Running) -> frozenset[str
     if why := _copy(shell.work.base(), copy, shell.work.root):
         return why
     shell.say(f"{ran.suite.name}: what failed, on the base")
-    move = _mover(shell.work.root, copy)
-    suite = replace(ran.suite, env={name: move(value) for name, value in ran.suite.env.items()})
+    move = _mover({shell.work.root: copy, build_folder(running.scratch): running.scratch / "base-build"})
+    env = {name: move(value) for name, value in ran.suite.env.items()}
+    suite = replace(ran.suite, env=env, build=[[move(word) for word in words] for words in ran.suite.build])
+    there = running.elsewhere(copy)
     try:
-        second = running.elsewhere(copy).run(suite, [move(word) for word in argv])
+        if there.build(suite):
+            return "the base does not build"
+        second = there.run(suite, [move(word) for word in argv])
     except ToolFailed as error:
         return str(error)
     finally:
@@ -108,8 +113,13 @@ def _on_base(ran: Ran, flaky: frozenset[str], running: Running) -> frozenset[str
     return frozenset(identity(case) for case in second.failed)
 
 
-def _mover(root: Path, copy: Path) -> Callable[[str], str]:
-    return lambda text: text.replace(str(root), str(copy))
+def _mover(folders: Mapping[Path, Path]) -> Callable[[str], str]:
+    def move(text: str) -> str:
+        for old, new in folders.items():
+            text = text.replace(str(old), str(new))
+        return text
+
+    return move
 
 
 def _copy(base: Path | None, copy: Path, root: Path) -> str:

@@ -111,6 +111,10 @@ def reports_folder(scratch: Path) -> Path:
     return scratch / "reports"
 
 
+def build_folder(scratch: Path) -> Path:
+    return scratch / "build"
+
+
 def _ways(shell: Shell, scratch: Path) -> Ways:
     def node_starts(env: Mapping[str, str]) -> bool:
         try:
@@ -119,7 +123,11 @@ def _ways(shell: Shell, scratch: Path) -> Ways:
             return False
 
     return Ways(
-        reports_folder(scratch), scratch / "build", cache(lambda: _python(shell)), node_starts, shell.kit.sandbox.which
+        reports_folder(scratch),
+        build_folder(scratch),
+        cache(lambda: _python(shell)),
+        node_starts,
+        shell.kit.sandbox.which,
     )
 
 
