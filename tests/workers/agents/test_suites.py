@@ -145,6 +145,16 @@ def test_only_what_runs_last_in_a_script_is_given_arguments(tmp_path: Path, scri
     assert found(tmp_path)["npm test"] == f"npm test --silent {added}".strip()
 
 
+@pytest.mark.parametrize("lock", ["pnpm-lock.yaml", "yarn.lock", "bun.lock"])
+def test_package_managers_take_no_option_of_the_script_for_their_own(tmp_path: Path, lock: str) -> None:
+    plant(tmp_path / "head", {"package.json": json.dumps({"scripts": {"test": "vitest run"}}), lock: ""})
+    [argv] = found(tmp_path).values()
+    manager, *words = argv.split()
+    # `pnpm test` and `bun test` are commands of their own, with options of their own.
+    assert words[:2] == ["run", "test"] or (manager == "yarn" and words[0] == "test")
+    assert words[-2:] == ["--reporter=default", "--reporter=json"]
+
+
 def test_the_docs_hold_the_table() -> None:
     page = Path(__file__).parents[3] / "docs/configuration.md"
     assert described() in page.read_text("utf-8"), f"put this into docs/configuration.md:\n{described()}"

@@ -15,7 +15,8 @@ _LONGEST = 4_000
 _NODE_TEST = re.compile(r"\bnode\b.*\s--test\b")
 # Which package manager a lock file is one of, and how each runs the script with more arguments.
 _MANAGERS = {
-    "pnpm": (("pnpm-lock.yaml",), ("pnpm", "test"), ()),
+    # Options behind `pnpm test` would be pnpm's own.
+    "pnpm": (("pnpm-lock.yaml",), ("pnpm", "run", "test"), ()),
     "yarn": (("yarn.lock",), ("yarn", "test"), ()),
     "bun": (("bun.lock", "bun.lockb"), ("bun", "run", "test"), ()),
     "npm": ((), ("npm", "test", "--silent"), ("--",)),
