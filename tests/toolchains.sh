@@ -12,6 +12,7 @@ need clang-format clang-format
 need cc gcc libc6-dev
 need cmake cmake
 need make make
+need bats bats
 need phpunit phpunit
 need rspec ruby-rspec
 need rake rake

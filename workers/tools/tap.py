@@ -20,6 +20,9 @@ _LOCATION = re.compile(
     r"^[^\S\n]*location: ['\"]?(?:file://)?(?P<path>[^'\"\n]+?):(?P<line>\d{1,7})(?::\d+)?['\"]?$", re.MULTILINE
 )
 _PERL = re.compile(r"^#\s+at (?P<path>\S+) line (?P<line>\d{1,7})\.", re.MULTILINE)
+# `# (in test file test/a.bats, line 5)`, perhaps with the functions that it was in before that; and what failed there.
+_BATS = re.compile(r"^#.*\bin test file (?P<path>[^\n]+?), line (?P<line>\d{1,7})\)$", re.MULTILINE)
+_BATS_SAID = re.compile(r"^# {3}(?P<text>`.+' failed.*)$", re.MULTILINE)
 _NODE = re.compile(r"(?<![^\s(])(?:file://)?(?P<path>/[^\s()]+?):(?P<line>\d{1,7}):\d+\)?$", re.MULTILINE)
 
 
@@ -51,8 +54,9 @@ def _case(match: re.Match[str], lines: list[str]) -> Case:
     bad = bool(match["not"])
     directive = (match["directive"] or "").lower()
     trace = block.strip()[:_TRACE] if bad and not directive else ""
+    bats = _BATS.search(trace)
     place = _LOCATION.search(trace) or _PERL.search(trace)
-    said = _MESSAGE.search(trace)
+    said = _MESSAGE.search(trace) or (_BATS_SAID.search(trace) if bats else None)
     return Case(
         name=match["name"].strip() or f"test {match['number'] or ''}".strip(),
         status="skipped" if directive else "failed" if bad else "passed",
@@ -60,5 +64,8 @@ def _case(match: re.Match[str], lines: list[str]) -> Case:
         trace=trace,
         path=place["path"] if place else "",
         line=int(place["line"]) if place else None,
-        frames=frames(trace) or tuple((one["path"], int(one["line"])) for one in _NODE.finditer(trace)),
+        # What a script under Bats printed may name places of all kinds.
+        frames=((bats["path"], int(bats["line"])),)
+        if bats
+        else frames(trace) or tuple((one["path"], int(one["line"])) for one in _NODE.finditer(trace)),
     )

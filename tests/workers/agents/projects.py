@@ -373,3 +373,41 @@ describe('cart', () => {
 }
 
 CART_THAT_ADDS = MAVEN["src/main/java/acme/Cart.java"].replace("a - b", "a + b")
+
+BATS = {
+    "lib/cart.sh": """\
+sum() { echo $(($1 - $2)); }
+""",
+    "test/test_helper.bash": """\
+. lib/cart.sh
+
+is() {
+    [ "$1" = "$2" ]
+}
+""",
+    "test/cart.bats": """\
+load test_helper
+
+@test "zero" {
+    [ "$(sum 0 0)" -eq 0 ]
+}
+
+@test "adds (1 + 2)" {
+    is "$(sum 1 2)" 3
+}
+
+@test "later" {
+    skip "not yet"
+}
+""",
+    "plugins/tax/test/tax.bats": """\
+@test "tax" {
+    run false
+    echo "at other.rb:3"
+    [ "$status" -eq 0 ]
+}
+""",
+    "test/test_helper/bats-assert/test/a.bats": """\
+@test "a library's own" { false; }
+""",
+}

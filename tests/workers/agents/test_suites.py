@@ -91,6 +91,13 @@ def test_specs_of_minitest_are_not_rspecs(tmp_path: Path) -> None:
     assert list(found(tmp_path)) == ["rspec"]
 
 
+def test_bats_is_left_to_the_script_that_starts_it(tmp_path: Path) -> None:
+    plant(tmp_path / "head", {"test/a.bats": "", "package.json": '{"scripts": {"test": "bats test"}}'})
+    assert list(found(tmp_path)) == ["npm test"]
+    plant(tmp_path / "head", {"package.json": "{}", "Makefile": "test:\n\tgit clone bats\n"})
+    assert list(found(tmp_path)) == ["bats", "not make test"]
+
+
 def test_several_packages_of_one_repository(tmp_path: Path) -> None:
     plant(
         tmp_path / "head",
@@ -180,6 +187,8 @@ REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tupl
     "ruby": (projects.RUBY, ("rspec",), counted(passed=1, failed=1, skipped=1), {("spec/cart_spec.rb", 7)}),
     "minitest": (projects.MINITEST, ("ruby", "rake"), counted(passed=1, failed=2, errors=1, skipped=1),
                  {("test/cart_test.rb", 10), ("test/cart_test.rb", 14), ("test/cart_test.rb", 24)}),
+    "bats": (projects.BATS, ("bats",), counted(passed=1, failed=2, skipped=1),
+             {("test/cart.bats", 8), ("plugins/tax/test/tax.bats", 4)}),
     "unittest": (projects.UNITTEST, (), counted(passed=2, failed=2, errors=1, skipped=1),
                  {("test_cart.py", 10), ("test_cart.py", 13), ("test_cart.py", 26)}),
 }  # fmt: skip

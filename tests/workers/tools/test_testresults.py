@@ -20,7 +20,8 @@ def printed(form: str, stdout: str = "", stderr: str = "") -> list[Case]:
 
 
 # What was read, by recording: counts, and the failures' places and words. go 1.19, cargo 1.97, jest 29, vitest 2, mocha
-# 10, RSpec 3.12, PHPUnit 9.6, ctest 3.25, surefire 2.22, Python 3.11, node 20, Test::More 1.3.
+# 10, RSpec 3.12, PHPUnit 9.6, ctest 3.25, surefire 2.22, Python 3.11, node 20, Test::More 1.3, Bats
+# 1.8.
 RECORDINGS = {
     "go": (printed("go", recorded("go.jsonl"), recorded("go.stderr")), "1 passed, 2 failed, 1 error, 1 skipped"),
     "cargo": (cargo.parse(recorded("cargo.txt")), "2 passed, 2 failed, 1 skipped"),
@@ -35,6 +36,7 @@ RECORDINGS = {
     "node's TAP": (tap.parse(recorded("node.tap")), "1 passed, 1 failed, 1 skipped"),
     "mocha's TAP": (tap.parse(recorded("mocha.tap")), "1 passed, 1 failed, 1 skipped"),
     "perl's TAP": (tap.parse(recorded("perl.tap")), "1 passed, 1 failed, 1 skipped"),
+    "bats": (tap.parse(recorded("bats.tap")), "1 passed, 1 failed, 1 skipped"),
 }
 
 
@@ -54,6 +56,7 @@ FAILURES = {
     "rspec": ("cart adds", "expected: 3", ("/checkout/spec/cart_spec.rb", 7)),
     "surefire": ("adds", "it should add expected:<3> but was:<-1>", ("acme/CartTest.java", 16)),
     "node's TAP": ("adds", "-1 == 3", ("/checkout/n.test.js", 4)),
+    "bats": ("adds (1 + 2)", """`is "$(sum 1 2)" 3' failed""", ("test/cart.bats", 8)),
 }
 
 
