@@ -108,11 +108,14 @@ def _coverage(run: Run, measure: Measure | None) -> tuple[int, str]:
     """The share of the changed files that nobody says to have read, and of the agents that did not look to the end."""
     asked = [agent for agent in run.shown if agent.plan.required or agent.plan.kind == "review"]
     unread = _unread(run, measure)
-    short = [agent.plan.name for agent in asked if agent.outcome not in _LOOKED]
+    short = [agent for agent in asked if agent.outcome not in _LOOKED]
+    partly = [agent.plan.name for agent in short if agent.outcome is Outcome.PARTIAL]
+    nothing = [agent.plan.name for agent in short if agent.outcome is not Outcome.PARTIAL]
     share = max(unread, len(short) / len(asked) if asked else 0.0)
     words = [
         f"{unread:.0%} of the changed files" if unread else "",
-        f"all that {', '.join(short)} should" if short else "",
+        f"all that {', '.join(nothing)} should" if nothing else "",
+        f"some of what {', '.join(partly)} should" if partly else "",
     ]
     return math.ceil(COVERAGE * share), " and ".join(word for word in words if word)
 

@@ -98,3 +98,20 @@ def test_hostile_words_stay_inert(text: str) -> None:
     assert live_parts(note.body, *allowed) == []
     assert fingerprint_of(note.body) == finding.fingerprint
     assert len(note.body) < 60_000
+
+
+def test_a_comment_is_no_longer_than_github_takes_whatever_is_said() -> None:
+    """65,536 characters; one of ours may become five."""
+    for text in ("$" * 20_000, "`" * 20_000, "@a " * 20_000, "\u202e" * 20_000, "x\n" * 20_000):
+        evil = make_finding(
+            text,
+            rule=text,
+            path=text,
+            sources=(text, text),
+            url=f"https://a.b/{text}",
+            evidence=text,
+            scenario=text,
+            replacement=text,
+        )
+        (note,) = comments(evil)
+        assert len(note.body) < 65_536

@@ -115,3 +115,12 @@ def test_bounded_and_monotone(measure: Measure, there: list[Finding], outcome: O
     assert score(run_of(measure, [*there, more], outcome)) >= now.score
     assert score(run_of(larger, there, outcome)) >= now.score
     assert score(run_of(measure, there, Outcome.ERROR)) >= score(run_of(measure, there, Outcome.CLEAN))
+
+
+def test_an_agent_that_looked_at_some_of_it_is_told_from_one_that_looked_at_nothing() -> None:
+    def why(outcome: Outcome) -> str:
+        factors = risk_of(changed(clean_run(), "review", outcome=outcome, measure=CALM)).factors
+        return next(one.why for one in factors if one.name == "not looked at")
+
+    assert why(Outcome.PARTIAL) == "some of what review should"
+    assert why(Outcome.ERROR) == "all that review should"

@@ -223,7 +223,7 @@ def _read(
 ) -> set[tuple[str, int]]:
     """Put the file into the batches; the lines that are shown other than they are."""
     sizes = batches.sizes
-    beyond = f"beyond what one review reads, {sizes.requests} requests of {sizes.request} characters"
+    beyond = f"beyond what one review reads, {sizes.requests:,} requests of {sizes.request:,} characters"
     # Before any work on it: the rest of a very large change is passed over fast.
     heading = f"\n--- {visible(file.path)} ({file.status})\n"
     if len(heading) + sum(map(_least, hunks)) > batches.room:

@@ -289,7 +289,7 @@ def _summary(
     heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: Sequence[str]
 ) -> str:
     said = " ".join(dict.fromkeys(one.review.summary.strip() for one in heard if one.review))[:_SUMMARY]
-    read = f"Read {len(covered)} of {_count(len(covered) + len(missed), 'file')}."
+    read = f"Read {len(covered):,} of {_count(len(covered) + len(missed), 'file')}."
     instead = next((one.cost.fallback.rstrip(".") for one in heard if one.cost and one.cost.fallback), "")
     return " ".join(filter(None, (said, read if heard else "", _sentence(instead), *dropped)))
 
@@ -319,4 +319,4 @@ def _log(one: Heard) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

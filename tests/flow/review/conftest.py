@@ -72,6 +72,12 @@ def allowed(more: dict[str, str]) -> None:
 
 
 @pytest.fixture
+def unlogged(more: dict[str, str]) -> None:
+    """To be asked for before `assay`."""
+    more["ASSAY_LLM_LOG"] = "false"
+
+
+@pytest.fixture
 def by_responses(more: dict[str, str]) -> None:
     """Asked by the Responses API. To be asked for before `assay`."""
     more["ASSAY_LLM_API"] = "responses"

@@ -35,6 +35,7 @@ class Reviewer:
         self.still: int = 0
         self.asked: list[str] = []
         self.cost: float | None = None
+        self.words: dict[str, object] = {}
 
     def __call__(self, request: ChatRequest) -> Answer:
         second = is_second_look(request)
@@ -46,7 +47,8 @@ class Reviewer:
             return self.broken or self._rule(request)
         lines = [line for line in added_lines(request.text) if "items[" in line[2]]
         return Reply(
-            json.dumps({"summary": "It indexes lists.", "findings": [_claim(*line) for line in lines]}), cost=self.cost
+            json.dumps({"summary": "It indexes lists.", "findings": [_claim(*line) | self.words for line in lines]}),
+            cost=self.cost,
         )
 
     def _rule(self, request: ChatRequest) -> Reply:

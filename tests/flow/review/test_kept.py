@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from bot.demo.github import StandInGitHub
 from bot.demo.model import ScriptedModel
 from bot.dialogue import Dialogue
+from bot.domain.asked import Asked
 from bot.domain.findings import Outcome
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion, findings
@@ -106,3 +108,26 @@ def test_rebase_that_only_moves_lines_asks_nothing_and_findings_go_along(
     found = findings(assay.run(sha))
     assert [(one.start_line, one.verification) for one in found] == [(156, "confirmed"), (160, "confirmed")]
     assert len(github.review_comments(REPOSITORY, number)) == len(before), "no thread twice"
+
+
+@pytest.mark.usefixtures("unlogged")
+def test_nothing_of_what_models_were_asked_is_kept_where_the_operator_says_so(
+    assay: Assay, github: StandInGitHub, reviewer: Reviewer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, sha = opened(github)
+    assay.settle()
+    assert reviewer.asked == ["review", "verify"]
+    assert review_of(assay, sha).outcome is Outcome.FINDINGS
+    assert Dialogue(assay.redis, 60).of(RunKey(repository=REPOSITORY, sha=sha)) == []
+    ended = caller(capsys)("replay", sha, "--agent", "review", "--model", "other")
+    assert ended.code != 0
+    assert "ASSAY_LLM_LOG was off" in ended.err
+    assert reviewer.asked == ["review", "verify"]
+
+
+def test_what_is_kept_of_a_run_is_bounded(redis: Redis) -> None:
+    kept, key = Dialogue(redis, 60), RunKey(repository=REPOSITORY, sha="a" * 40)
+    one = Asked(agent="review", attempt=1, at=0.0, model="m", shape="Review", system="s", user="u" * 900_000)
+    assert not kept.note(key, one.model_copy(update={"answer": "a" * 200_000})), "one is too large"
+    assert [kept.note(key, one) for _ in range(19)] == [True] * 17 + [False] * 2, "together they are"
+    assert len(kept.of(key)) == 17
