@@ -308,13 +308,13 @@ class Control:
             api = app.api(installation, repository, WRITE)
             # GitHub lets only those resolve a thread who may write contents; an App need not be given that right.
             may = app.info.permissions.get("contents") == "write"
-            threads = app.api(installation, repository, RESOLVE if may else WRITE)
+            reviews = Reviews(api, repository)
             scans = app.info.permissions.get("security_events") == "write"
             return Desk(
                 checks=Checks(api, repository),
                 comments=Comments(api, repository),
-                reviews=Reviews(api, repository),
-                threads=Reviews(threads, repository),
+                reviews=reviews,
+                threads=Reviews(app.api(installation, repository, RESOLVE), repository) if may else reviews,
                 bot_login=app.bot_login,
                 web=chosen.github_url,
                 code_scanning=CodeScanning(app.api(installation, repository, SCAN), repository) if scans else None,

@@ -72,7 +72,7 @@ def run_all() -> None:
         redis = stack.enter_context(EmbeddedRedis(redis_folder(chosen))) if chosen.redis_url is None else None
         watch = _greet(chosen)
         _preload()
-        _check_sandbox(chosen)
+        check_sandbox(chosen)
         # The supervisor tells of Redis for all of them.
         quiet = Watch(tells=False)
         web = Role("web", partial(_become, LISTENS, partial(_web, listener=listener, watch=quiet)))
@@ -109,7 +109,7 @@ def run_workers(queues: tuple[str, ...], count: int | None) -> None:
     if not controls and safe().holds("github_private_key"):
         log.warning("Agents need no ASSAY_GITHUB_PRIVATE_KEY: leave it out where only they run")
     _preload(controls=controls)
-    _check_sandbox(chosen)
+    check_sandbox(chosen)
     keeper = _Keeper(chosen, _greet(chosen))
     roles = _workers(wanted, count or chosen.workers)
     Supervisor(roles, drain=chosen.drain, tick=keeper.look, killed=keeper.vouching.hand_back).run()
@@ -137,7 +137,7 @@ def _become(credentials: tuple[str, ...], main: Callable[[Settings], None]) -> N
     main(chosen)
 
 
-def _check_sandbox(chosen: Settings) -> None:
+def check_sandbox(chosen: Settings) -> None:
     """Say at the start what nobody may overlook."""
     choice = choose_by(chosen, os.environ.get("PATH", os.defpath))
     if choice.why_not:

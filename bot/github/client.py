@@ -6,6 +6,7 @@ repository and has the permissions of one job: whoever steals it gets no more.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,8 @@ from bot.github.etags import Answer, Etags
 from bot.github.limits import LONGEST
 from bot.github.names import to_path
 from bot.github.pacing import Budget, Paced
+
+log = logging.getLogger(__name__)
 
 PAGE = 100
 MAX_PAGES = 30
@@ -179,6 +182,19 @@ class App:
                 self._tokens[scope] = issued
             return issued.token
 
+    def revoke(self, scope: Scope) -> None:
+        """Have GitHub forget the token of a scope, if one is held. Where that fails it is dropped, and ends by itself
+        within the hour."""
+        with self._turn(scope):
+            with self._lock:
+                held = self._tokens.pop(scope, None)
+            if held is None or not self._good(held):
+                return
+            try:
+                self.connection.send(Call("DELETE", "/installation/token"), held.token)
+            except AssayError as error:
+                log.warning("a token of installation %d is not revoked: %s", scope.installation, error)
+
     def _turn(self, scope: Scope) -> threading.Lock:
         # To issue a token of a repository may take one of its whole installation, never the other way round: with locks
         # of their own, nobody waits for himself, or for one who waits for him.
@@ -268,6 +284,10 @@ class Api:
     @property
     def app_id(self) -> int:
         return self._app.id
+
+    def let_go(self) -> None:
+        """Revoke the token of this scope. The next request asks for another one."""
+        self._app.revoke(self._scope)
 
     def request(
         self, method: str, path: str, *, json: Any = None, params: Params | None = None, repeatable: bool | None = None

@@ -114,6 +114,10 @@ class Reviews:
                 break
         return tuple(found)
 
+    def let_go(self) -> None:
+        """Have the token revoked that threads were resolved with."""
+        self._api.let_go()
+
     def resolve(self, thread_id: str) -> None:
         """Mark a thread resolved; one that is already stays so.
 

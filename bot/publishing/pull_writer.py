@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Desk:
     """What is written on, for one repository, with tokens for just that. `threads` is what review threads are
-    resolved with; `web` is the address of GitHub's pages. `code_scanning` is None where the App has no right to it;
-    `branch` says which commit a branch holds."""
+    resolved with: where it is not `reviews` itself, by a token of more rights, which is revoked after use. `web` is the
+    address of GitHub's pages. `code_scanning` is None where the App has no right to it; `branch` says which commit a
+    branch holds."""
 
     checks: Checks
     comments: Comments
@@ -214,7 +215,7 @@ class PullWriter:
         """As they were when they were first asked for."""
         if self._seen is None:
             try:
-                self._seen = self._desk.threads.threads(self._pull.number)
+                self._seen = self._desk.reviews.threads(self._pull.number)
             except (Gone, Refused) as error:
                 # Some installations may not read threads; the sticky comment has everything all the same.
                 log.warning("%s: threads cannot be read: %s", self._run.key, error)
@@ -243,6 +244,9 @@ class PullWriter:
         except (Gone, Refused) as error:
             # Some installations may not resolve threads; the sticky comment says what is fixed all the same.
             log.warning("%s: threads of fixed findings stay open: %s", self._run.key, error)
+        finally:
+            if self._desk.threads is not self._desk.reviews:
+                self._desk.threads.let_go()
 
     def _answer(self, thread: Thread, words: str) -> None:
         own = [answer.said for answer in thread.answers if self._ours(answer.login)]

@@ -399,6 +399,29 @@ def test_threads_that_may_not_be_resolved_are_left_open(assay: Assay, github: St
     assert [thread.resolved for thread in github.threads(REPOSITORY, number)] == [False]
 
 
+def test_the_right_to_write_contents_is_given_back_at_once(assay: Assay, github: StandInGitHub) -> None:
+    world = github.world
+    world.resolving_needs = {"contents": "write"}
+    world.app.permissions = {**world.app.permissions, "contents": "write"}
+    number, _ = opened(github)
+    assay.settle()
+    assert "contents" not in asked_to_write(github)
+    github.push(REPOSITORY, "feature", {"demo.py": FIXED})
+    assay.settle()
+    assert [thread.resolved for thread in github.threads(REPOSITORY, number)] == [True]
+    assert "contents" in asked_to_write(github)
+    assert [token for token in world.tokens.values() if token.permissions.get("contents") == "write"] == []
+    assert [request.path for request in github.requests if request.method == "DELETE"] == ["/installation/token"]
+
+
+def asked_to_write(github: StandInGitHub) -> set[str]:
+    """What tokens that Assay asked for may write; all of them are for one repository."""
+    bodies = [dict(request.body) for request in github.requests if request.path.endswith("/access_tokens")]
+    writing = [body for body in bodies if "write" in body["permissions"].values()]
+    assert all(len(body["repositories"]) == 1 for body in writing)
+    return {name for body in writing for name, level in body["permissions"].items() if level == "write"}
+
+
 def test_locked_conversation_is_a_stated_end(
     assay: Assay, github: StandInGitHub, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -86,6 +86,24 @@ def test_a_revoked_token_is_replaced_once(hub: Hub) -> None:
     assert len(hub.issued) == 2
 
 
+@pytest.mark.parametrize("reply", [answer(None, 204), answer({"message": "Bad credentials"}, 401), answer({}, 500)])
+def test_a_token_that_is_let_go_is_revoked_and_never_used_again(hub: Hub, reply: httpx.Response) -> None:
+    hub.plan("GET", PATH, answer({"id": 1}))
+    hub.plan("DELETE", "/installation/token", reply)
+    api = hub.api()
+    api.let_go()
+    assert hub.requests == []
+    for _ in range(2):
+        api.request("GET", PATH)
+    api.let_go()
+    api.let_go()
+    assert {request.headers["authorization"] for request in hub.sent("DELETE", "/installation/token")} == {
+        "Bearer ghs_1"
+    }
+    api.request("GET", PATH)
+    assert hub.requests[-1].headers["authorization"] == "Bearer ghs_2"
+
+
 def test_a_new_token_that_is_not_taken_either_may_be_taken_later(hub: Hub) -> None:
     hub.plan("GET", PATH, answer({"message": "Bad credentials"}, 401))
     with pytest.raises(Unavailable, match="just issued"):

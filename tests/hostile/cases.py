@@ -161,7 +161,10 @@ CASES = (
     Case(
         "`ASSAY_SANDBOX=none`, and a stranger's commit that somebody approved",
         "it is not executed; what is the operator's own is, under a warning on its checks",
-        (f"{HERE}/test_without_sandbox.py::test_a_strangers_code_is_not_executed_though_it_is_approved",),
+        (
+            f"{HERE}/test_without_sandbox.py::test_a_strangers_code_is_not_executed_though_it_is_approved",
+            f"{HERE}/test_without_sandbox.py::test_who_starts_without_a_sandbox_is_warned",
+        ),
         ("CodeRabbit", "SEC-7"),
     ),
     Case(
@@ -310,6 +313,25 @@ CASES = (
         "the base branch's counts",
         (f"{FORKS}::test_configuration_is_the_base_branch_s", f"{TRUST}::test_nobody_names_themselves"),
         ("SEC-1", "SEC-4"),
+    ),
+    Case(
+        "an address in every setting of `.github/assay.yml`, a fork's or the base branch's",
+        "Assay and its commands connect to GitHub and Redis only",
+        (
+            f"{HERE}/test_hosts.py::test_no_setting_makes_anybody_connect",
+            f"{HERE}/test_hosts.py::test_every_setting_that_takes_a_free_text_is_tried",
+            f"{HERE}/test_hosts.py::test_the_listener_and_the_look_at_connections_would_have_told",
+        ),
+        ("SEC-3", "SEC-8"),
+    ),
+    Case(
+        "who takes the publisher's token",
+        "it writes checks and pull requests of one repository; the right to contents is given back when it was used",
+        (
+            "tests/flow/test_publishing.py::test_the_right_to_write_contents_is_given_back_at_once",
+            "tests/github/test_client.py::test_a_token_that_is_let_go_is_revoked_and_never_used_again",
+        ),
+        ("SEC-2", "SEC-5", "SEC-6"),
     ),
     Case(
         "YAML with aliases, tags, depth, millions of nodes",
