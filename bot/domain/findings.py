@@ -327,7 +327,8 @@ class AgentResult(Frozen):
     the change. `judgements` are a verifier's; `refuted` are the claims that are no findings any more because of them.
     `waits`: an approval would have it do more. `retry_after`: a service that it needs was away, and may be asked again
     in so many seconds. `excerpts` are the lines around what its findings' replacements change. `cap` is the limit at
-    which it stopped asking a model, where people may raise it; `rest` what it left would about cost.
+    which it stopped asking a model, where people may raise it; `rest` what it left would about cost. `left_out` counts
+    what its tools found and what was taken for no finding, by why not.
     """
 
     outcome: Outcome
@@ -352,6 +353,7 @@ class AgentResult(Frozen):
     excerpts: tuple[Excerpt, ...] = ()
     cap: Cap | None = None
     rest: Cost | None = None
+    left_out: dict[str, int] = Field(default_factory=dict)
 
 
 # What a formatter changes of a line, besides spaces: quotes, brackets around an expression, commas behind one.

@@ -37,9 +37,9 @@ def to_json(run: Run) -> str:
     `version`, `repository`, `sha`, `base_sha`; `verdict`: `conclusion` (null while agents are at work), `title`,
     `because`; `risk`: `score` and `factors`; `problems` of the configuration: `file`, `line`, `column`, `key`,
     `message`; `notices`; `agents`: `name`, `required`, `fail_on`, `outcome`, `conclusion`, `summary`, `said` (its own
-    words), `reason`, `remedy`, `seconds`, `covered`, `not_covered` (`what`, `why`), `tools` (name: version), `tests`
-    and `cost` (null where there are none); `findings`, the worst first, one problem once: the fields of `Finding`,
-    and `blocks`.
+    words), `reason`, `remedy`, `seconds`, `covered`, `not_covered` (`what`, `why`), `left_out` (why not: how many),
+    `tools` (name: version), `tests` and `cost` (null where there are none); `findings`, the worst first, one problem
+    once: the fields of `Finding`, and `blocks`.
     """
     report = {
         "version": JSON_VERSION,
@@ -71,6 +71,7 @@ def _agent(run: Run, agent: AgentState) -> dict[str, Any]:
         "seconds": result.seconds if result else 0.0,
         "covered": list(result.covered) if result else [],
         "not_covered": _dumped(result.not_covered) if result else [],
+        "left_out": result.left_out if result else {},
         "tools": result.tools if result else {},
         "tests": result.tests.model_dump(mode="json") if result and result.tests else None,
         "cost": result.cost.model_dump() if result and result.cost else None,

@@ -71,10 +71,12 @@ def _gap_lines(agent: AgentState) -> list[str]:
     for gap in agent.result.not_covered:
         by_reason.setdefault(gap.why, []).append(gap.what)
     lines = [clip(visible(f"not looked at: {_some(what)}: {why}"), 300) for why, what in list(by_reason.items())[:10]]
+    left_out = ", ".join(f"{why}: {number:,}" for why, number in sorted(agent.result.left_out.items()))
+    held = [clip(visible(f"left out: {left_out}"), 300)] if left_out else []
     rest = sum(len(what) for what in list(by_reason.values())[10:])
     more = [f"not looked at: {rest:,} more"] if rest else []
     remedy = [clip(visible(agent.result.remedy), 300)] if agent.result.remedy else []
-    return [*lines, *more, *remedy]
+    return [*lines, *more, *held, *remedy]
 
 
 def _some(names: list[str]) -> str:

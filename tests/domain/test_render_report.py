@@ -53,6 +53,13 @@ def test_text_says_what_was_not_looked_at_and_the_remedy() -> None:
     assert "    not looked at: 2 more\n    Split them.\n" in text
 
 
+def test_text_counts_what_was_taken_for_no_finding() -> None:
+    result = AgentResult(outcome=Outcome.CLEAN, left_out={"a placeholder": 1_200, "a hash or an id": 2})
+    assert "    left out: a hash or an id: 2, a placeholder: 1,200\n" in to_text(
+        make_run(make_agent("security", result))
+    )
+
+
 def test_text_of_a_bad_configuration_names_its_line() -> None:
     problem = Problem(file="assay.yml", line=2, column=5, key="agents", message="unknown key")
     assert to_text(make_run(plan=Plan(problems=(problem,)))).startswith("assay.yml:2:5 unknown key\n")

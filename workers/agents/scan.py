@@ -322,9 +322,10 @@ def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
     read = {path for scan in scans if not scan.failure and scan.tool.covers for path in _read(scan)}
     covered = read - {one.what for one in unread}
     excluded = (one for scan in scans for one in scan.excluded if one.what not in covered)
+    left_out = dict(sum((Counter(scan.left_out) for scan in scans), Counter()))
     return AgentResult(
         outcome=_outcome(scans, findings, missed),
-        summary=_summary(scans, findings),
+        summary=_summary(scans, findings, left_out),
         findings=findings,
         reason=" ".join(_reasons(failed, missed)),
         remedy=_remedy(failed, selection),
@@ -339,6 +340,7 @@ def result(scans: Sequence[Scan], selection: Selection) -> AgentResult:
         tools={scan.tool.name: _version(scan) for scan in scans},
         log="\n".join(scan.failure for scan in failed),
         waits=_waits(selection),
+        left_out=left_out,
     )
 
 
@@ -376,11 +378,10 @@ def _reasons(failed: Sequence[Scan], missed: Sequence[NotCovered]) -> list[str]:
     return reasons
 
 
-def _summary(scans: Sequence[Scan], findings: Sequence[Finding]) -> str:
+def _summary(scans: Sequence[Scan], findings: Sequence[Finding], left_out: Mapping[str, int]) -> str:
     names = ", ".join(scan.tool.name for scan in scans)
     files = len({path for scan in scans for path in scan.files})
     found = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}" if findings else "nothing found"
-    left_out = sum((Counter(scan.left_out) for scan in scans), Counter())
     counted = ", ".join(f"{why}: {count}" for why, count in sorted(left_out.items()))
     left = f"; left out ({counted})" if counted else ""
     return f"{names} over {files} file{'' if files == 1 else 's'}: {found}{left}"

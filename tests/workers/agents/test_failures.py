@@ -157,6 +157,27 @@ def test_slow_tests_are_named(tmp_path: Path) -> None:
     assert [one.name for one in result.tests.slowest] == ["test_a.test_slow"]
 
 
+def test_what_tests_print_is_in_the_log_before_they_have_ended(tmp_path: Path) -> None:
+    """These wait for it to be there."""
+
+    class Answering(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "has begun" in record.getMessage():
+                (tmp_path / "head/heard").touch()
+
+    wait = "echo has begun; for i in $(seq 100); do [ -e heard ] && exit 0; sleep 0.1; done; exit 1"
+    log, answering = logging.getLogger("workers.agents.live"), Answering()
+    before = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(answering)
+    try:
+        result = Stage(tmp_path, {"a.txt": ""}, settings={"run": wait}).run(AGENT)
+    finally:
+        log.removeHandler(answering)
+        log.setLevel(before)
+    assert result.outcome is Outcome.CLEAN, result
+
+
 def test_what_runs_is_heard_while_it_runs_without_secrets_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
     said: list[str] = []
     now = [0.0]

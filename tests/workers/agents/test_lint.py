@@ -299,6 +299,7 @@ def test_excluded_files_stay_excluded(tmp_path: Path) -> None:
         ("yamllint", {".yamllint": "extends: relaxed\nignore: gen/\n"}, "yml"),
         ("sqlfluff", {".sqlfluff": "[sqlfluff]\ndialect = ansi\n", ".sqlfluffignore": "gen/\n"}, "sql"),
         ("clang-format", {".clang-format": "{}\n", "gen/.clang-format": "DisableFormat: true\n"}, "c"),
+        ("taplo", {"taplo.toml": 'exclude = ["gen/**"]\n'}, "toml"),
         ("rustfmt", {"Cargo.toml": "[package]", "gen/.rustfmt.toml": "disable_all_formatting = true\n"}, "rs"),
     ],
 )
@@ -408,6 +409,9 @@ COMPILED = {
     "sql/a.sql": "SELECT  a FROM t\n",
     "sql/.sqlfluff": "[sqlfluff]\ndialect = ansi\n",
     "bad.toml": "a =\n",
+    "taplo.toml": '[[rule]]\ninclude = ["shop/*.toml"]\n[rule.schema]\npath = "./shop/schema.json"\n',
+    "shop/schema.json": '{"properties": {"port": {"type": "integer"}}}\n',
+    "shop/[id].toml": "# of a shop\nport = 'x'\n",
     "notes.txt": "teh notes\n",
     "typos.toml": "",
     ".github/workflows/w.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
@@ -430,6 +434,7 @@ COMPILED = {
         ("clang-format", "format", "c/a.c", 4),
         ("sqlfluff", "LT01", "sql/a.sql", 1),
         ("toml", "syntax", "bad.toml", 1),
+        ("taplo", "schema", "shop/[id].toml", 2),
         ("typos", "typo", "notes.txt", 1),
         ("actionlint", "SC2086", ".github/workflows/w.yml", 8),
     ],

@@ -221,6 +221,11 @@ def test_hostile_names_lead_nowhere(tmp_path: Path, path: str) -> None:
     assert [f.rule in ("secret/aws-access-key", "secret/aws-key") for f in result.findings] == [True]
 
 
+def test_what_is_no_secret_by_default_is_counted(tmp_path: Path) -> None:
+    result = Stage(tmp_path, {"a.py": 'password = "changeme"\n'}, settings={"tools": ["detect-secrets"]}).run(AGENT)
+    assert (result.findings, result.left_out) == ((), {"a placeholder": 1})
+
+
 def test_a_secret_that_was_accepted_is_left_out_and_counted(tmp_path: Path) -> None:
     files = {"settings.py": f'KEY = "{KEY}"\n'}
     [finding] = Stage(tmp_path, files).run(AGENT).findings

@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.findings import Severity
 from bot.errors import ToolFailed
-from workers.tools import clang_format, cppcheck, sqlfluff, toml, typos
+from workers.tools import clang_format, cppcheck, sqlfluff, taplo, toml, typos
 
 from .recordings import output, recorded
 
@@ -86,3 +86,37 @@ def test_toml_places_and_the_end_of_a_document() -> None:
         ("./b.toml", 1, "Expected ']' at the end of a table declaration"),
         ("./d.toml", 1, "Invalid value"),
     ]
+
+
+CONF = {"conf/a.toml": 'port = "x"\nother = 1\n\n[deep]\na = 1\n'}
+
+
+def test_taplo_tells_once_what_a_schema_does_not_allow_where_it_stands() -> None:
+    files = ["./conf/a.toml", "./gen/b.toml", "./c.toml", "./far.toml", "./[id].toml", "./near.toml"]
+    reading = taplo.parse(output("", recorded("taplo.stderr"), files=files, sources=CONF))
+    assert [(f.rule, f.path, f.start_line, f.severity) for f in reading.findings] == [
+        ("schema", "conf/a.toml", 1, Severity.MEDIUM),
+        ("schema", "conf/a.toml", 1, Severity.MEDIUM),
+        ("schema", "conf/a.toml", 2, Severity.MEDIUM),
+        ("schema", "conf/a.toml", 4, Severity.MEDIUM),
+        ("syntax", "c.toml", 3, Severity.HIGH),
+        ("duplicate-key", "[id].toml", 2, Severity.HIGH),
+    ]
+    assert reading.findings[4].message == "invalid TOML: expected value"
+    assert [(gap.what, gap.why) for gap in reading.unread] == [
+        ("near.toml", "taplo: failed to load schema file:///checkout/none.json")
+    ]
+    assert reading.left_out == {"a schema that only the network has": 1}
+
+
+def test_taplo_says_nothing_of_files_that_were_not_asked_for() -> None:
+    findings = taplo.parse(output("", recorded("taplo.stderr"), files=["./c.toml"])).findings
+    assert {one.path for one in findings} == {"c.toml"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [(" WARN invalid configuration file error=TOML parse error", 0), ("thread 'main' panicked", 1)]
+)
+def test_taplo_that_did_not_do_its_work_has_failed(said: str, code: int) -> None:
+    with pytest.raises(ToolFailed, match="taplo .*(parse error|panicked)"):
+        taplo.parse(output("", said, code, files=["./a.toml"]))
