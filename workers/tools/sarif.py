@@ -19,7 +19,11 @@ _CWE = re.compile(r"cwe[-/]?0*+(\d{1,9})$", re.IGNORECASE)
 
 def parse(text: str, read: Reader) -> list[Finding]:
     """The results of every run that are failures and not suppressed. Raises ToolFailed for what is no SARIF log."""
-    log = mapping(load_json("the command", text))
+    return findings(mapping(load_json("the command", text)), read)
+
+
+def findings(log: Mapping[str, Any], read: Reader) -> list[Finding]:
+    """The same of a log that was read already."""
     if not isinstance(log.get("runs"), list):
         raise ToolFailed("the command printed JSON, but no SARIF log: `runs` is missing")
     return [finding for run in mappings(log["runs"]) for finding in _of_run(run, read)]

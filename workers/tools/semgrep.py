@@ -101,7 +101,8 @@ TOOL = Tool(
     applies=lambda path: path.endswith(_ENDINGS) and ".min." not in path,
     argv=argv,
     parse=parse,
-    version=("semgrep", "--version"),
+    # Asked for its version alone it asks the network whether there is a newer one, and waits for an answer.
+    version=("semgrep", "--version", "--disable-version-check"),
     languages="JavaScript, TypeScript, Go, Java, Ruby, PHP, C, C++",
     licence="LGPL-2.1 (its rules here are Assay's own, MIT)",
     configs={".semgrep.yml": "rules:", ".semgrep.yaml": "rules:"},

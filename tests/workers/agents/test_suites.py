@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from bot.domain.findings import Outcome, Severity
 from workers.agents.shell import Shell
 from workers.agents.suites.table import KINDS, described, detect
 from workers.registry import AGENTS
+from workers.sandbox.programs import search_path
 
 from ..stage import Stage, Watching, plant
 from . import projects
@@ -24,7 +26,8 @@ RUNNERS = Path(__file__).parents[2] / "runners/node_modules"
 
 
 def needs(*programs: str, also: bool = True) -> pytest.MarkDecorator:
-    missing = [program for program in programs if shutil.which(program) is None]
+    path = search_path(os.environ["PATH"], executes_code=True)
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
     reason = f"not installed: {', '.join(missing) or 'its libraries'} (tests/toolchains.sh installs it)"
     return pytest.mark.skipif(bool(missing) or not also, reason=reason)
 
@@ -180,6 +183,8 @@ REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tupl
            {("broken/b_test.go", 5), ("cart/cart_test.go", 14), ("crash/c_test.go", 7)}),
     "rust": (projects.RUST, ("cargo",), counted(passed=2, failed=2, skipped=1),
              {("src/lib.rs", 21), ("src/lib.rs", 30)}),
+    "nextest": ({**projects.RUST, ".config/nextest.toml": ""}, ("cargo", "cargo-nextest"), counted(passed=1, failed=2),
+                {("src/lib.rs", 21), ("src/lib.rs", 30)}),
     "cmake": (projects.CMAKE, ("cmake", "ctest", "cc"), counted(passed=1, failed=1, errors=1),
               {("adds.c", 4), ("", None)}),
     "php": (projects.PHP, ("phpunit",), counted(passed=2, failed=1, errors=1, skipped=1),

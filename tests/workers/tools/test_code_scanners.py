@@ -1,20 +1,25 @@
 """The scanners of code and infrastructure: recorded output, and real runs where they are installed.
 
-`semgrep.json` was recorded from semgrep 1.185 with Assay's own rules. gosec and trivy cannot be installed where this
-was written: `gosec.json` and `trivy.sarif` follow the formats that their documentation gives.
+`semgrep.json` was recorded from semgrep 1.185 with Assay's own rules, `trivy.sarif` and `trivy.stderr` from trivy 0.76.
+gosec cannot be installed where this was written: `gosec.json` follows the format that its documentation gives.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.domain.findings import Outcome, Severity
+from bot.domain.findings import AgentResult, Outcome, Severity
 from bot.errors import ToolFailed
+from workers.agent import Tool
 from workers.agents.security import SecurityAgent
+from workers.sandbox.process import ProcessSandbox
 from workers.tools import gosec, iac, semgrep, trivy
 
 from ..stage import Stage
@@ -65,13 +70,26 @@ def test_semgrep_speaks_to_nobody() -> None:
     assert "--metrics=off" in words
     configs = [word for word in words if word.startswith("--config=")]
     assert configs == [f"--config={semgrep.RULES}", "--config=.semgrep.yml"]
+    assert "--disable-version-check" in words
+    assert "--disable-version-check" in semgrep.TOOL.version
 
 
-@pytest.mark.skipif(shutil.which("semgrep") is None, reason="semgrep, an extra of 70 MB, is not installed")
+SCANNERS = Path(__file__).parents[2] / "scanners/.venv/bin"
+
+
+def for_real(tmp_path: Path, tool: Tool, files: Mapping[str, str], **more: Any) -> AgentResult:
+    """What a tool says that only these tests use: it would take its time in all others."""
+    if not (SCANNERS / tool.name).is_file():
+        pytest.skip(f"{tool.name} is not installed (make needs installs it)")
+    sandbox = ProcessSandbox(f"{SCANNERS}{os.pathsep}{os.environ['PATH']}")
+    return Stage(tmp_path, files, sandbox=sandbox, **more).run(SecurityAgent([tool]))
+
+
 def test_semgrep_for_real(tmp_path: Path) -> None:
+    """Its rules are Assay's own: those that it does not understand would be an error."""
     files = {"a.js": "eval(name);\n", "b.go": "package b\n", "notes.md": "x\n"}
-    result = Stage(tmp_path, files).run(SecurityAgent([semgrep.TOOL]))
-    assert [(f.path, f.rule, f.start_line) for f in result.findings] == [("a.js", "js-eval", 1)]
+    result = for_real(tmp_path, semgrep.TOOL, files)
+    assert [(f.path, f.rule, f.start_line) for f in result.findings] == [("a.js", "js-eval", 1)], result
     assert set(result.covered) == {"a.js", "b.go"}
 
 
@@ -95,9 +113,28 @@ def test_gosec_is_given_packages() -> None:
 
 
 def test_trivy_findings_of_changed_files() -> None:
-    reading = trivy.parse(output(recorded("trivy.sarif"), exit_code=0, files=["./Dockerfile"]))
-    [finding] = reading.findings
-    assert (finding.tool, finding.rule, finding.start_line, finding.severity) == ("trivy", "DS-0002", 2, Severity.HIGH)
+    files = ["./Dockerfile", "./main.tf", "./bad.tf", "./Dockerfile.bad"]
+    reading = trivy.parse(output(recorded("trivy.sarif"), recorded("trivy.stderr"), exit_code=0, files=files))
+    assert [(f.tool, f.rule, f.path, f.start_line, f.last_line, f.severity) for f in reading.findings] == [
+        ("trivy", "DS-0002", "Dockerfile", 2, 2, Severity.HIGH),
+        ("trivy", "AWS-0086", "main.tf", 1, 3, Severity.HIGH),
+    ]
+    assert reading.findings[0].message == "Last USER command in Dockerfile should not be 'root'"
+    assert [(gap.what, gap.why[:30]) for gap in reading.unread] == [
+        ("bad.tf", "trivy: bad.tf:1,11-12: Argumen"),
+        ("Dockerfile.bad", "trivy: parse dockerfile instru"),
+    ]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_trivy_for_real(tmp_path: Path, trusted: bool) -> None:
+    """What a stranger would have it ignore it does not ignore."""
+    files = {"Dockerfile": "FROM debian:12\nUSER root\n", ".trivyignore": "DS-0002\n", "bad.tf": "resource {{{\n"}
+    result = for_real(tmp_path, trivy.TOOL, files, trusted=trusted)
+    assert ("DS-0002" in {f.rule for f in result.findings}) is not trusted, result
+    assert {f.path for f in result.findings} == {"Dockerfile"}
+    assert (result.outcome, [one.what for one in result.not_covered]) == (Outcome.PARTIAL, ["bad.tf"])
+    assert result.tools["trivy"].startswith("0.")
 
 
 @pytest.mark.parametrize("tool", [semgrep.TOOL, gosec.TOOL, trivy.TOOL], ids=lambda tool: tool.name)

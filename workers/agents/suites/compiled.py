@@ -59,10 +59,11 @@ def _find_cargo(tree: Tree) -> Iterator[Place]:
 
 
 def _cargo(tree: Tree, place: Place, ways: Ways) -> Suite:
-    nextest = place.path(".config/nextest.toml")
-    if tree.has(nextest) and ways.where("cargo-nextest"):
-        return _nextest(ways)
     all_of = ["--workspace"] if "[workspace" in tree.text(place.path("Cargo.toml")) else []
+    # Colours would stand between the words; without a backtrace the first place is the test's own.
+    env = {"CARGO_TERM_COLOR": "never", "RUST_BACKTRACE": "0", **_toolchains(ways)}
+    if tree.has(place.path(".config/nextest.toml")) and ways.where("cargo-nextest"):
+        return _nextest(ways, all_of, env)
     argv = ["cargo", "test", "--no-fail-fast", *all_of]
 
     def again(cases: Sequence[Case]) -> Sequence[str] | None:
@@ -76,8 +77,6 @@ def _cargo(tree: Tree, place: Place, ways: Ways) -> Suite:
             else None
         )
 
-    # Colours would stand between the words; without a backtrace the first place is the test's own.
-    env = {"CARGO_TERM_COLOR": "never", "RUST_BACKTRACE": "0", **_toolchains(ways)}
     return Suite("cargo test", argv, env, prints="cargo", again=again, affected=affected, failing=(101,))
 
 
@@ -87,12 +86,20 @@ def _toolchains(ways: Ways) -> Mapping[str, str]:
     return {"RUSTUP_HOME": str(kept)} if own.name == ".cargo" and (kept := own.with_name(".rustup")).is_dir() else {}
 
 
-def _nextest(ways: Ways) -> Suite:
-    """Its report's place is a matter of configuration, which a tool may add to."""
+def _nextest(ways: Ways, all_of: Sequence[str], env: Mapping[str, str]) -> Suite:
+    """Its report's place is a matter of configuration, which a tool may add to. It runs no tests of documentation."""
     config = ways.reports.parent / "nextest.toml"
     config.write_text(f'[profile.default.junit]\npath = "{ways.reports}/nextest.xml"\n')
-    argv = ["cargo", "nextest", "run", "--no-fail-fast", "--tool-config-file", f"assay:{config}"]
-    return Suite("cargo nextest", argv, again=lambda cases: [*argv, "--", "--exact", *(case.name for case in cases)])
+    argv = ["cargo", "nextest", "run", "--no-fail-fast", *all_of, "--tool-config-file", f"assay:{config}"]
+    return Suite(
+        "cargo nextest",
+        argv,
+        env,
+        # Where the repository names a place of its own.
+        reports=("target/nextest/**/*.xml",),
+        again=lambda cases: [*argv, "--", "--exact", *(case.name for case in cases)],
+        failing=(100,),
+    )
 
 
 _NAME = re.compile(r'^\[package\][^\[]*?^name\s*=\s*"([\w-]+)"', re.MULTILINE | re.DOTALL)
