@@ -18,6 +18,7 @@ from bot.demo.model_wire import (
     cut,
     says_json,
     token_counts,
+    tool_call,
     words,
 )
 
@@ -76,7 +77,8 @@ def response(request: ChatRequest, reply: Reply, number: int) -> Json:
     """The response object."""
     status, reason = _ends(reply)
     usage = _usage(request, reply)
-    return _object(request, number, status, output=[_message(reply, number)], usage=usage, incomplete_details=reason)
+    output = [_call(reply.calls, number) if reply.calls else _message(reply, number)]
+    return _object(request, number, status, output=output, usage=usage, incomplete_details=reason)
 
 
 def failure(request: ChatRequest, failed: Failed, number: int) -> Json:
@@ -99,8 +101,24 @@ def _events(request: ChatRequest, answer: Reply | Failed, number: int) -> Iterat
         yield from _said(Reply(answer.said), number)
         yield "response.failed", {"response": failure(request, answer, number)}
         return
-    yield from _said(answer, number)
-    whole = _message(answer, number)
+    if answer.calls:
+        yield from _called(_call(answer.calls, number))
+    else:
+        yield from _said(answer, number)
+        yield from _done(answer, number)
+    yield f"response.{_ends(answer)[0]}", {"response": response(request, answer, number)}
+
+
+def _called(call: Json) -> Iterator[tuple[str, Json]]:
+    yield "response.output_item.added", {"output_index": 0, "item": call | {"status": "in_progress", "arguments": ""}}
+    where = {"item_id": call["id"], "output_index": 0}
+    yield "response.function_call_arguments.delta", where | {"delta": call["arguments"]}
+    yield "response.function_call_arguments.done", where | {"arguments": call["arguments"]}
+    yield "response.output_item.done", {"output_index": 0, "item": call}
+
+
+def _done(reply: Reply, number: int) -> Iterator[tuple[str, Json]]:
+    whole = _message(reply, number)
     item = {"item_id": whole["id"], "output_index": 1, "content_index": 0}
     said = whole["content"][0]
     kind = "output_text" if said["type"] == "output_text" else "refusal"
@@ -108,7 +126,6 @@ def _events(request: ChatRequest, answer: Reply | Failed, number: int) -> Iterat
     yield f"response.{kind}.done", item | final
     yield "response.content_part.done", item | {"part": said}
     yield "response.output_item.done", {"output_index": 1, "item": whole}
-    yield f"response.{_ends(answer)[0]}", {"response": response(request, answer, number)}
 
 
 def _said(reply: Reply, number: int) -> Iterator[tuple[str, Json]]:
@@ -125,6 +142,13 @@ def _said(reply: Reply, number: int) -> Iterator[tuple[str, Json]]:
     more: Json = {"logprobs": []} if key == "text" else {}
     for piece in cut(said[key]):
         yield kind, item | {"delta": piece} | more
+
+
+def _call(name: str, number: int) -> Json:
+    called = tool_call(name, number)
+    head: Json = {"id": f"fc_{number}", "type": "function_call", "status": "completed", "call_id": called["id"]}
+    head.update(called["function"])
+    return head
 
 
 def _message(reply: Reply, number: int) -> Json:

@@ -39,8 +39,9 @@ _CHARACTERS_A_TOKEN = 4
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says. `cost` is the price in US dollars that some gateways state with it, `pause` the seconds
-    between the events in which it is streamed, `hold` those for which the connection is held after the last one."""
+    """What the model says, or the name of the tool that it `calls` instead. `cost` is the price in US dollars that some
+    gateways state with it, `pause` the seconds between the events in which it is streamed, `hold` those for which the
+    connection is held after the last one."""
 
     content: str | None = None
     refusal: str | None = None
@@ -48,6 +49,7 @@ class Reply:
     cost: float | None = None
     pause: float = 0.0
     hold: float = 0.0
+    calls: str | None = None
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,19 @@ def _text(content: object) -> str:
 def completion(request: ChatRequest, reply: Reply, number: int) -> Json:
     """The chat completion object."""
     message: Json = {"role": "assistant", "content": reply.content, "refusal": reply.refusal, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish_reason}
+    if reply.calls:
+        message["tool_calls"] = [tool_call(reply.calls, number)]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
     return _head(request, number, "chat.completion") | {"choices": [choice], "usage": _usage(request, reply)}
+
+
+def tool_call(name: str, number: int) -> Json:
+    """A call of a tool, without arguments."""
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+
+def _finish(reply: Reply) -> str:
+    return "tool_calls" if reply.calls else reply.finish_reason
 
 
 def cut(text: str) -> Iterator[str]:
@@ -261,7 +274,8 @@ def chunks(request: ChatRequest, answer: Reply | Failed, number: int) -> Iterato
     key = "content" if reply.refusal is None else "refusal"
     deltas: list[tuple[Json, str | None]] = [({"role": "assistant", key: ""}, None)]
     deltas += [({key: piece}, None) for piece in cut(said)]
-    deltas += [] if isinstance(answer, Failed) else [({}, reply.finish_reason)]
+    deltas += [({"tool_calls": [{"index": 0, **tool_call(reply.calls, number)}]}, None)] if reply.calls else []
+    deltas += [] if isinstance(answer, Failed) else [({}, _finish(reply))]
     for delta, finish in deltas:
         choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
         yield _event(_head(request, number, "chat.completion.chunk") | {"choices": choices})

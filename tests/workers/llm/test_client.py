@@ -114,6 +114,16 @@ def test_a_second_bad_answer_is_theirs() -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_tool_that_is_called_though_none_was_offered_is_no_answer(streams: bool) -> None:
+    call = Reply(calls="merge_pull_request")
+    with ScriptedModel([call, GREEN], streams=streams) as server:
+        assert ask(server).colour == "green"
+    assert "merge_pull_request" not in server.requests[1].text
+    with ScriptedModel([call, call], streams=streams) as server, pytest.raises(Theirs):
+        ask(server)
+
+
 @pytest.mark.parametrize("content", ["", "no JSON", '{"colour": ', "[1, 2]", "[" * 100_000, "{" * 100_000, '"\\ud800"'])
 def test_nonsense_is_asked_for_once_more(content: str) -> None:
     with ScriptedModel([Reply(content), GREEN]) as server:
