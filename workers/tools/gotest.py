@@ -17,18 +17,20 @@ _TRACE = 20_000
 _STATUS: dict[str, Literal["passed", "failed", "skipped"]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 # `    cart_test.go:14: got -1`, and in the trace of a panic `\t/checkout/cart/cart_test.go:14 +0x1d`.
 _PLACE = re.compile(r"^[^\S\n]*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(?P<more>: .*)?", re.MULTILINE)
+_UNBUILT = re.compile(r"^FAIL\t\S+ \[(?:build|setup) failed\]$", re.MULTILINE)
 _NOISE = re.compile(r"^\s*(?:=== |--- (?:PASS|FAIL|SKIP)|FAIL|exit status )")
 
 
 def parse(text: str) -> list[Case]:
     """Every test, a table's rows each for themselves, and an error for every package that did not get as far.
 
-    Raises ToolFailed where not one line is an event.
+    Raises ToolFailed where not one line is an event, unless all say that a package does not build: what does not, has
+    no event before Go 1.24.
     """
     output: dict[tuple[str, str], list[str]] = defaultdict(list)
     ends: dict[tuple[str, str], Mapping[str, Any]] = {}
     events = list(_events(text))
-    if not events and text.strip():
+    if not events and _UNBUILT.sub("", text).strip():
         raise ToolFailed(f"go test printed no JSON: {text.strip()[:500]!r}")
     for event in events:
         key = (string(event.get("Package")), string(event.get("Test")))

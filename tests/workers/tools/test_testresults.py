@@ -134,6 +134,14 @@ def test_go_that_prints_no_events_is_told_so() -> None:
     assert gotest.parse('{"Action": 1}\n{"Action": "pass", "Test": 3, "Package": []}\nnull\n{') == []
 
 
+def test_go_whose_only_package_does_not_build_is_told_by_the_compiler() -> None:
+    """Go 1.19.8."""
+    said = "# example.com/x [example.com/x.test]\n./x.go:3:23: undefined: y\n"
+    (case,) = printed("go", "FAIL\texample.com/x [build failed]\n", said)
+    assert (case.classname, case.status, case.frames) == ("example.com/x", "error", (("./x.go", 3),))
+    assert case.message == "./x.go:3:23: undefined: y"
+
+
 def test_go_a_table_that_fails_by_itself_is_told_beside_its_rows() -> None:
     """One that fails because of a row is told by the row."""
     events = [
