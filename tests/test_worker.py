@@ -114,7 +114,7 @@ def test_job_of_a_killed_worker_is_done_by_another(crew: Crew, redis: Redis, fil
     horse = int(marks(file)[0].split()[1])
     first.kill()
     first.wait(5)
-    until(lambda: not psutil.pid_exists(horse), 2)
+    until(lambda: not psutil.pid_exists(horse) or _zombie(psutil.Process(horse)), 2)
     crew.hire("second", queue)
     assert crew.sweep() == [("given back", queue, "job-1")]
     until(lambda: len(marks(file)) == 3)

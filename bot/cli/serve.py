@@ -194,8 +194,12 @@ def _workers(queues: tuple[str, ...], count: int) -> list[Role]:
 
 
 def _work(chosen: Settings, *, queue: str) -> None:
+    import workers.sandbox.orphans
     import workers.wiring
 
+    if queue in AGENT_QUEUES:
+        # Perhaps this one replaces one that was killed.
+        workers.sandbox.orphans.clear()
     redis = (workers.wiring.store() if queue in AGENT_QUEUES else control().store).redis
     work(redis, queue, make_queues(chosen, redis), my_name())
     tracing.close()

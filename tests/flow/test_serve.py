@@ -19,7 +19,7 @@ from redis import Redis
 
 from bot.demo.github import StandInGitHub
 from bot.redis.embedded import EmbeddedRedis
-from tests.servers import free_port, get, until
+from tests.servers import free_port, get, leave_asleep, until
 from workers.sandbox.choice import choose
 from workers.sandbox.views import why_no_views
 
@@ -175,6 +175,8 @@ def test_webhook_leads_to_a_verdict_and_a_restart_remembers_it(serve: Serve) -> 
 def test_killed_children_are_replaced_and_no_webhook_is_lost(serve: Serve) -> None:
     serve.start()
     serve.until("readiness", lambda: serve.status("readyz") == 200)
+    if sandboxed := not choose("bubblewrap", os.environ["PATH"]).why_not:
+        leave_asleep("sleep", "62.8126")
     for name, role in (("lint", "lint-1"), ("intake", "intake-1"), ("web", "web")):
         serve.child(name).kill()
         serve.until(f"the end of {name}", partial(serve.logged, f"{role} was ended by SIGKILL"))
@@ -183,6 +185,8 @@ def test_killed_children_are_replaced_and_no_webhook_is_lost(serve: Serve) -> No
     assert serve.push_answers() == [202]
     assert serve.await_verdict(sha) == "success"
     serve.until("all to be back", lambda: len(serve.tree()) == PROCESSES)
+    if sandboxed:
+        serve.until("the end of what a killed one left", partial(serve.logged, "killed as it started was left"))
 
 
 def test_killed_redis_is_replaced_with_its_data(serve: Serve) -> None:

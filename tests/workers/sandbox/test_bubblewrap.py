@@ -22,9 +22,9 @@ import psutil
 import pytest
 
 from bot.errors import ToolFailed
-from tests.servers import saying
+from tests.servers import leave_asleep, saying, until
 from workers.agent import Command, Completed
-from workers.sandbox import own_etc
+from workers.sandbox import orphans, own_etc
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.choice import choose
 from workers.sandbox.limits import Limits
@@ -385,6 +385,20 @@ def test_it_ends_with_its_parent(machine: Machine) -> None:
     while not gone("62.8123") and time.monotonic() < until:
         time.sleep(0.02)
     assert gone("62.8123")
+
+
+def test_what_was_killed_as_it_started_is_removed_and_what_works_is_let_be(machine: Machine) -> None:
+    leave_asleep("sleep", "62.8124")
+    assert not gone("62.8124"), "nothing was left"
+    done: list[Completed] = []
+    sandbox = BubblewrapSandbox(PATH)
+    works = threading.Thread(target=lambda: done.append(sandbox.run(Command(["sleep", "1.0125"], machine.tree, 60))))
+    works.start()
+    until("the work's begin", lambda: not gone("1.0125"))
+    orphans.clear()
+    until("the end of what was left", lambda: gone("62.8124"))
+    works.join()
+    assert [one.exit_code for one in done] == [0]
 
 
 # -- what it says
