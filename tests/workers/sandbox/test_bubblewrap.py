@@ -6,6 +6,7 @@ prove nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -200,6 +201,15 @@ def test_nothing_of_the_environment_comes_along(machine: Machine, monkeypatch: p
     assert "HOME" in done.stdout
 
 
+def test_every_namespace_is_its_own(machine: Machine) -> None:
+    kinds = ["user", "pid", "net", "ipc", "uts", "cgroup", "mnt"]
+    script = "import os, sys; print(*(os.readlink(f'/proc/self/ns/{kind}') for kind in %r))"
+    inside = machine.run(script % kinds).stdout.split()
+    outside = [os.readlink(f"/proc/self/ns/{kind}") for kind in kinds]  # noqa: PTH115
+    assert len(inside) == len(kinds)
+    assert [one for one, other in zip(inside, outside, strict=True) if one == other] == []
+
+
 def test_a_command_is_nobody_without_rights(machine: Machine) -> None:
     script = "import os; print(os.getuid(), os.getgroups()); print(open('/proc/self/status').read())"
     lines = machine.run(script).stdout.splitlines()
@@ -293,6 +303,31 @@ def test_a_fork_bomb_is_bounded_and_ends_with_it(machine: Machine) -> None:
     done = machine.run(FORKS)
     assert 0 < int(done.stdout) < 200
     assert gone(FORKS)
+
+
+OPEN = """
+import os
+try:
+    while True:
+        last = os.open("a.py", os.O_RDONLY)
+except OSError as error:
+    print(last, error.errno)
+"""
+
+
+def test_open_files_are_bounded(machine: Machine) -> None:
+    assert machine.run(OPEN, open_files=64).stdout == f"63 {errno.EMFILE}\n"
+
+
+def test_processor_time_is_bounded(machine: Machine) -> None:
+    """By what all cores can do until the clock ends: no process gets more, whatever becomes of the clock."""
+    script = "import resource; print(*resource.getrlimit(resource.RLIMIT_CPU))"
+    most = 3 * (os.cpu_count() or 1) + 2
+    assert machine.run(script, timeout=3).stdout == f"{most} {most}\n"
+    burn = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, {most}))\nwhile True: pass"
+    assert machine.run(burn).exit_code is None
+    raised = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({most}, {most + 1}))"
+    assert "ValueError" in machine.run(raised, timeout=3).stderr
 
 
 def test_memory_is_bounded(machine: Machine) -> None:
