@@ -94,6 +94,21 @@ def test_configuration_of_tools_is_not_honoured(assay: Assay, github: StandInGit
     assert not any("not-for-you" in str(request.body) for request in github.requests)
 
 
+def test_configuration_of_tools_that_a_fork_leaves_alone_is_the_base_branch_s(
+    assay: Assay, github: StandInGitHub, fork: str
+) -> None:
+    """And no longer that once the fork has a say in it, be it by a file that it names."""
+    base = {"ruff.toml": 'extend = "rules.toml"\n', "rules.toml": '[lint]\nignore = ["F401"]\n'}
+    github.push(REPOSITORY, "main", base)
+    fork = github.fork(REPOSITORY, "trudy")
+    _, sha = opened(github, fork, {"demo.py": DIRTY})
+    assay.settle()
+    assert assay.verdict(sha) is Conclusion.SUCCESS
+    other = github.push(fork, "feature", {"rules.toml": '[lint]\nignore = ["F401", "E501"]\n'}, author="mallory")
+    assay.settle()
+    assert assay.verdict(other) is Conclusion.FAILURE
+
+
 def test_configuration_of_tools_is_honoured_for_our_own_branches(assay: Assay, github: StandInGitHub) -> None:
     sha = github.commit(REPOSITORY, "feature", {"demo.py": DIRTY, "ruff.toml": '[lint]\nignore = ["F401"]\n'})
     github.open_pull(REPOSITORY, "feature")
