@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -278,6 +279,11 @@ def _alternative(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
+
+
+def gone(marker: str) -> bool:
+    """Whether no process of this machine has that in its arguments."""
+    return not any(marker in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
 
 def leave_asleep(*command: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from bot.domain.findings import Finding
+from bot.domain.verdict import count
 from workers.agent import Reader, Sandbox
 from workers.agents import tree
 from workers.agents.outline.outline import errors_in
@@ -46,7 +47,7 @@ def checked(
     whys |= dict.fromkeys(_broken(findings, after, read, sandbox), _BROKEN)
     kept = [one.model_copy(update={"replacement": None}) if n in whys else one for n, one in enumerate(findings)]
     counts = Counter(whys.values()).items()
-    return kept, [f"{count} suggested change{'s'[: count != 1]} dropped: {why}." for why, count in counts]
+    return kept, [f"{count(number, 'suggested change')} dropped: {why}." for why, number in counts]
 
 
 def _lines(finding: Finding) -> range:

@@ -18,6 +18,7 @@ from pydantic import ConfigDict
 from bot.domain.findings import AgentResult, Cost, Finding, NotCovered, Outcome, joined
 from bot.domain.glob import matches_any
 from bot.domain.model import Frozen
+from bot.domain.verdict import count
 from bot.errors import Refused, Theirs, Unavailable
 from workers.agent import ACCOUNT, Kit, Model, OverBudget, Paid, Sandbox, TooLong, Work
 from workers.agents import tree
@@ -196,7 +197,7 @@ def _hear(
             spent = joined(_costs(heard))
             paid = f", {words(spent)} so far" if spent else ""
             answered = sum(not one.parts for one in heard)
-            done = f"{answered} of {_count(answered + len(wave) + len(left), 'request')} answered"
+            done = f"{answered} of {count(answered + len(wave) + len(left), 'request')} answered"
             reading = f"reading {len(begun)} of {len(plan.files)} files; {done}; estimated {words(estimated)}{paid}"
             kit.progress(reading)
             said = ask_all(pool, ask, wave, partial(_tell, kit, reading))
@@ -278,7 +279,7 @@ def _outcome(
         return Outcome.ERROR, heard[0].why, "mend what the reason says, or wait, and re-run"
     if missed:
         remedy = over.remedy if over else ""
-        return Outcome.PARTIAL, f"{_count(len(missed), 'file')} not read: {missed[0].why}", remedy
+        return Outcome.PARTIAL, f"{count(len(missed), 'file')} not read: {missed[0].why}", remedy
     if not heard:
         kinds = ", ".join(dict.fromkeys(one.why for one in plan.passed_over))
         return Outcome.SKIPPED, f"no changed file is for a reviewer{f' ({kinds})' if kinds else ''}", ""
@@ -289,16 +290,16 @@ def _summary(
     heard: Sequence[Heard], covered: Sequence[str], missed: Sequence[NotCovered], dropped: Sequence[str]
 ) -> str:
     said = " ".join(dict.fromkeys(one.review.summary.strip() for one in heard if one.review))[:_SUMMARY]
-    read = f"Read {len(covered):,} of {_count(len(covered) + len(missed), 'file')}."
+    read = f"Read {len(covered):,} of {count(len(covered) + len(missed), 'file')}."
     instead = next((one.cost.fallback.rstrip(".") for one in heard if one.cost and one.cost.fallback), "")
     return " ".join(filter(None, (said, read if heard else "", _sentence(instead), *dropped)))
 
 
 def _dropped(claims: int, unfit: int) -> Iterator[str]:
     if claims:
-        yield f"{_count(claims, 'claim')} dropped: no line of the diff named, or a repeat."
+        yield f"{count(claims, 'claim')} dropped: no line of the diff named, or a repeat."
     if unfit:
-        yield f"{_count(unfit, 'claim')} dropped: not in the form that was asked for, twice."
+        yield f"{count(unfit, 'claim')} dropped: not in the form that was asked for, twice."
 
 
 def _sentence(words: str) -> str:
@@ -306,17 +307,13 @@ def _sentence(words: str) -> str:
 
 
 def _log(one: Heard) -> str:
-    asked = f"{_count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
+    asked = f"{count(len(one.request.paths), 'file')}, {len(one.request.text)} characters"
     if one.review and not one.cost:
-        return f"{asked}: {_count(len(one.review.findings), 'claim')}, as answered before"
+        return f"{asked}: {count(len(one.review.findings), 'claim')}, as answered before"
     if one.parts:
-        return f"{asked}: asked in {_count(len(one.parts), 'smaller request')}: {one.why}"
+        return f"{asked}: asked in {count(len(one.parts), 'smaller request')}: {one.why}"
     if one.review is None or one.cost is None:
         return f"{asked}: no answer: {one.why}"
     tokens = f"{one.cost.input_tokens} tokens in, {one.cost.output_tokens} out"
     by = f"; {one.cost.fallback}" if one.cost.fallback else ""
-    return f"{asked}: {_count(len(one.review.findings), 'claim')}, {tokens}, {one.cost.model}{by}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{asked}: {count(len(one.review.findings), 'claim')}, {tokens}, {one.cost.model}{by}"
