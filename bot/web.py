@@ -104,7 +104,7 @@ class Webhook:
             raise Rejected(400, "the headers X-GitHub-Delivery and X-GitHub-Event must name a delivery and an event")
         try:
             body = payload_of(raw) if kind == _FORM else raw
-            installation, repository, action = read_tenant(body)
+            installation, repository, action = read_tenant(body, event)
         except ValueError as error:
             raise Rejected(400, str(error)) from None
         # GitHub tells of every check that we write: that needs no job.

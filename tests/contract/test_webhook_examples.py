@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.github.envelope import read_tenant
 from bot.github.payloads import Ignored, parse
 
 EXAMPLES = Path(__file__).parent / "node_modules" / "@octokit" / "webhooks-examples"
@@ -66,3 +67,12 @@ def test_example_pushes_are_understood_unless_they_delete_or_tag() -> None:
         body = json.dumps(payload | {"installation": {"id": 7}}).encode()
         ignored = isinstance(parse("push", body, app_id=1, bot_login=None), Ignored)
         assert ignored == (payload["deleted"] or not payload["ref"].startswith("refs/heads/")), where
+
+
+def test_whose_an_example_is_can_be_read_from_its_end() -> None:
+    """As GitHub words it: on one line, each part where the example has it."""
+    for where, event, payload in examples():
+        body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+        installation, repository, _ = read_tenant(body, event)
+        assert installation == payload.get("installation", {}).get("id", 0), where
+        assert repository == payload.get("repository", {}).get("full_name", ""), where

@@ -22,7 +22,7 @@ from bot.domain.markdown import code, fence, plain, table
 from bot.domain.redact import redact, secrets_in
 from bot.domain.render_inline import fingerprint_of
 from bot.errors import AssayError, Theirs, ToolFailed
-from bot.github.envelope import read_tenant
+from bot.github.envelope import Tenant, read_tenant
 from bot.github.payloads import parse as parse_payload
 from bot.intake.threads import parse_order
 from config.reading import Layer, read
@@ -78,6 +78,10 @@ _PAYLOAD = (
     '"main","owner":{"login":"o"}},"pull_request":{"number":1,"title":"t","body":null,"draft":false,"state":"open",'
     '"updated_at":"2026-01-01T00:00:00Z","user":{"login":"a","id":2},"head":{"sha":"' + "1" * 40 + '","ref":"b","repo":'
     '{"id":1,"full_name":"o/r"}},"base":{"sha":"' + "0" * 40 + '","ref":"main","repo":{"id":1,"full_name":"o/r"}}}}'
+)
+_ENVELOPE = (
+    '{"action":"edited","deployment":{"repository":{"full_name":"o/other"}},"repository":{"id":1,"full_name":"o/r"},'
+    '"sender":{"login":",\\"repository\\":{"},"installation":{"id":1}}'
 )
 _EVENTS = (
     *("push", "pull_request", "check_run", "check_suite", "merge_group", "installation", "issue_comment"),
@@ -188,6 +192,13 @@ def _payload(event: str, text: str) -> None:
     parse_payload(event, text.encode("utf-8", "surrogatepass"), 1, "assay[bot]")
 
 
+def _tenant(text: str) -> None:
+    """Whoever reads only a payload's end reads what it says as a whole."""
+    body = text.encode("utf-8", "surrogatepass")
+    quick, whole = read_tenant(body, "push"), read_tenant(body, "check_run")
+    assert whole in {Tenant(), quick, quick._replace(action=whole.action)}, text
+
+
 def _inert(text: str) -> None:
     """Whatever a stranger writes, GitHub shows it and does nothing."""
     shown = "\n\n".join((plain(text), code(text), fence(text, 2_000), table(("a", "b"), [(plain(text), code(text))])))
@@ -247,7 +258,7 @@ def _targets() -> list[Target]:
             "glob", lambda text: matches(text[:300], "src/a/b.py"), ["src/**/*.{py,js}", "!a", "[a-z]?"], (ValueError,)
         ),
         Target("order", parse_command, ["/assay rerun lint --failed", "thanks\n/assay approve"]),
-        Target("tenant", lambda text: read_tenant(text.encode("utf-8", "surrogatepass")), [_PAYLOAD], (ValueError,)),
+        Target("tenant", _tenant, [_PAYLOAD, _ENVELOPE], (ValueError,)),
         Target("model's reply", _answer, [_REPLY], (AssayError,)),
         Target("junit", junit.parse, _recordings("pytest.junit") + _recordings("node.junit"), (ToolFailed,)),
     ]
