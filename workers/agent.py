@@ -403,8 +403,8 @@ class Work:
     base, of those that are there; `trees()` names their git trees, the base's first, empty where it is not known.
     `files` are those of the head to look at: the changed ones, or, where there is no base, every one. `settings` is the
     agent's part of the configuration. `trusted` is false when the author may not execute code here
-    (a fork): then nothing of the repository is executed, unless somebody `approved` it, and its tools' configuration is
-    not honoured. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
+    (a fork): then nothing of the repository is executed, unless somebody `approved` it, and the configuration of tools
+    is the base's. `title` and `description` are a stranger's words. `timeout` is what the agent has, in seconds.
     `secrets` are the operator's for its command, by name; None for one that gets none: a stranger wrote
     the commit, or it is on somebody's own machine.
     `others` is what the run's other agents have said so far, by name; `overhear(seconds)` what they have said when

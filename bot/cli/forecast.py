@@ -132,7 +132,7 @@ def _tools(agent: AgentPlan, desk: Desk) -> tuple[tuple[str, ...], bool]:
     if isinstance(tools, str):
         return (tools,), False
     chosen, tools = tools, scan.present(tools, agent.settings.get("tools"), _kit(desk).sandbox)
-    target = scan.Target(desk.root, desk.diff.paths, trusted=True, deadline=0.0, executes=True)
+    target = scan.Target(desk.root, desk.diff.paths, deadline=0.0, executes=True)
     selection = scan.select(tools, target, scan.named(wanted))
     lines = [_tool(tool, files, desk) for tool, files in selection.work]
     idle = [tool.name for tool in tools if tool not in [tool for tool, _ in selection.work]]

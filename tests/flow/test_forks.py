@@ -82,7 +82,7 @@ def test_code_is_not_executed_and_a_person_has_to_decide(assay: Assay, github: S
     assert assay.verdict(sha) is Conclusion.ACTION_REQUIRED
 
 
-def test_configuration_of_tools_is_not_honoured(assay: Assay, github: StandInGitHub, fork: str) -> None:
+def test_a_strangers_configuration_of_tools_does_not_count(assay: Assay, github: StandInGitHub, fork: str) -> None:
     """A fork may not switch a rule off, nor have ruff print a file of the machine by `extend`."""
     secret = Path("secret.toml")
     secret.write_text("not-for-you = true\n")
@@ -94,19 +94,22 @@ def test_configuration_of_tools_is_not_honoured(assay: Assay, github: StandInGit
     assert not any("not-for-you" in str(request.body) for request in github.requests)
 
 
-def test_configuration_of_tools_that_a_fork_leaves_alone_is_the_base_branch_s(
-    assay: Assay, github: StandInGitHub, fork: str
-) -> None:
-    """And no longer that once the fork has a say in it, be it by a file that it names."""
+def test_configuration_of_tools_is_the_base_branch_s(assay: Assay, github: StandInGitHub) -> None:
+    """Whether a fork leaves it alone, or changes it, be it by a file that it names."""
     base = {"ruff.toml": 'extend = "rules.toml"\n', "rules.toml": '[lint]\nignore = ["F401"]\n'}
     github.push(REPOSITORY, "main", base)
     fork = github.fork(REPOSITORY, "trudy")
     _, sha = opened(github, fork, {"demo.py": DIRTY})
     assay.settle()
     assert assay.verdict(sha) is Conclusion.SUCCESS
-    other = github.push(fork, "feature", {"rules.toml": '[lint]\nignore = ["F401", "E501"]\n'}, author="mallory")
+    for changed in ('[lint]\nselect = ["F"]\n', None):
+        other = github.push(fork, "feature", {"rules.toml": changed}, author="mallory")
+        assay.settle()
+        assert assay.verdict(other) is Conclusion.SUCCESS
+    lax = github.push(fork, "feature", {"demo.py": f"{DIRTY}print(1 is 1)\n", "ruff.toml": 'exclude = ["*"]\n'})
     assay.settle()
-    assert assay.verdict(other) is Conclusion.FAILURE
+    assert assay.verdict(lax) is Conclusion.FAILURE
+    assert {note["start_line"] for note in assay.check(lax, "assay / lint").annotations} == {6}
 
 
 def test_configuration_of_tools_is_honoured_for_our_own_branches(assay: Assay, github: StandInGitHub) -> None:

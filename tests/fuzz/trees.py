@@ -12,7 +12,8 @@ from pathlib import Path
 
 from workers.agent import Tool
 from workers.agents import tree
-from workers.agents.configs import find_config, is_configured, project_of, touches
+from workers.agents.base_configs import changes
+from workers.agents.configs import find_config, is_configured, project_of
 from workers.agents.pins import other_version
 from workers.agents.suites.setups import needed
 from workers.agents.suites.suite import Tree, Ways
@@ -102,7 +103,6 @@ def _tool(tool: Tool, root: Path, name: str) -> None:
     for path in islice(filter(tool.applies, (name, *FILES)), 1):
         project = project_of(tool, path, root) if tool.projects else ""
         is_configured(tool, path, root)
-        if config := find_config(tool, [path], root):
-            touches(tool, [name], config, root)
-        tool.argv([f"./{path}"], config)
+        changes(tool, [name], [path], root)
+        tool.argv([f"./{path}"], find_config(tool, [path], root))
         tool.options(tree.reader(root), os.fspath(project or ""))

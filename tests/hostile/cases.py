@@ -40,6 +40,7 @@ CHOICE = "tests/workers/sandbox/test_choice.py"
 GIT = "tests/workers/test_git.py"
 TREES = "tests/workers/test_trees.py"
 FORKS = "tests/flow/test_forks.py"
+BASE_CONFIGS = "tests/workers/agents/test_base_configs.py"
 PEOPLE = "tests/flow/test_people.py"
 TRUST = "tests/flow/test_trust.py"
 APPROVALS = "tests/flow/test_approvals.py"
@@ -305,6 +306,18 @@ CASES = (
             f"{HERE}/test_configurations.py::test_a_strangers_baseline_makes_no_secret_known",
             f"{HERE}/test_configurations.py::test_a_stranger_turns_no_rule_of_a_scanner_off",
             f"{HERE}/test_configurations.py::test_a_stranger_turns_no_rule_about_workflows_off",
+        ),
+        ("SEC-4",),
+    ),
+    Case(
+        "configuration of tools that a stranger changes, moves, removes, or puts a folder or a link in the way of",
+        "the base branch's counts",
+        (
+            f"{BASE_CONFIGS}::test_what_a_stranger_turns_off_stays_on_and_what_the_base_turns_off_stays_off",
+            f"{BASE_CONFIGS}::test_a_configuration_that_a_stranger_removes_counts",
+            f"{BASE_CONFIGS}::test_files_that_the_base_s_configuration_leads_to_count_as_the_base_has_them",
+            f"{BASE_CONFIGS}::test_what_a_stranger_puts_in_the_way_is_put_aside",
+            f"{BASE_CONFIGS}::test_links_of_a_stranger_lead_nowhere",
         ),
         ("SEC-4",),
     ),

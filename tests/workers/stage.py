@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +66,12 @@ class Stage:
             approved=self.approved,
             history=lambda: self.history,
             trees=lambda: self.trees,
+            own=self._copy,
         )
+
+    def _copy(self, tree: Path) -> Path:
+        copy = Path(tempfile.mkdtemp(prefix="own-", dir=self.root))
+        return shutil.copytree(tree, copy, symlinks=True, dirs_exist_ok=True)
 
 
 def all_new(*paths: str) -> Diff:

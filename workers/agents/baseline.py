@@ -116,7 +116,7 @@ class _Comparison:
         files = {path: old for path, old in asked.items() if tree.kind(base, old) == "text"}
         if not files:
             return {}
-        target = replace(self._target, root=base, tree_name=self._work.trees()[0])
+        target = self._target.at(base, self._work.trees()[0])
         selection = scan.Selection(((one.tool, tuple(sorted(set(files.values())))),))
         [done] = scan.run_all(selection, target, self._kit, note=" at the base")
         if done.failure:

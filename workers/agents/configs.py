@@ -1,8 +1,8 @@
-"""Where a repository configures a tool, and whether that counts."""
+"""Where a repository configures a tool."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from workers.agent import Tool
@@ -42,10 +42,3 @@ def project_of(tool: Tool, path: str, root: Path) -> str | None:
 def is_configured(tool: Tool, path: str, root: Path) -> bool:
     """Whether the repository configures a tool for a file."""
     return find_config(tool, [path], root) is not None
-
-
-def touches(tool: Tool, changed: Collection[str], config: str, root: Path) -> bool:
-    """Whether a change has a say in a tool's configuration: of that name, or in a file that it names."""
-    names = {name.rpartition("/")[2] for name in changed}
-    text = "\n".join(tree.reader(root)(config))
-    return not names.isdisjoint(tool.configs) or any(name in text for name in names)

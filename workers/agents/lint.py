@@ -29,8 +29,9 @@ class LintAgent:
         tools = scan.choose(self._tools, wanted)
         if isinstance(tools, str):
             return scan.misnamed("lint", tools)
-        with scan.opened(work, kit, time.monotonic() + work.timeout) as target:
-            selection = scan.select(scan.present(tools, wanted, kit.sandbox), target, scan.named(wanted))
+        present, ends = scan.present(tools, wanted, kit.sandbox), time.monotonic() + work.timeout
+        with scan.opened(work, kit, present, ends) as target:
+            selection = scan.select(present, target, scan.named(wanted))
             return self._result(tools, selection, target, work, kit)
 
     def _result(

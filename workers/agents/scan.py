@@ -15,8 +15,9 @@ from bot.domain.findings import AgentResult, Finding, NotCovered, Outcome
 from bot.errors import ToolFailed
 from workers.agent import Kit, Sandbox, Tool, Work
 from workers.agents import tree
+from workers.agents.base_configs import BaseConfigs, base_configs
 from workers.agents.calls import Calls, version_of
-from workers.agents.configs import find_config, is_configured, project_of, touches
+from workers.agents.configs import find_config, is_configured, project_of
 from workers.agents.kept import Kept
 from workers.agents.pins import other_version
 from workers.agents.rooms import Room, Rooms
@@ -29,35 +30,49 @@ _WAITS = "it may execute what a stranger wrote, which waits for an approval"
 
 @dataclass(frozen=True)
 class Target:
-    """A tree and what to look at in it. `trusted`: its own configuration of tools is honoured, otherwise only as far as
-    the `changed` paths leave it alone. `deadline` is on the monotonic clock. `executes`: tools may execute what they
-    find, each tree in one of the `rooms`. `tree_name` is git's, empty where it is not known."""
+    """A tree and what to look at in it. `deadline` is on the monotonic clock. `executes`: tools may execute what they
+    find, each tree in one of the `rooms`. `tree_name` is git's, empty where it is not known. Its own configuration of
+    tools counts, but for what `base_configs` has of the base's."""
 
     root: Path
     files: Sequence[str]
-    trusted: bool
     deadline: float
-    changed: Collection[str] = ()
     executes: bool = False
     rooms: Rooms | None = None
     tree_name: str = ""
+    base_configs: BaseConfigs | None = None
+
+    def at(self, base: Path, tree_name: str) -> Target:
+        """The files of the base, to be looked at in the same way."""
+        return replace(
+            self, root=base, tree_name=tree_name, base_configs=self.base_configs and self.base_configs.at(base)
+        )
+
+    def restored(self, tool: Tool) -> Collection[str]:
+        """The files of a tool's configuration that are looked at as a stranger has them, and count as the base does."""
+        return self.base_configs.restored.get(tool.name, ()) if self.base_configs else ()
+
+    def configured(self, tool: Tool) -> Target:
+        """The tree in which the configuration of a tool is the one that counts."""
+        if self.base_configs is None or not self.restored(tool):
+            return self
+        return replace(self, root=self.base_configs.root, tree_name="")
 
 
 @contextmanager
-def opened(work: Work, kit: Kit, ends: float) -> Iterator[Target]:
-    """The work's tree, to be looked at until `ends`, on the monotonic clock. What is made for tools that execute goes
-    with the context."""
+def opened(work: Work, kit: Kit, tools: Sequence[Tool], ends: float) -> Iterator[Target]:
+    """The work's tree, to be looked at with the tools until `ends`, on the monotonic clock. What is made for those that
+    execute goes with the context."""
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True))
         yield Target(
             work.root,
             work.files,
-            work.trusted,
             ends,
-            changed=tuple(work.diff.files),
             executes=work.trusted or work.approved,
             rooms=Rooms(work, kit, stack, Path(home)),
             tree_name=work.trees()[1],
+            base_configs=base_configs(work, tools),
         )
 
 
@@ -158,9 +173,8 @@ def select(tools: Sequence[Tool], target: Target, named: Collection[str] = ()) -
         for tool in tools
         if (files := tuple(path for path in target.files if path in readable and tool in claimed[path]))
     ]
-    held = [NotCovered(what=tool.name, why=why) for tool, files in work if (why := _why_held(tool, files, target))]
-    names = {one.what for one in held}
-    kept = [(tool, files) for tool, files in work if tool.name not in names]
+    kept = [(tool, files) for tool, files in work if target.executes or not tool.executes_code]
+    held = [NotCovered(what=tool.name, why=_WAITS) for tool, _ in work if tool.executes_code and not target.executes]
     covered = {path for tool, files in work if tool.covers for path in files} | (kinds.keys() - readable)
     return Selection(
         work=tuple(kept),
@@ -168,14 +182,6 @@ def select(tools: Sequence[Tool], target: Target, named: Collection[str] = ()) -
         nobodys=tuple(path for path in target.files if path not in covered),
         held=tuple(held),
     )
-
-
-def _why_held(tool: Tool, files: Sequence[str], target: Target) -> str:
-    """Why a tool may not be started on a stranger's commit, empty where it may."""
-    if tool.executes_code and not target.executes:
-        return _WAITS
-    changed = tool.taste and find_config(tool, files, target.root) and config_of(tool, files, target) is None
-    return "a stranger's commit changes its configuration, which is not honoured" if changed else ""
 
 
 def _claims(tools: Sequence[Tool], target: Target, named: Collection[str]) -> dict[str, list[Tool]]:
@@ -187,7 +193,7 @@ def _claims(tools: Sequence[Tool], target: Target, named: Collection[str]) -> di
         tool, path = by_name[tool_name], str(PurePosixPath(folder) / "file")
         if tool.projects and project_of(tool, path, target.root) is None:
             return False
-        return not tool.taste or tool_name in named or is_configured(tool, path, target.root)
+        return not tool.taste or tool_name in named or is_configured(tool, path, target.configured(tool).root)
 
     by_name = {tool.name: tool for tool in tools}
     claimed = {}
@@ -220,20 +226,28 @@ def run_all(selection: Selection, target: Target, kit: Kit, note: str = "") -> t
 
 
 def _run(tool: Tool, files: tuple[str, ...], target: Target, kit: Kit) -> Scan:
-    parts = [_run_alike(tool, own, config, target, kit) for config, own in _alike(tool, files, target).items()]
+    # A stranger's configuration is looked at like any file, as it stands and by the tool's defaults.
+    restored, configured = target.restored(tool), target.configured(tool)
+    strange = tuple(path for path in files if path in restored)
+    parts = [_run_alike(tool, strange, None, target, kit)] if strange else []
+    for config, own in _alike(tool, tuple(path for path in files if path not in restored), configured).items():
+        scan = _run_alike(tool, own, config, configured, kit)
+        parts.append(replace(scan, findings=tuple(one for one in scan.findings if one.path not in restored)))
     return parts[0] if len(parts) == 1 else _joined(parts)
 
 
 def _alike(tool: Tool, files: tuple[str, ...], target: Target) -> Mapping[str | None, tuple[str, ...]]:
     """The files by the configuration that counts for them. One of a folder says nothing of those beside it; a project's
     files go together."""
+    if not files:
+        return {}
     if tool.projects or not tool.searches:
-        return {config_of(tool, files, target): files}
+        return {find_config(tool, files, target.root): files}
 
     # Files of a folder share what is configured there.
     @cache
     def of(folder: str) -> str | None:
-        return config_of(tool, [str(PurePosixPath(folder) / "file")], target)
+        return find_config(tool, [str(PurePosixPath(folder) / "file")], target.root)
 
     alike = defaultdict[str | None, list[str]](list)
     for path in files:
@@ -299,14 +313,6 @@ def _room(tool: Tool, files: Sequence[str], target: Target) -> Room:
         return Room(target.root)
     folders = dict.fromkeys(project_of(tool, path, target.root) or "" for path in files)
     return target.rooms.room(target.root, tool, list(folders))
-
-
-def config_of(tool: Tool, files: Sequence[str], target: Target) -> str | None:
-    """The repository's configuration of a tool where it counts: of a stranger's commit, only what that leaves alone."""
-    config = find_config(tool, files, target.root)
-    if config is None or target.trusted or (tool.executes_code and target.executes):
-        return config
-    return None if touches(tool, target.changed, config, target.root) else config
 
 
 def _tidy(one: NotCovered, root: Path, kit: Kit) -> NotCovered:

@@ -33,7 +33,7 @@ def search(tool: Tool, work: Work, kit: Kit, told: Iterable[Finding], deadline: 
         names = dict(_write(root, rest[:_MOST]))
         done = scan.run_all(
             scan.Selection(((tool, tuple(names)),)) if names else scan.Selection(()),
-            scan.Target(root, tuple(names), work.trusted, deadline),
+            scan.Target(root, tuple(names), deadline),
             kit,
             note=" of earlier commits",
         )

@@ -20,7 +20,7 @@ class SecurityAgent:
     """Runs its scanners on the files of the work, and on the base's versions of those that they found something in;
     looks for secrets in each commit on the way, and at the packages that lock files name.
 
-    Most only read, so a fork's commits are scanned like others, without their configuration of the scanners; one that
+    Most only read, so a fork's commits are scanned like others, by the base's configuration of the scanners; one that
     executes is held back until somebody approves, as a linter is. `secrets` is the name of the scanner that looks at
     commits, too.
     """
@@ -46,7 +46,7 @@ class SecurityAgent:
     def _scan(self, wanted: Sequence[Tool], tools: Sequence[Tool], work: Work, kit: Kit, ends: float) -> AgentResult:
         if not work.files:
             return AgentResult(outcome=Outcome.CLEAN, summary="Nothing changed that could be scanned.")
-        with scan.opened(work, kit, ends) as target:
+        with scan.opened(work, kit, tools, ends) as target:
             selection = scan.select(tools, target, scan.named(work.settings.get("tools")))
             if not selection.work and not selection.missed:
                 reason = "no scanner reads what changed: binary or generated files only"

@@ -60,7 +60,7 @@ class Notes:
 def compare(stage: Stage, memory: Memory | None = None) -> list[Finding]:
     work, kit = stage.work(), stage.kit()
     kit = replace(kit, memory=memory) if memory else kit
-    target = scan.Target(work.root, work.files, trusted=True, deadline=time.monotonic() + 60)
+    target = scan.Target(work.root, work.files, deadline=time.monotonic() + 60)
     scans = scan.run_all(scan.select([GREP], target), target, kit)
     return [finding for one in mark_old(scans, target, work, kit) for finding in one.findings]
 
@@ -144,7 +144,7 @@ def test_where_the_base_cannot_be_scanned_all_is_new(tmp_path: Path) -> None:
 
     stage, memory = Stage(tmp_path, {"a": "x\nBAD 1\n"}, base={"a": "BAD 1\n"}, sandbox=Broken()), Notes()
     work, kit = stage.work(), replace(stage.kit(), memory=memory)
-    target = scan.Target(work.root, work.files, trusted=True, deadline=time.monotonic() + 60)
+    target = scan.Target(work.root, work.files, deadline=time.monotonic() + 60)
     scans = scan.run_all(scan.select([replace(GREP, parse=parse)], target), target, kit)
     assert [f.new for one in mark_old(scans, target, work, kit) for f in one.findings] == [True]
     assert len([key for key in memory.texts if key.startswith("said:")]) == 1
