@@ -483,6 +483,11 @@ CASES = (
     # -- what tools, reports and models say
     Case("reports with entities, external entities, depth", "refused", (f"{HERE}/test_bombs.py::test_xml",)),
     Case(
+        "an archive of 300 kB that a set-up unpacks to 300 MB",
+        "ended at the limit of the disk, and told of",
+        (f"{HERE}/test_bombs.py::test_an_archive_that_a_set_up_unpacks",),
+    ),
+    Case(
         "JSON without end, 120,000 results, words of megabytes",
         "bounded, and told of",
         (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +17,18 @@ from bot.domain.diff import Diff
 from bot.domain.findings import AgentResult, Outcome
 from bot.errors import ToolFailed
 from tests.builders import agent_plan, finding
+from tests.workers.stage import Stage
 from tests.workers.tools.recordings import reader
-from workers.registry import FORMATS
+from workers.registry import AGENTS, FORMATS
 from workers.results import settle
+from workers.sandbox.bubblewrap import BubblewrapSandbox
+from workers.sandbox.choice import choose
+from workers.sandbox.limits import Limits
 from workers.tools import junit
+
+PATH = os.environ["PATH"]
+WHY_NOT = choose("auto", PATH).why_not
+needs_sandbox = pytest.mark.skipif(bool(WHY_NOT), reason=f"no sandbox here: {WHY_NOT}")
 
 
 @contextmanager
@@ -81,3 +91,23 @@ def test_a_finding_with_very_long_words_is_cut(tmp_path: Path) -> None:
             AgentResult(outcome=Outcome.FINDINGS, findings=(long,)), agent_plan("lint"), Diff(), tmp_path, str
         )
     assert len(settled.model_dump_json()) < 50_000
+
+
+# -- archives
+
+
+@needs_sandbox
+def test_an_archive_that_a_set_up_unpacks(tmp_path: Path) -> None:
+    """300 MB in 300 kB."""
+    archive = tmp_path / "head" / "a.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened, opened.open("a", "w") as file:
+        for _ in range(300):
+            file.write(bytes(2**20))
+    assert archive.stat().st_size < 400_000
+    sandbox = BubblewrapSandbox(PATH, limits=Limits(disk=100 * 2**20))
+    settings = {"setup": "python3 -m zipfile -e a.zip out", "run": "true"}
+    with pytest.raises(ToolFailed, match="it left more than 0 GB, or 2,000,000 files, on the disk"):
+        Stage(tmp_path, {"a.txt": ""}, settings=settings, sandbox=sandbox).run(AGENTS["test"]())
+    left = sum(file.lstat().st_size for file in (tmp_path / "head").rglob("*"))
+    assert left < 300 * 2**20
