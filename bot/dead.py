@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 from bot import queues
 from bot.context import Subject, bound
 from bot.deliveries import Deliveries
+from bot.domain.commands import Reply
 from bot.domain.events import AgentFinished, RerunRequested
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
@@ -146,22 +147,40 @@ class DeadLetters:
 
     # -- what a person does with one
 
-    def retry(self, letter: DeadLetter) -> None:
-        """Have it done again, with as many tries as before."""
+    def retry(self, letter: DeadLetter) -> bool:
+        """Have it done again, with as many tries as before, and let the letter go. False, and nothing is done, where
+        what it is about is not kept any more, or nobody waits for it."""
+        try:
+            again = self._again(letter)
+        except ValueError:
+            # It is about nothing that Assay knows.
+            return False
+        if again:
+            self.drop(letter)
+        return again
+
+    def _again(self, letter: DeadLetter) -> bool:
         match letter.function, letter.args:
             case queues.ON_AGENT, (str(key), str(agent), int()):
-                again = RerunRequested(at=self._clock(), delivery=f"dead letter {letter.id}", agents=(agent,))
-                self._store.update(RunKey.parse(key), again)
+                rerun = RerunRequested(at=self._clock(), delivery=f"dead letter {letter.id}", agents=(agent,))
+                return self._store.update(RunKey.parse(key), rerun) is not None
             case queues.ON_PUBLISH, (str(key),):
-                run_key = RunKey.parse(key)
-                stored = self._store.load(run_key)
-                if stored is not None:
-                    self._store.publish(run_key, stored.run.installation)
+                return self._store.publish_again(RunKey.parse(key))
             case queues.ON_DELIVERY, (str(guid),):
+                delivery = self._deliveries.load(guid)
+                if delivery is None or not delivery.body:
+                    return False
                 self._store.enqueue(JobSpec.intake(guid))
             case queues.ON_LOOSE_CHECKS, (str(key), int(installation)):
                 self._store.enqueue(JobSpec.loose_checks(RunKey.parse(key), installation))
-        self.drop(letter)
+            case queues.ON_REPLY, (str(repository), int(installation), str(reply)):
+                spec = JobSpec.reply(repository, installation, Reply.model_validate_json(reply))
+                # The letter's own job has that name.
+                self._store.enqueue(spec.model_copy(update={"name": ""}))
+            case _:
+                # A token, say: whoever asked for it has given up.
+                return False
+        return True
 
     def drop(self, letter: DeadLetter) -> None:
         """Let it go."""

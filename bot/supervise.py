@@ -229,4 +229,8 @@ def _child_main(role: Role, parent: int) -> None:
     except AssayError as error:
         log.error("%s: %s", role.name, error)
         sys.exit(1)
+    except Exception:
+        # Python's own trace would be no line of the log, and would have the secrets in it.
+        log.exception("%s: this is a bug in Assay", role.name)
+        sys.exit(1)
     sys.stdout.flush()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -18,6 +19,7 @@ from bot.deliveries import Deliveries
 from bot.domain.commands import Reply
 from bot.domain.run import RunKey
 from bot.domain.service import Service
+from bot.domain.stored import understood
 from bot.errors import Gone, Misconfigured, Refused
 from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
@@ -56,6 +58,8 @@ from config.reading import CONFIG_FILE
 from config.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_REPLY = TypeAdapter(Reply)
 
 # The least that each job can do with.
 READ = {"contents": "read", "pull_requests": "read"}
@@ -353,7 +357,8 @@ def on_publish(key: str) -> None:
 def on_reply(repository: str, installation: int, reply: str) -> None:
     """The job that answers somebody's order."""
     with control().observer.job():
-        control().replies.on_reply(repository, installation, Reply.model_validate_json(reply))
+        answer = understood(_REPLY, reply.encode(), "an answer to an order")
+        control().replies.on_reply(repository, installation, answer)
 
 
 def on_token(key: str, name: str, public: str) -> None:

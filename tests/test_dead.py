@@ -15,10 +15,11 @@ import workers.wiring
 from bot.cli.main import assay
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
+from bot.domain.commands import Reply
 from bot.domain.findings import Outcome
 from bot.domain.run import Phase
 from bot.errors import Theirs
-from bot.queues import ON_AGENT, JobSpec, Queues
+from bot.queues import ON_AGENT, ON_LOOSE_CHECKS, JobSpec, Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.worker import ControlWorker, make_worker
@@ -119,6 +120,45 @@ def test_run_that_cannot_be_published_is_let_be_until_it_changes(
     assert Queues(redis).waiting("publish") == 1
 
 
+def test_order_that_cannot_be_answered_is_answered_at_another_try(
+    redis: Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = JobSpec.reply("octo/demo", 7, Reply(number=1, comment=2, reaction="eyes"))
+    with monkeypatch.context() as patch:
+        patch.setattr(bot.wiring, "on_reply", fails)
+        Queues(redis).enqueue(spec)
+        work(redis, "publish")
+    (letter,) = letters
+    assert letters.retry(letter)
+    answered: list[object] = []
+    monkeypatch.setattr(bot.wiring, "on_reply", lambda *args: answered.append(args))
+    work(redis, "publish")
+    assert answered == [spec.args]
+    assert list(letters) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(JobSpec.intake("forgotten"), id="a delivery"),
+        pytest.param(JobSpec.publish(KEY, 7), id="a run"),
+        pytest.param(JobSpec(queue="lint", function=ON_AGENT, args=(str(KEY), "lint", 1)), id="an agent"),
+        pytest.param(JobSpec.token(KEY, 7, "name", "public"), id="a token"),
+        pytest.param(JobSpec(queue="publish", function=ON_LOOSE_CHECKS, args=("no key", 7)), id="nothing"),
+    ],
+)
+def test_letter_about_what_is_not_kept_any_more_cannot_be_done_again(
+    redis: Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch, spec: JobSpec
+) -> None:
+    monkeypatch.setattr(spec.function, fails)
+    Queues(redis).enqueue(spec)
+    work(redis, spec.queue)
+    (letter,) = letters
+    assert not letters.retry(letter)
+    assert list(letters) == [letter]
+    assert Queues(redis).waiting(spec.queue) == 0
+
+
 def test_letter_about_nothing_that_exists_keeps_no_other_from_being_told(
     store: Store, redis: Redis, agent_letter: DeadLetters
 ) -> None:
@@ -176,3 +216,14 @@ def test_command_has_them_done_again(run: Callable[..., str], store: Store) -> N
     stored = store.load(KEY)
     assert stored is not None
     assert stored.run.agents[0].attempt == 2
+
+
+def test_command_says_what_cannot_be_done_again(
+    run: Callable[..., str], redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot.wiring, "on_delivery", fails)
+    Queues(redis).enqueue(JobSpec.intake("forgotten"))
+    work(redis, "intake")
+    # In a terminal it is 2, with what was raised.
+    assert run("retry", "--all", code=1).count("is done again") == 1
+    assert run("list").count("\n") == run("list").count("forgotten") == 1

@@ -44,6 +44,11 @@ def refuse() -> None:
     raise Unavailable("nobody answers")
 
 
+def stumble(folder: Path) -> None:
+    note(folder, "stumbled")
+    raise LookupError("the key is hunter2")
+
+
 def finish(folder: Path, seconds: float) -> None:
     """Takes its time to end when asked."""
 
@@ -122,6 +127,16 @@ def test_expected_failure_of_a_child_is_a_line_and_no_trace(capfd: pytest.Captur
     supervise(Role("asker", refuse), until=lambda: time.monotonic() - began > 0.3)
     assert "asker: nobody answers" in (err := capfd.readouterr().err)
     assert "Traceback" not in err
+
+
+def test_bug_that_ends_a_child_is_a_line_of_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """So it is redacted, and of the form that the operator chose."""
+    logging.basicConfig(force=True, format="<%(message)s>")
+    supervise(Role("stumbler", partial(stumble, tmp_path)), until=lambda: len(notes(tmp_path)) == 2)
+    err = capfd.readouterr().err
+    told = err.count("<stumbler: this is a bug in Assay>\nTraceback")
+    assert told == err.count("Traceback") == err.count("LookupError: the key is hunter2") >= 1
+    assert "stumbler ended with exit code 1, starting it again" in err
 
 
 def test_draining_waits_for_work_in_hand(tmp_path: Path) -> None:

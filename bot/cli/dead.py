@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -58,9 +58,19 @@ def show(letter: str, as_json: bool) -> None:
 def retry(letter: tuple[str, ...], everything: bool) -> None:
     """Have each LETTER done again, with three tries."""
     with _letters() as letters:
-        for found in _chosen(letters, letter, everything=everything):
-            letters.retry(found)
-            click.echo(f"{found.id} is done again")
+        vain = [found for found in _chosen(letters, letter, everything=everything) if not _retry(letters, found)]
+    if vain:
+        raise Theirs(
+            "what these letters are about is not kept any more, or nobody waits for it; `assay dead drop` lets them "
+            f"go:{_names(vain)}"
+        )
+
+
+def _retry(letters: DeadLetters, letter: DeadLetter) -> bool:
+    again = letters.retry(letter)
+    if again:
+        click.echo(f"{letter.id} is done again")
+    return again
 
 
 @dead.command()
@@ -84,6 +94,10 @@ def _chosen(letters: DeadLetters, names: tuple[str, ...], *, everything: bool) -
     if everything == bool(names):
         raise Theirs("name the letters, or say --all: `assay dead list` lists those there are")
     return list(letters) if everything else [letters.find(name) for name in names]
+
+
+def _names(letters: Iterable[DeadLetter]) -> str:
+    return "".join(f"\n  {letter.id}" for letter in letters)
 
 
 def _line(letter: DeadLetter) -> str:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from threading import Event, Thread
 
-import click
 import uvicorn
 from redis.exceptions import AuthenticationError
 
@@ -79,7 +78,7 @@ def run_all() -> None:
         roles = [Role("sweep", partial(_become, ACTS, partial(_sweep, watch=quiet))), *_workers(QUEUES, chosen.workers)]
         # Nobody but the web process may hold the socket: a connection that nobody will answer would wait.
         apart = [replace(role, main=partial(_without, listener, role)) for role in roles]
-        click.echo(f"Assay listens on {_address(listener)}/webhook (Ctrl-C drains)", err=True)
+        log.info("Assay listens on %s/webhook (Ctrl-C drains)", _address(listener))
         keeper = _Keeper(chosen, watch, redis)
         Supervisor(
             [web, *apart],
@@ -94,7 +93,7 @@ def run_web() -> None:
     """`assay web`."""
     chosen = _prepare(*LISTENING)
     listener = _listen(chosen)
-    click.echo(f"Assay listens on {_address(listener)}/webhook", err=True)
+    log.info("Assay listens on %s/webhook", _address(listener))
     _become(LISTENS, partial(_web, listener=listener, watch=_greet(chosen)))
 
 

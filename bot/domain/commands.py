@@ -75,12 +75,13 @@ Command = Annotated[Rerun | Approve | Budget | Accept | Help | Misspelt, Field(d
 
 class Reply(Frozen):
     """What is said to an order: a reaction to its comment, in GitHub's word, and, where that is not enough, words of
-    ours in Markdown."""
+    ours in Markdown. `at` is when the order was read, in seconds since the epoch; 0 where an older version did."""
 
     number: int
     comment: int
     reaction: str
     words: str = ""
+    at: float = 0.0
 
     @property
     def marker(self) -> str:

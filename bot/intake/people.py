@@ -73,7 +73,7 @@ class People:
         key = case.about(pull.head_sha)
         why_not = not_theirs(case, given.sender, pull.base_ref)
         reaction, words = (_NO, f"Not done: {why_not}.") if why_not else self._obey(case, key, given)
-        reply = Reply(number=given.number, comment=given.comment, reaction=reaction, words=words)
+        reply = Reply(number=given.number, comment=given.comment, reaction=reaction, words=words, at=case.at)
         self._reply(given.repository, given.installation, reply)
         return f"accepted: {key}" if reaction != _NO else f"ignored: {words}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from bot.domain.commands import Reply
-from bot.errors import Gone, Misconfigured, Refused, TakenOver, Unavailable
+from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
 from bot.patience import pause
 from bot.publishing.pull_writer import Desk
 from bot.queues import JobSpec
@@ -33,15 +33,22 @@ class Replies:
         self._clock = clock
 
     def on_reply(self, repository: str, installation: int, reply: Reply) -> None:
-        """Answer. While GitHub is away that is put off, for a while; what it refuses is only logged."""
+        """Answer. While GitHub is away that is put off, for days; what it refuses is only logged."""
         try:
             self._answer(repository, installation, reply)
         except (Unavailable, Misconfigured, TakenOver) as error:
-            wait = pause(0.0, error.retry_after if isinstance(error, Unavailable) else None) or 0.0
-            log.warning("%s: the answer to comment %d waits %.0f s: %s", repository, reply.comment, wait, error)
-            self._later(JobSpec.reply(repository, installation, reply), self._clock() + wait)
+            self._put_off(repository, installation, reply, error)
         except (Gone, Refused) as error:
-            log.error("%s: comment %d cannot be answered: %s", repository, reply.comment, error)
+            _give_up(repository, reply, error)
+
+    def _put_off(self, repository: str, installation: int, reply: Reply, error: AssayError) -> None:
+        now = self._clock()
+        wait = pause(now - (reply.at or now), error.retry_after if isinstance(error, Unavailable) else None)
+        if wait is None:
+            _give_up(repository, reply, error)
+            return
+        log.warning("%s: the answer to comment %d waits %.0f s: %s", repository, reply.comment, wait, error)
+        self._later(JobSpec.reply(repository, installation, reply), now + wait)
 
     def _answer(self, repository: str, installation: int, reply: Reply) -> None:
         with self._lock(f"reply:{repository}:{reply.comment}", _LOCK_TTL) as held:
@@ -53,3 +60,7 @@ class Replies:
         desk.comments.react(reply.comment, reply.reaction)
         if reply.words and desk.comments.find(reply.number, reply.marker, desk.bot_login) is None:
             desk.comments.create(reply.number, f"{reply.words}\n\n{reply.marker}")
+
+
+def _give_up(repository: str, reply: Reply, error: AssayError) -> None:
+    log.error("%s: comment %d cannot be answered: %s", repository, reply.comment, error)

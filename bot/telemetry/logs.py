@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,6 +18,8 @@ from typing import Literal
 from redis.exceptions import RedisError
 
 from bot.context import Subject, current
+
+log = logging.getLogger(__name__)
 
 Redact = Callable[[str], str]
 
@@ -109,12 +112,19 @@ class _Outages(logging.Filter):
 _OUTAGES = _Outages()
 
 
+def _of_thread(end: threading.ExceptHookArgs) -> None:
+    """Says what ended a thread, which Python would write to standard error as it is."""
+    error = end.exc_value or end.exc_type()
+    log.error("the thread %s was ended by a bug in Assay", end.thread and end.thread.name, exc_info=error)
+
+
 def configure(form: Literal["text", "json"], redact: Redact) -> None:
     """Set this process's logging up; forked children inherit it. `redact` takes secrets out of what is said."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json(redact) if form == "json" else _Text(redact))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    threading.excepthook = _of_thread
     # These write whole requests, or a line a job, at INFO.
     for name in ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "githubkit", "rq", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,6 +11,8 @@ from bot.domain.render_gates import APPROVE
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.intake.allowance import PER_HOUR
+from bot.patience import GIVE_UP
+from bot.queues import LATER
 from tests.flow.assay import CLEAN, CONFIG, REPOSITORY, Assay
 
 SHELL = """
@@ -227,6 +229,23 @@ def test_what_cannot_be_done_is_answered_once(
         github.deliver(sent.event, sent.payload, guid=sent.guid)
     assay.settle()
     assert len(words(github, number)) == 1
+
+
+def test_an_answer_waits_ever_longer_for_github_and_not_for_ever(
+    assay: Assay, github: StandInGitHub, fork: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    number, _ = opened(github, assay, fork)
+    github.fail(path="/reactions", times=10_000)
+    github.comment(REPOSITORY, number, "/assay help", author="alice")
+    assay.settle()
+    assay.wait(3600)
+    assay.settle()
+    assert assay.redis.zcount(LATER, assay.clock.time() + 800, "+inf") == assay.redis.zcard(LATER) == 1
+    assert "cannot be answered" not in caplog.text
+    assay.wait(GIVE_UP)
+    assay.settle()
+    assert assay.redis.zcard(LATER) == 0
+    assert "cannot be answered" in caplog.text
 
 
 def test_a_person_gives_so_many_orders_an_hour(

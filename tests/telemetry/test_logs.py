@@ -41,7 +41,7 @@ def fields(tmp_path: Path) -> Iterator[Fields]:
 def _logging(file: Path, form: Literal["text", "json"]) -> Iterator[Lines]:
     """What is logged goes to a file: pytest's standard error is another one in a fixture and in a test."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
     # A worker that another test had quiet.
     logging.getLogger("rq.worker").setLevel(logging.NOTSET)
     configure(form, Redactor([SECRET]))
@@ -53,6 +53,7 @@ def _logging(file: Path, form: Literal["text", "json"]) -> Iterator[Lines]:
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
+    threading.excepthook = hook
 
 
 def test_text_is_a_line_with_the_time_in_utc(text: Lines) -> None:
@@ -117,6 +118,19 @@ def test_run_that_a_job_turns_out_to_be_about_is_told_from_then_on(fields: Field
         found("octo/demo@abc123")
         logging.getLogger("bot.intake.intake").info("read")
     assert [(line["run"], line["delivery"]) for line in fields()] == [("", "guid-1"), ("octo/demo@abc123", "guid-1")]
+
+
+def test_thread_that_a_bug_ends_says_so_in_a_line_without_secrets(fields: Fields) -> None:
+    def fail() -> None:
+        raise LookupError(f"the key is {SECRET}")
+
+    thread = threading.Thread(target=fail, name="lookout")
+    thread.start()
+    thread.join()
+    (line,) = fields()
+    assert "the thread lookout" in str(line["message"])
+    assert "LookupError: the key is" in str(line["error"])
+    assert SECRET not in str(line)
 
 
 def test_stranger_cannot_forge_a_line(text: Lines) -> None:

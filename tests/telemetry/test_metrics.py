@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+import bot.web
 from bot.domain.findings import Cost
 from bot.redis.embedded import EmbeddedRedis
 from bot.telemetry.metrics import (
@@ -134,6 +137,12 @@ def test_number_of_samples_is_bounded() -> None:
             combinations *= len(values) + 1
         most += combinations * (len(BUCKETS) + 2)
     assert most < 5_000
+
+
+def test_every_answer_of_the_web_process_is_counted_under_its_own_status() -> None:
+    statuses = re.findall(r"(?:Rejected\(|return )(\d{3})\b", Path(bot.web.__file__).read_text())
+    assert {"202", "408", "503"} <= set(statuses)
+    assert [ADMISSIONS.key(status) for status in statuses] == [(ADMISSIONS.name, status) for status in statuses]
 
 
 def test_answers_of_the_web_process_are_told_every_second_and_at_the_end(
