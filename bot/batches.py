@@ -20,15 +20,15 @@ class Batches(Generic[T, R]):
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def submit(self, item: T) -> R:
-        """The result for one item. Raises what `call` raises, to everybody in that batch."""
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """The result for one item, to come. It fails with what `call` raises, and so does everybody's in that batch."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, result))
         if self._task is None:
             # It begins in the loop's next turn, so what else has come in this one goes along.
             self._task = loop.create_task(self._run())
-        return await result
+        return result
 
     async def _run(self) -> None:
         try:

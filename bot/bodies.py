@@ -16,7 +16,7 @@ from starlette.types import Message, Receive
 # Bytes. GitHub never sends more (https://docs.github.com/webhooks/webhook-events-and-payloads#payload-cap).
 LARGEST = 25 * 2**20
 # What every body may have for itself, and what those that are larger may have together.
-_SMALL, _ROOM = 256 * 2**10, 2 * LARGEST
+SMALL, _ROOM = 256 * 2**10, 2 * LARGEST
 # Seconds. GitHub gives up after ten.
 PATIENCE = 10.0
 _MOST_FIELDS = 5
@@ -50,7 +50,7 @@ class Bodies:
         message = await _next(receive)
         chunk: bytes = message.get("body", b"")
         # As most of them are: there in one piece.
-        if not message.get("more_body", False) and len(chunk) <= _SMALL:
+        if not message.get("more_body", False) and len(chunk) <= SMALL:
             return chunk
         try:
             async with asyncio.timeout(PATIENCE):
@@ -67,7 +67,7 @@ class Bodies:
                 size += len(chunks[-1])
                 if size > LARGEST:
                     raise TooLarge
-                wanted = max(0, size - _SMALL)
+                wanted = max(0, size - SMALL)
                 if self._taken - taken + wanted > _ROOM:
                     raise NoRoom
                 self._taken, taken = self._taken - taken + wanted, wanted

@@ -7,6 +7,7 @@ longer than GitHub can send it again (3 days; 7 on an Enterprise Server), with w
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
 from collections.abc import Sequence
@@ -145,9 +146,9 @@ class Admissions:
         self._batches = Batches(self._admit, _TOGETHER)
         self._limit = limit
 
-    async def admit(self, arrival: Arrival) -> Admission:
-        """Take a verified delivery in, once. Raises redis.exceptions.RedisError when Redis is away."""
-        return await self._batches.submit(arrival)
+    def admit(self, arrival: Arrival) -> asyncio.Future[Admission]:
+        """Take a verified delivery in, once. Fails with redis.exceptions.RedisError or OSError when Redis is away."""
+        return self._batches.submit(arrival)
 
     async def _admit(self, arrivals: Sequence[Arrival]) -> list[Admission]:
         deliveries, bodies = list[tuple[str, ...]](), list[bytes]()

@@ -1,11 +1,13 @@
 """The web process: takes webhooks in, and says how it is.
 
 `POST /webhook` does as little as it can: cap, verify, admit, answer. It is plain ASGI in front of the FastAPI app's
-routes, because the framework's request handling costs more than all of that.
+routes, because the framework's request handling costs more than all of that; and most of them come by a quicker way
+still (`door.py`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -14,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import redis.asyncio
 from fastapi import FastAPI
@@ -34,6 +37,7 @@ from bot.telemetry.metrics import Answers
 
 log = logging.getLogger(__name__)
 
+PATH = "/webhook"
 RETRY_AFTER = 30
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
@@ -41,13 +45,38 @@ _GUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _EVENT = re.compile(r"[a-z_]{1,64}")
 
 
+class Answer(NamedTuple):
+    """What a webhook is answered: the status, why, and headers of its own."""
+
+    status: int
+    message: str
+    own: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        return _said(self.message)
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body)), *self.own]
+
+
+@lru_cache(64)
+def _said(message: str) -> bytes:
+    return json.dumps({"message": message}).encode()
+
+
+_ACCEPTED = Answer(202, "accepted")
+_SEEN = Answer(200, "this delivery was accepted before")
+
+
 class Rejected(Exception):
     """An answer other than success. Raised and caught within this module."""
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.headers = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        own = ((name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items())
+        self.answer = Answer(status, message, tuple(own))
 
 
 class Webhook:
@@ -71,32 +100,75 @@ class Webhook:
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/webhook":
+        if scope["type"] != "http" or scope["path"] != PATH:
             await self._app(scope, receive, send)
             return
-        headers: Mapping[str, str] = {}
         try:
-            status, message = await self._handle(scope, receive)
-        except Rejected as error:
-            status, message, headers = error.status, str(error), error.headers
+            answer = await self._answer(scope, receive)
         except ClientDisconnect:
             return
-        self._answers.by_status[status] += 1
-        await _answer(send, status, message, headers)
+        except Exception as error:  # noqa: BLE001 (it is told)
+            answer = self.refuse(error)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _handle(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
             raise Rejected(405, "send a POST", Allow="POST")
         # GitHub sends each header once; of a repeated one the last counts.
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise Rejected(400, "Content-Length is not a number")
+        arrival = self._examine(headers, await self._bodies.read(int(length[:12]), receive))
+        admission = self._admissions.admit(arrival)
+        await asyncio.wait([admission])
+        return self._settle(arrival, admission)
 
-        def header(name: bytes, otherwise: bytes = b"") -> str:
-            return headers.get(name, otherwise).decode("latin-1")
+    def take(self, headers: Mapping[bytes, bytes], raw: bytes, tell: Callable[[Answer], None]) -> None:
+        """Take in a webhook that was posted and is there. `tell` is called once, perhaps before this returns."""
+
+        def settle(admission: asyncio.Future[Admission]) -> None:
+            try:
+                answer = self._settle(arrival, admission)
+            except Exception as error:  # noqa: BLE001 (it is told)
+                answer = self.refuse(error)
+            tell(answer)
+
+        try:
+            arrival = self._examine(headers, raw)
+            admission = self._admissions.admit(arrival)
+        except Exception as error:  # noqa: BLE001 (it is told)
+            tell(self.refuse(error))
+        else:
+            admission.add_done_callback(settle)
+
+    def refuse(self, error: Exception) -> Answer:
+        """The answer to a webhook that is not taken in for this reason."""
+        match error:
+            case Rejected(answer=answer):
+                pass
+            case TooLarge():
+                answer = Rejected(413, f"the body is larger than {LARGEST} bytes", Connection="close").answer
+            case TooSlow():
+                words = f"the body did not arrive within {PATIENCE:.0f} s"
+                answer = Rejected(408, words, Connection="close").answer
+            case NoRoom():
+                words = "too many large bodies are being read, send it again later"
+                answer = Rejected(503, words, Retry_After=str(RETRY_AFTER), Connection="close").answer
+            case _:
+                log.error("a webhook failed", exc_info=error)
+                answer = Answer(500, "this is a fault of Assay's, which its log tells of")
+        self._answers.by_status[answer.status] += 1
+        return answer
+
+    def _examine(self, headers: Mapping[bytes, bytes], raw: bytes) -> Arrival:
+        def header(name: bytes) -> str:
+            return headers.get(name, b"").decode("latin-1")
 
         kind = header(b"content-type").partition(";")[0].strip().lower()
         if kind not in (_JSON, _FORM):
             raise Rejected(415, f"set the webhook's content type to {_JSON}")
-        raw = await self._body(header(b"content-length", b"0"), receive)
         if not verify(raw, header(b"x-hub-signature-256"), self._secrets):
             raise Rejected(401, "X-Hub-Signature-256 is missing or does not match: is the webhook secret the same?")
         guid, event = header(b"x-github-delivery"), header(b"x-github-event")
@@ -109,24 +181,11 @@ class Webhook:
             raise Rejected(400, str(error)) from None
         # GitHub tells of every check that we write: that needs no job.
         ignored = nothing_asked(event, action) if action else ""
-        return await self._admit(Arrival(guid, event, body, self._clock(), installation, repository, ignored))
+        return Arrival(guid, event, body, self._clock(), installation, repository, ignored)
 
-    async def _body(self, length: str, receive: Receive) -> bytes:
-        if not length.isascii() or not length.isdigit():
-            raise Rejected(400, "Content-Length is not a number")
+    def _settle(self, arrival: Arrival, future: asyncio.Future[Admission]) -> Answer:
         try:
-            return await self._bodies.read(int(length[:12]), receive)
-        except TooLarge:
-            raise Rejected(413, f"the body is larger than {LARGEST} bytes", Connection="close") from None
-        except TooSlow:
-            raise Rejected(408, f"the body did not arrive within {PATIENCE:.0f} s", Connection="close") from None
-        except NoRoom:
-            words = "too many large bodies are being read, send it again later"
-            raise Rejected(503, words, Retry_After=str(RETRY_AFTER), Connection="close") from None
-
-    async def _admit(self, arrival: Arrival) -> tuple[int, str]:
-        try:
-            admission = await self._admissions.admit(arrival)
+            admission = future.result()
         except (RedisError, OSError) as error:
             # Said once: who watches over Redis tells that it is away, the next delivery how many were refused.
             if not self._refused and isinstance(error, ResponseError):
@@ -137,30 +196,14 @@ class Webhook:
             log.warning("%d deliveries were refused while Redis was away", self._refused)
             self._refused = 0
         log.debug("delivery %s %s: %s", arrival.guid, arrival.event, admission)
-        match admission:
-            case Admission.ACCEPTED:
-                if tracer := tracing.installed():
-                    tracer.webhook(arrival.guid, arrival.at, self._clock(), {"assay.event": arrival.event})
-                return 202, "accepted"
-            case Admission.SEEN:
-                return 200, "this delivery was accepted before"
-            case Admission.FULL:
-                raise Rejected(
-                    503, "too many deliveries are waiting, send it again later", Retry_After=str(RETRY_AFTER)
-                )
-
-
-@lru_cache(64)
-def _said(message: str) -> bytes:
-    return json.dumps({"message": message}).encode()
-
-
-async def _answer(send: Send, status: int, message: str, headers: Mapping[str, str]) -> None:
-    body = _said(message)
-    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    head += [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
+        if admission is Admission.FULL:
+            words = "too many deliveries are waiting, send it again later"
+            raise Rejected(503, words, Retry_After=str(RETRY_AFTER))
+        answer = _ACCEPTED if admission is Admission.ACCEPTED else _SEEN
+        self._answers.by_status[answer.status] += 1
+        if answer is _ACCEPTED and (tracer := tracing.installed()):
+            tracer.webhook(arrival.guid, arrival.at, self._clock(), {"assay.event": arrival.event})
+        return answer
 
 
 def _presence(watch: Watch) -> str:

@@ -22,6 +22,7 @@ from typing import Self
 
 import httpx
 import psutil
+import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +30,10 @@ from cryptography.x509.oid import NameOID
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bot.demo.github import QuickServer
+from bot.door import Door
 from bot.redis.embedded import redis_server
+from bot.web import Webhook
 
 PATIENCE = 20.0
 
@@ -52,6 +56,18 @@ def until(what: str, true: Callable[[], object], patience: float = PATIENCE, tol
         assert time.monotonic() < give_up, f"{what} did not happen in {patience:g} s\n{told()}"
         before, used = used, time.thread_time()
         time.sleep(max(0.02, 4 * (used - before)))
+
+
+class QuickWeb(QuickServer):
+    """Serves Assay's web application as `assay serve` does, or by uvicorn's way alone. Ends at once, but for closing
+    the connection to Redis."""
+
+    def __init__(self, app: Webhook, http: type[asyncio.Protocol] = Door) -> None:
+        super().__init__(uvicorn.Config(app, http=http, log_config=None, access_log=False))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self.lifespan.shutdown()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def test_what_comes_meanwhile_goes_with_the_next_and_never_too_many() -> None:
     async def main() -> None:
         call = Doubling()
         batches = Batches(call, 3)
-        first = asyncio.create_task(batches.submit(100))
+        first = batches.submit(100)
         while not call.under_way:
             await asyncio.sleep(0)
         assert await asyncio.gather(*map(batches.submit, range(5))) == [0, 2, 4, 6, 8]
@@ -65,7 +65,7 @@ def test_a_failure_is_told_to_all_of_its_batch_and_to_no_other() -> None:
 def test_who_no_longer_waits_does_not_harm_the_others() -> None:
     async def main() -> None:
         batches = Batches(Doubling(), 10)
-        impatient, patient = (asyncio.create_task(batches.submit(number)) for number in (1, 2))
+        impatient, patient = (batches.submit(number) for number in (1, 2))
         await asyncio.sleep(0)
         impatient.cancel()
         assert await patient == 4

@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from redis import Redis
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.bodies import LARGEST
 from bot.deliveries import Admissions, Deliveries
+from bot.door import Door
 from bot.github.signature import sign
 from bot.queues import INTAKE, Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.web import create_app
-from tests.servers import get, request
+from tests.servers import QuickWeb, get, request
 
 CURRENT, PREVIOUS = "the current secret", "the previous secret"
 LIMIT = 5
 
 
-@pytest.fixture
-def url(redis: Redis, redis_server: EmbeddedRedis) -> Iterator[str]:
-    yield from _serve(redis_server.url, redis)
+@pytest.fixture(params=[Door, HttpToolsProtocol], ids=["quick", "plain"])
+def url(request: pytest.FixtureRequest, redis: Redis, redis_server: EmbeddedRedis) -> Iterator[str]:
+    """Where it is served, in either of the ways that a webhook may take: the answers are the same."""
+    with serving(redis_server.url, redis, request.param) as url:
+        yield url
 
 
-def _serve(redis_url: str, redis: Redis) -> Iterator[str]:
+@contextmanager
+def serving(redis_url: str, redis: Redis, http: type[asyncio.Protocol] = Door) -> Iterator[str]:
     queues = Queues(redis)
     app = create_app(redis_url, lambda connection: Admissions(connection, queues, LIMIT), [CURRENT, PREVIOUS])
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = QuickWeb(app, http)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
+    server.stop()
     thread.join(10)
 
 
@@ -175,7 +181,7 @@ def test_full_queue_is_not_ready(url: str) -> None:
 
 
 def test_without_redis_deliveries_are_503_and_the_process_is_alive_but_not_ready(redis: Redis) -> None:
-    for url in _serve("unix:///nowhere/redis.sock", redis):
+    with serving("unix:///nowhere/redis.sock", redis) as url:
         answer = post(url, b"{}")
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0

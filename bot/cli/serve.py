@@ -18,6 +18,7 @@ from redis.exceptions import AuthenticationError
 
 from bot.deliveries import Admissions
 from bot.domain.redact import Redactor
+from bot.door import Door
 from bot.errors import Misconfigured
 from bot.garbage import settle_in
 from bot.queues import AGENT_QUEUES, INTAKE, QUEUES
@@ -281,6 +282,7 @@ def _web(chosen: Settings, *, listener: socket.socket, watch: Watch) -> None:
     )
     config = uvicorn.Config(
         app,
+        http=Door,
         log_config=None,
         access_log=False,
         # Nobody asks who sent a request or what answers it, and every request would pay.

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import uvicorn
 from redis import Redis
 
 import bot.publishing.check_writer
@@ -24,7 +23,7 @@ import bot.wiring
 import workers.wiring
 from bot.dead import DeadLetters
 from bot.deliveries import Admissions, Deliveries
-from bot.demo.github import QuickServer, StandInGitHub
+from bot.demo.github import StandInGitHub
 from bot.demo.github_state import CheckRun
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
@@ -37,6 +36,7 @@ from bot.sweep import Sweep
 from bot.web import create_app
 from bot.worker import ControlWorker, make_worker
 from config.settings import Settings
+from tests.servers import QuickWeb
 
 REPOSITORY = "octo/demo"
 CONFIG = ".github/assay.yml"
@@ -51,14 +51,6 @@ agents:
 """
 CLEAN = "def double(number):\n    return number * 2\n"
 DIRTY = "import os\n\n\ndef double(number):\n    return number * 2\n"
-
-
-class _Web(QuickServer):
-    """Ends at once, but for closing the connection to Redis."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        await self.lifespan.shutdown()
 
 
 class Clock:
@@ -194,7 +186,7 @@ def running(
     secrets = [secret.get_secret_value() for secret in chosen.require_webhook_secrets()]
     app = create_app(redis_url, lambda connection: Admissions(connection, queues, chosen.intake_limit), secrets)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _Web(uvicorn.Config(app, log_config=None, access_log=False))
+    server = QuickWeb(app)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     github.webhook_url = f"http://127.0.0.1:{listener.getsockname()[1]}/webhook"
