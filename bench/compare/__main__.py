@@ -53,9 +53,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which changes of each repository, or one that adds the `whole` of it, how its packages are installed, and where
-    to keep what Assay says."""
+    """Which changes of each repository, `at` these commits, or one that adds the `whole` of it, how its packages are
+    installed, and where to keep what Assay says."""
 
+    at: Sequence[str]
     commits: int
     every: int
     before: str
@@ -66,6 +67,7 @@ class Wanted:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("repositories", nargs=-1, required=True)
+@click.option("--at", multiple=True, metavar="SHA", help="That change, instead of the newest; may be repeated.")
 @click.option("--commits", default=3, show_default=True, type=click.IntRange(1), help="Of each repository.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Take every nth change.")
 @click.option("--before", default="", metavar="DATE", help="Changes that were made before that day.")
@@ -73,7 +75,14 @@ class Wanted:
 @click.option("--setup", default="", help="A command that installs packages in a checkout, such as `npm install`.")
 @click.option("--words", type=click.Path(file_okay=False, path_type=Path), help="Keep what Assay says in this folder.")
 def main(
-    repositories: Sequence[str], commits: int, every: int, before: str, whole: bool, setup: str, words: Path | None
+    repositories: Sequence[str],
+    at: Sequence[str],
+    commits: int,
+    every: int,
+    before: str,
+    whole: bool,
+    setup: str,
+    words: Path | None,
 ) -> None:
     """Compare Assay with the tools it runs, started by hand, on past changes of REPOSITORIES: paths or URLs of git
     repositories, each perhaps with `NAME=` before it.
@@ -81,7 +90,7 @@ def main(
     Prints a row of a Markdown table for each, and what differs on standard error. The exit code is 1 if anything does.
     """
     click.echo(_HEAD)
-    rows, wanted = [], Wanted(commits, every, before, whole, setup, words)
+    rows, wanted = [], Wanted(at, len(at) or commits, every, before, whole, setup, words)
     for one in repositories:
         name, _, source = one.rpartition("=")
         row = _compare(name or _name(source), source, wanted)
@@ -104,7 +113,7 @@ def _compare(name: str, source: str, wanted: Wanted) -> Row:
         # The settings of whoever runs this are not the repository's.
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         _git(clone, "worktree", "add", "--quiet", "--detach", str(base), "HEAD")
-        changes = _all_of_it(clone) if wanted.whole else _changes(clone, wanted.before)
+        changes = _all_of_it(clone) if wanted.whole else wanted.at or _changes(clone, wanted.before)
         for sha in islice(changes, 0, None, wanted.every):
             if row.commits == wanted.commits:
                 break

@@ -17,6 +17,10 @@ _TRACE = 20_000
 _STATUS: dict[str, Literal["passed", "failed", "skipped"]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 # `    cart_test.go:14: got -1`, and in the trace of a panic `\t/checkout/cart/cart_test.go:14 +0x1d`.
 _PLACE = re.compile(r"^[^\S\n]*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(?P<more>: .*)?", re.MULTILINE)
+# `panic: boom`, with the trace that the program ends with.
+_PANIC = re.compile(r"^panic: (?P<said>[^\n]*?)(?: \[recovered\])?$(?s:.*?)^goroutine \d+ \[", re.MULTILINE)
+# testify says what was wrong below its place, in a table.
+_TESTIFY = re.compile(r"^\s+\tError: +\t(?P<said>.*(?:\n\s+\t {12}\t.*)*)", re.MULTILINE)
 _UNBUILT = re.compile(r"^FAIL\t\S+ \[(?:build|setup) failed\]$", re.MULTILINE)
 _NOISE = re.compile(r"^\s*(?:=== |--- (?:PASS|FAIL|SKIP)|FAIL|exit status )")
 
@@ -44,8 +48,9 @@ def parse(text: str) -> list[Case]:
     told = {
         (package, above) for (package, test), end in ends.items() for above in _above(test) if end["Action"] == "fail"
     }
+    last = {package: test.partition("/")[0] for package, test in ends if test}
     cases = [
-        _case(package, test, end, "".join(output[package, test]))
+        _case(package, test, end, "".join(output[package, test]), last[package] == test.partition("/")[0])
         for (package, test), end in ends.items()
         if test and ((package, test) not in tables or (end["Action"] == "fail" and (package, test) not in told))
     ]
@@ -74,13 +79,10 @@ def _events(text: str) -> Iterator[Mapping[str, Any]]:
             yield event
 
 
-def _case(package: str, test: str, end: Mapping[str, Any], output: str) -> Case:
+def _case(package: str, test: str, end: Mapping[str, Any], output: str, last: bool) -> Case:
     said = "\n".join(line for line in output.splitlines() if not _NOISE.match(line)).strip("\n")[-_TRACE:]
     status = _STATUS[end["Action"]]
-    places = [match for match in _PLACE.finditer(said) if status == "failed"]
-    spoken = next((match["more"][2:].strip() for match in places if match["more"]), "")
-    if not spoken and status == "failed":
-        spoken = next((line.strip() for line in said.splitlines() if line.startswith("panic: ")), "")
+    spoken, places = _told(said, last) if status == "failed" else ("", [])
     elapsed = end.get("Elapsed")
     return Case(
         name=test,
@@ -93,17 +95,34 @@ def _case(package: str, test: str, end: Mapping[str, Any], output: str) -> Case:
     )
 
 
+def _told(said: str, last: bool) -> tuple[str, list[re.Match[str]]]:
+    """What a failed test said, and the places where; a panic that ended the package's tests comes before its log."""
+    if panic := _PANIC.search(said):
+        ended = "; no test of its package ran after it" if last else ""
+        return f"panic: {panic['said']}{ended}", list(_PLACE.finditer(said, panic.start()))
+    places = list(_PLACE.finditer(said))
+    spoken = next((match["more"][2:].strip() for match in places if match["more"]), "")
+    if not spoken and (table := _TESTIFY.search(said)):
+        spoken = " ".join(table["said"].partition("Diff:")[0].split())
+    return spoken, places
+
+
 def _frames(package: str, places: list[re.Match[str]]) -> Frames:
     """A test names its file without the folder, which ends like its package."""
     named = ((match["path"], int(match["line"])) for match in places)
     return tuple((path if "/" in path else f"{package}/{path}", line) for path, line in named)
 
 
+def called(package: str) -> str:
+    """A package's last name, without the version of its module."""
+    return re.sub(r"/v\d+$", "", package).rpartition("/")[2] or "the package"
+
+
 def _broken(package: str, output: str) -> Case:
     """A package that does not build, or whose program ended before its tests did."""
     said = "\n".join(line for line in output.splitlines() if not line.startswith("FAIL\t")).strip()[-_TRACE:]
     return Case(
-        name=package.rpartition("/")[2] or "the package",
+        name=called(package),
         status="error",
         classname=package,
         message=said.splitlines()[0] if said else "it does not build, or its tests did not end",

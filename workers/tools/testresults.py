@@ -19,7 +19,7 @@ def _go(completed: Completed) -> list[Case]:
     cases, broken = gotest.parse(completed.stdout), gotest.build_errors(completed.stderr)
     for package, (said, frames) in broken.items():
         case = Case(
-            name=package.rpartition("/")[2],
+            name=gotest.called(package),
             status="error",
             classname=package,
             message=said.partition("\n")[0] or "it does not build",

@@ -6,13 +6,17 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.domain import findings as values
 from bot.domain.findings import Outcome, Severity
+from workers.agent import Case
 from workers.agents.shell import Shell
+from workers.agents.suites.places import Places
+from workers.agents.suites.suite import Tree
 from workers.agents.suites.table import KINDS, described, detect
 from workers.registry import AGENTS
 from workers.sandbox.programs import search_path
@@ -39,6 +43,15 @@ def found(root: Path) -> dict[str, str]:
     detection = detect(shell, root / "scratch")
     suites = {one.name: " ".join(word for word in one.argv if str(root) not in word) for one in detection.suites}
     return suites | {f"not {one.what}": one.why for one in detection.left}
+
+
+def test_a_failure_lies_in_the_repositorys_own_code_not_in_what_it_keeps_of_others(tmp_path: Path) -> None:
+    plant(tmp_path, {"cart.go": "", "vendor/example.com/sum/sum.go": "", "lib/vendor/a.php": ""})
+    places = Places(Tree(tmp_path))
+    others, own = (f"{tmp_path}/vendor/example.com/sum/sum.go", 3), (f"{tmp_path}/cart.go", 7)
+    case = Case("TestSum", "failed", frames=(others, own))
+    assert places.resolve(case, "").frames == (("cart.go", 7),)
+    assert places.resolve(replace(case, frames=(others,)), "").frames == (("vendor/example.com/sum/sum.go", 3),)
 
 
 # -- detection

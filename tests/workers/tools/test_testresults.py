@@ -82,6 +82,30 @@ def test_a_panic_of_go_lies_where_the_repositorys_code_is() -> None:
     assert ("/checkout/gomod/crash/c_test.go", 7) in case.frames
 
 
+def test_a_panic_of_go_comes_before_what_was_logged_and_says_what_it_ended() -> None:
+    """Go 1.19.8: TestLast stands below it."""
+    first, second = gotest.parse(recorded("gopanic.jsonl"))
+    assert (first.name, first.status, second.name, second.status) == ("TestFirst", "passed", "TestPanics", "failed")
+    told = "panic: runtime error: index out of range [0] with length 0"
+    assert second.message == f"{told}; no test of its package ran after it"
+    assert ("/checkout/cart_test.go", 10) in second.frames
+    assert not any(path.endswith("cart_test.go") and line == 8 for path, line in second.frames)
+    later = {"Action": "pass", "Package": "example.com/shop", "Test": "TestLast"}
+    more = gotest.parse(f"{recorded('gopanic.jsonl')}\n{json.dumps(later)}\n")
+    assert next(case.message for case in more if case.name == "TestPanics") == told  # a program that it started
+
+
+def test_what_testify_says_of_a_failure_stands_below_its_place() -> None:
+    (case,) = gotest.parse(recorded("gotestify.jsonl"))
+    assert case.message == "Not equal: expected: 200 actual : 401"
+    assert case.frames[0] == ("github.com/gin-gonic/gin/response_writer_test.go", 151)
+
+
+def test_a_go_package_is_not_called_by_its_version() -> None:
+    (case,) = printed("go", "FAIL\tb/doublestar/v4 [build failed]\n", "# b/doublestar/v4\n./x.go:3:2: no\n")
+    assert (case.name, case.classname) == ("doublestar", "b/doublestar/v4")
+
+
 def test_a_go_package_that_does_not_build_is_an_error_in_the_compilers_words() -> None:
     case = next(case for case in RECORDINGS["go"][0] if case.status == "error")
     assert (case.classname, case.message) == ("example.com/shop/broken", "broken/b_test.go:5:28: undefined: undefined")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from workers.agent import Case
 from workers.agents import tree
 from workers.agents.suites.suite import Tree, below
+
+_BROUGHT = re.compile(r"(^|/)(vendor|node_modules)/")
 
 
 class Places:
@@ -20,9 +23,11 @@ class Places:
         self._named: dict[str, list[str]] | None = None
 
     def resolve(self, case: Case, folder: str) -> Case:
-        """The case with paths that are relative to the repository; what leads nowhere is left out."""
+        """The case with paths that are relative to the repository; what leads nowhere is left out, and so is other
+        people's code that lies in it, where a place in its own is left."""
         frames = tuple((path, line) for named, line in case.frames if (path := self.find(named, folder)))
-        return replace(case, frames=frames, path=self.find(case.path, folder))
+        own = tuple(frame for frame in frames if not _BROUGHT.search(frame[0]))
+        return replace(case, frames=own or frames, path=self.find(case.path, folder))
 
     def find(self, named: str, folder: str) -> str:
         """The file's relative path; empty where there is none, or more than one that it could be."""
