@@ -13,6 +13,8 @@ need cc gcc libc6-dev
 need cmake cmake
 need make make
 need bats bats
+need automake automake
+need autoreconf autoconf
 need phpunit phpunit
 need rspec ruby-rspec
 need rake rake

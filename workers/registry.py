@@ -105,7 +105,7 @@ FORMATS = {
     "gitlab": gitlab.parse,
 }
 
-TEST_READERS = Readers(testresults.FILES, testresults.PRINTED, junit.to_finding, coverage.parse)
+TEST_READERS = Readers(testresults.FILES, testresults.PRINTED, testresults.unfinished, junit.to_finding, coverage.parse)
 
 AGENTS: Mapping[str, Callable[[], Agent]] = {
     "test": lambda: TestAgent(TEST_READERS),

@@ -270,6 +270,7 @@ def _targets() -> list[Target]:
             ("rspec", "rspec", FILES["rspec"]),
             ("go", "go.jsonl", partial(_printed, "go")),
             ("cargo", "cargo", partial(_printed, "cargo")),
+            ("automake", "automake", partial(_printed, "automake")),
             ("tap", "*tap", partial(_printed, "tap")),
             ("unittest", "unittest", partial(_printed, "unittest")),
             ("any", "*tap", partial(_printed, "any")),

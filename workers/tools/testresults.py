@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from bot.domain.findings import NotCovered
 from workers.agent import Case, Completed
-from workers.tools import cargo, gotest, jsonreports, junit, pyunit, tap
+from workers.tools import automake, cargo, gotest, jsonreports, junit, pyunit, tap
 
 _CARGO = re.compile(r"^test result: (?:ok|FAILED)\.", re.MULTILINE)
 _UNITTEST = re.compile(r"^Ran \d+ tests? in ", re.MULTILINE)
@@ -34,18 +35,32 @@ def _go(completed: Completed) -> list[Case]:
     return cases
 
 
-def _any(completed: Completed) -> list[Case]:
-    """Results of whatever ran behind a script, as far as its output is known; none for other output."""
+def _form(completed: Completed) -> str:
+    """The format of what whatever ran behind a script printed; that of unittest where it is none that is known."""
     text = completed.stdout
     if _GO.search(text):
-        return _go(completed)
+        return "go"
     if _CARGO.search(text):
-        return cargo.parse(text)
-    if tap.is_tap(text):
-        return tap.parse(text)
+        return "cargo"
+    if automake.is_automake(text):
+        return "automake"
+    return "tap" if tap.is_tap(text) else "unittest"
+
+
+def _any(completed: Completed) -> list[Case]:
+    """Results of whatever ran behind a script, as far as its output is known; none for other output."""
+    form = _form(completed)
+    if form != "unittest":
+        return PRINTED[form](completed)
     # It prints to standard error, which a runner in between may pass on as its output.
-    streams = (stream for stream in (completed.stderr, text) if _UNITTEST.search(stream))
+    streams = (stream for stream in (completed.stderr, completed.stdout) if _UNITTEST.search(stream))
     return pyunit.parse(next(streams, ""))
+
+
+def unfinished(form: str, completed: Completed) -> NotCovered | None:
+    """What is missing of the tests that a command said it would run, where its format says that beforehand."""
+    form = _form(completed) if form == "any" else form
+    return tap.unfinished(completed.stdout) if form == "tap" else None
 
 
 FILES: Mapping[str, Callable[[str], list[Case]]] = {
@@ -57,6 +72,7 @@ FILES: Mapping[str, Callable[[str], list[Case]]] = {
 
 PRINTED: Mapping[str, Callable[[Completed], list[Case]]] = {
     "go": _go,
+    "automake": lambda completed: automake.parse(completed.stdout),
     "cargo": lambda completed: cargo.parse(completed.stdout),
     "tap": lambda completed: tap.parse(completed.stdout),
     "unittest": lambda completed: pyunit.parse(completed.stderr),

@@ -411,3 +411,31 @@ load test_helper
 @test "a library's own" { false; }
 """,
 }
+
+# Its scripts are started by `sh`, so that they need not be executable.
+AUTOMAKE = {
+    "configure.ac": """\
+AC_INIT([shop],[1])
+AM_INIT_AUTOMAKE([foreign])
+AC_CONFIG_FILES([Makefile])
+AC_OUTPUT
+""",
+    "Makefile.am": """\
+TEST_EXTENSIONS = .sh
+SH_LOG_COMPILER = sh
+TESTS = tests/zero.sh tests/adds.sh tests/later.sh tests/known.sh tests/breaks.sh
+XFAIL_TESTS = tests/known.sh
+""",
+    "tests/zero.sh": "exit 0\n",
+    "tests/adds.sh": """\
+sum=$((1 - 2))
+if [ "$sum" -ne 3 ]; then
+  # Where it stands, as a compiler would say it.
+  echo "tests/adds.sh:4: got $sum, want 3"
+  exit 1
+fi
+""",
+    "tests/later.sh": "exit 77\n",
+    "tests/known.sh": "exit 1\n",
+    "tests/breaks.sh": "exit 99\n",
+}

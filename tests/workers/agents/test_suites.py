@@ -114,6 +114,32 @@ def test_bats_is_left_to_the_script_that_starts_it(tmp_path: Path) -> None:
     assert list(found(tmp_path)) == ["bats", "not make test"]
 
 
+AUTOMAKE = {"configure.ac": "", "Makefile.am": "SUBDIRS = tests\n", "tests/Makefile.am": "TESTS = a.sh\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "suites", "builds"),
+    [
+        ({"Makefile": "check: all\n"}, ["make check"], []),
+        ({"Makefile": "check:\ntest:\n"}, ["make test"], []),
+        ({"Makefile": "check := 1\n"}, [], []),
+        (AUTOMAKE, ["make check"], ["autoreconf -i", "./configure"]),
+        ({**AUTOMAKE, "configure": ""}, ["make check"], ["./configure"]),
+        ({**AUTOMAKE, "tests/Makefile.am": "bin_PROGRAMS = a\n"}, [], []),
+        ({"configure": "", "Makefile.in": "test: all\n"}, ["make test"], ["./configure"]),
+        ({"configure": "", "Makefile.in": "check: all\n"}, ["make check"], ["./configure"]),
+        ({"Makefile.in": "check: all\n"}, [], []),
+        ({"configure.ac": "", "sub/Makefile.in": "check: all\n"}, [], []),
+    ],
+)
+def test_what_make_will_know(tmp_path: Path, files: dict[str, str], suites: list[str], builds: list[str]) -> None:
+    plant(tmp_path / "head", files)
+    stage = Stage(tmp_path, {})
+    detection = detect(Shell.begin(stage.work(), stage.kit(), tmp_path), tmp_path / "scratch")
+    assert [one.name for one in detection.suites] == suites
+    assert [" ".join(argv) for one in detection.suites for argv in one.build] == builds
+
+
 def test_several_packages_of_one_repository(tmp_path: Path) -> None:
     plant(
         tmp_path / "head",
@@ -207,6 +233,8 @@ REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tupl
                  {("test/cart_test.rb", 10), ("test/cart_test.rb", 14), ("test/cart_test.rb", 24)}),
     "bats": (projects.BATS, ("bats",), counted(passed=1, failed=2, skipped=1),
              {("test/cart.bats", 8), ("plugins/tax/test/tax.bats", 4)}),
+    "automake": (projects.AUTOMAKE, ("autoreconf", "automake", "make"),
+                 counted(passed=1, failed=1, errors=1, skipped=2), {("tests/adds.sh", 4), ("tests/breaks.sh", None)}),
     "unittest": (projects.UNITTEST, (), counted(passed=2, failed=2, errors=1, skipped=1),
                  {("test_cart.py", 10), ("test_cart.py", 13), ("test_cart.py", 26)}),
 }  # fmt: skip
@@ -233,6 +261,48 @@ def check(
 def test_failures_lie_where_they_are(tmp_path: Path, name: str) -> None:
     files, _, expected, places = REAL[name]
     check(tmp_path, files, expected, places)
+
+
+HOOKS = "setup_file() {\n    false\n}\n"
+
+
+@needs("bats")
+def test_bats_that_could_not_begin_with_its_files_is_told_by_file_and_as_unfinished(tmp_path: Path) -> None:
+    """One file is new, the other failed before: both are run again alone, on the base, too."""
+    test = '@test "a" { true; }\n@test "b" { true; }\n'
+    base = {"test/old.bats": HOOKS + test, "test/new.bats": test, "test/fine.bats": test}
+    stage = Stage(tmp_path, {**base, "test/new.bats": HOOKS + test}, base, timeout=60)
+    result = stage.run(AGENT)
+    assert result.outcome is Outcome.PARTIAL, result
+    assert [(one.what, one.why) for one in result.not_covered] == [("4 of 6 tests", "planned, but they did not run")]
+    assert {(one.rule, one.path, one.start_line) for one in result.findings} == {
+        ("test/new.bats.setup_file", "test/new.bats", 2),
+        ("test/old.bats.setup_file", "test/old.bats", 2),
+    }
+    assert result.tests is not None
+    assert (counts(result.tests), result.tests.compared) == (
+        counted(passed=2, errors=2),
+        values.Comparison(new=1, before=1),
+    )
+
+
+@needs("make")
+def test_a_configure_that_misses_something_is_no_finding(tmp_path: Path) -> None:
+    plant(tmp_path / "head", {"Makefile.in": "check:\n\ttrue\n", "configure": ""})
+    script = (
+        "#!/bin/sh\n[ -e wanted ] || { echo 'configure: error: no wanted' >&2; exit 1; }\ncp Makefile.in Makefile\n"
+    )
+    (tmp_path / "head/configure").chmod(0o755)
+    (tmp_path / "head/configure").write_text(script)
+    result = Stage(tmp_path, {}).run(AGENT)
+    assert (result.outcome, result.reason, result.findings) == (
+        Outcome.ERROR,
+        "make check cannot be built here: configure: error: no wanted",
+        (),
+    )
+    assert "agents.test.setup" in result.remedy
+    result = Stage(tmp_path, {"wanted": ""}).run(AGENT)
+    assert (result.outcome, result.summary) == (Outcome.CLEAN, "make check passed")
 
 
 @needs("ruby", "rake")

@@ -10,7 +10,7 @@ import pytest
 from bot.errors import ToolFailed
 from workers.agent import Case, Completed
 from workers.tools import cargo, coverage, gotest, junit, pyunit, tap
-from workers.tools.testresults import FILES, PRINTED
+from workers.tools.testresults import FILES, PRINTED, unfinished
 
 from .recordings import reader, recorded
 
@@ -21,7 +21,7 @@ def printed(form: str, stdout: str = "", stderr: str = "") -> list[Case]:
 
 # What was read, by recording: counts, and the failures' places and words. go 1.19, cargo 1.97, jest 29, vitest 2, mocha
 # 10, RSpec 3.12, PHPUnit 9.6, ctest 3.25, surefire 2.22, Python 3.11, node 20, Test::More 1.3, Bats
-# 1.8.
+# 1.8, automake 1.16.
 RECORDINGS = {
     "go": (printed("go", recorded("go.jsonl"), recorded("go.stderr")), "1 passed, 2 failed, 1 error, 1 skipped"),
     "cargo": (cargo.parse(recorded("cargo.txt")), "2 passed, 2 failed, 1 skipped"),
@@ -37,6 +37,8 @@ RECORDINGS = {
     "mocha's TAP": (tap.parse(recorded("mocha.tap")), "1 passed, 1 failed, 1 skipped"),
     "perl's TAP": (tap.parse(recorded("perl.tap")), "1 passed, 1 failed, 1 skipped"),
     "bats": (tap.parse(recorded("bats.tap")), "1 passed, 1 failed, 1 skipped"),
+    "hooks of bats": (tap.parse(recorded("bats.hooks.tap")), "1 passed, 3 error"),
+    "automake": (printed("automake", recorded("automake.txt")), "1 passed, 1 failed, 1 error, 2 skipped"),
 }
 
 
@@ -57,6 +59,8 @@ FAILURES = {
     "surefire": ("adds", "it should add expected:<3> but was:<-1>", ("acme/CartTest.java", 16)),
     "node's TAP": ("adds", "-1 == 3", ("/checkout/n.test.js", 4)),
     "bats": ("adds (1 + 2)", """`is "$(sum 1 2)" 3' failed""", ("test/cart.bats", 8)),
+    "hooks of bats": ("setup_file", "`false' failed", ("test/a.bats", 2)),
+    "automake": ("tests/adds.sh", "tests/adds.sh:4: got -1, want 3", ("tests/adds.sh", 4)),
 }
 
 
@@ -112,11 +116,48 @@ def test_a_go_package_that_does_not_build_is_an_error_in_the_compilers_words() -
     assert case.frames == (("broken/b_test.go", 5),)
 
 
+def test_hooks_of_bats_are_as_many_as_there_are_files_with_one() -> None:
+    hooks = {(case.classname, case.name) for case in RECORDINGS["hooks of bats"][0] if case.status == "error"}
+    assert hooks == {
+        ("test/a.bats", "setup_file"),
+        ("test/b.bats", "setup_file"),
+        ("test/c.bats", "teardown_file"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (recorded("bats.hooks.tap"), "4 of 5 tests: planned, but they did not run"),
+        ("1..44\nok 1 a\nnot ok 2 b\n", "42 of 44 tests: planned, but they did not run"),
+        ("TAP version 13\nok 1 a\n", "the other tests: the runner ended before it said how many there are"),
+        ("1..2\nok 1 a\nBail out! no database\n", "the other tests: the runner gave up: no database"),
+        ("TAP version 13\n# Subtest: s\n    ok 1 a\n    1..1\nok 1 s\n1..1\n", ""),
+        ("1..2\nok 1 a\n    1..1\n    ok 1 inner\n", "1 of 2 tests: planned, but they did not run"),
+        ("1..1\nok 1 a\n1..1\nok 1 b\n", ""),
+        ("1..0 # SKIP no display\n", ""),
+        *((recorded(name), "") for name in ("bats.tap", "node.tap", "mocha.tap", "perl.tap", "cargo.txt")),
+    ],
+)
+def test_a_runner_that_stopped_early_does_not_look_complete(text: str, told: str) -> None:
+    for form in ("tap", "any") if tap.is_tap(text) else ("any",):
+        missing = unfinished(form, Completed(0, text, "", 0.1))
+        assert (f"{missing.what}: {missing.why}" if missing else "") == told
+
+
+def test_what_automakes_tests_printed_themselves_is_no_result() -> None:
+    text = recorded("automake.txt").replace("no such cart", "PASS: everything")
+    cases = {case.name: case for case in printed("automake", text)}
+    assert len(cases) == 5
+    assert cases["tests/breaks.sh"].message == "PASS: everything"
+
+
 def test_output_of_whatever_runs_behind_a_script_is_recognised() -> None:
     for name, form, stream in (
         ("go.jsonl", "go", 0),
         ("cargo.txt", "cargo", 0),
         ("node.tap", "tap", 0),
+        ("automake.txt", "automake", 0),
         ("unittest.txt", "unittest", 1),
     ):
         streams = ["", ""]

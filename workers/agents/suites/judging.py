@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _MOST_FINDINGS = 500
 _SLOWEST = 5
 # A test that is quicker is never among the slowest; seconds.
 _SLOW = 0.1
+# What a `configure` misses on a machine is most often no fault of the change.
+_NOT_CONFIGURED = re.compile(r"^configure: error: .+", re.MULTILINE)
 _UNFINISHED = (Outcome.TIMED_OUT, Outcome.PARTIAL)
 
 # The worst first: how the outcomes of several suites join.
@@ -156,6 +159,9 @@ def _broke(ran: Ran, log: str) -> AgentResult:
     if ran.suite.failing and code not in ran.suite.failing and not ran.building:
         reason, remedy = f"{name} ended with exit code {code}: {last_words(log)}", f"See the log; run {name} by hand."
         return AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=_hint(log) or remedy)
+    if ran.building and (told := _NOT_CONFIGURED.search(log)):
+        remedy = "Install what it needs in agents.test.setup, or on the machine that runs Assay."
+        return AgentResult(outcome=Outcome.ERROR, reason=f"{name} cannot be built here: {told[0]}"[:300], remedy=remedy)
     what = "does not build" if ran.building else "failed"
     finding = Finding(
         tool=name,

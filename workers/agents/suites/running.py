@@ -24,11 +24,12 @@ _REPORT = "a report of the tests"
 @dataclass(frozen=True)
 class Readers:
     """How results are read: `files` from the text of a report and `printed` from what a command printed, each by
-    format; `to_finding` makes a finding of a failed case; `coverage` reads a coverage report of any format. All raise
-    ToolFailed for nonsense."""
+    format; `unfinished` tells what is missing in what was printed in a format; `to_finding` makes a finding of a failed
+    case; `coverage` reads a coverage report of any format. All raise ToolFailed for nonsense."""
 
     files: Mapping[str, Callable[[str], list[Case]]]
     printed: Mapping[str, Callable[[Completed], list[Case]]]
+    unfinished: Callable[[str, Completed], NotCovered | None]
     to_finding: Callable[[Case, str, Reader], Finding]
     coverage: Callable[[str], Lines]
 
@@ -114,4 +115,6 @@ class Running:
             return []
         if cases and completed.truncated:
             missed.append(NotCovered(what="some results", why=f"{suite.name} printed more than can be kept"))
+        elif unfinished := self.readers.unfinished(suite.prints, completed):
+            missed.append(unfinished)
         return cases

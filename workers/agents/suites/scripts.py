@@ -9,8 +9,10 @@ from workers.agent import Case
 from workers.agents.suites.python import pytest_options
 from workers.agents.suites.suite import Kind, Place, Suite, Tree, Ways, below, folder_of, topmost
 
-_MAKE_TEST = re.compile(r"^test\s*::?(?!=)", re.MULTILINE)
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+_CONFIGURE = ("configure", "configure.ac")
+_AUTOMAKE_TESTS = re.compile(r"^(?:check-local\s*:|TESTS\s*\+?=)", re.MULTILINE)
+_SUBDIRS = re.compile(r"^SUBDIRS\s*\+?=", re.MULTILINE)
 
 
 def _find_phpunit(tree: Tree) -> Iterator[Place]:
@@ -63,8 +65,14 @@ def _bats(tree: Tree, place: Place, _ways: Ways) -> Suite:
     inside = sorted(f"./{folder[len(place.folder) :].lstrip('/')}" for folder in folders)
 
     def again(cases: Sequence[Case]) -> Sequence[str] | None:
+        named = {next((path for path, _ in case.frames), "") for case in cases}
+        own = [f"./{path.removeprefix(place.folder).lstrip('/')}" for path in sorted(named) if path.endswith(".bats")]
+        files = own if len(own) == len(named) else inside
+        # What comes before or after a file's tests comes with these alone.
+        if any(case.status == "error" for case in cases):
+            return ["bats", "--tap", *files]
         names = sorted({re.sub(r"([\\^$.*+?()\[\]{}|])", r"\\\1", case.name) for case in cases})
-        return ["bats", "--tap", "--filter", f"^({'|'.join(names)})$", *inside]
+        return ["bats", "--tap", "--filter", f"^({'|'.join(names)})$", *files]
 
     return Suite("bats", ["bats", "--tap", *inside], prints="tap", again=again)
 
@@ -72,13 +80,55 @@ def _bats(tree: Tree, place: Place, _ways: Ways) -> Suite:
 # -- make
 
 
+def _makefile(tree: Tree, target: str) -> str:
+    """The root's file by which make knows a target, or will know it after `configure`; empty where there is none."""
+    if there := [name for name in _MAKEFILES if tree.has(name)]:
+        return next((name for name in there if re.search(rf"^{target}\s*::?(?!=)", tree.text(name), re.MULTILINE)), "")
+    if not any(tree.has(name) for name in _CONFIGURE):
+        return ""
+    return next((name for name in tree.named("Makefile.am", "Makefile.in") if _will_have(tree, name, target)), "")
+
+
+def _will_have(tree: Tree, name: str, target: str) -> bool:
+    """Automake makes a target `check` for every Makefile.am, even where there are no tests."""
+    text = tree.text(name)
+    if name.endswith(".am") and target == "check" and _AUTOMAKE_TESTS.search(text):
+        return True
+    ours = name == "Makefile.am" or (name == "Makefile.in" and not tree.has("Makefile.am"))
+    return ours and bool(re.search(rf"^{target}\s*::?(?!=)", text, re.MULTILINE))
+
+
 def _find_make(tree: Tree) -> Iterator[Place]:
-    found = (name for name in _MAKEFILES if _MAKE_TEST.search(tree.text(name)))
-    yield from (Place("", name) for name in list(found)[:1])
+    if name := _makefile(tree, "test"):
+        yield Place("", name)
 
 
-def _make(_tree: Tree, _place: Place, ways: Ways) -> Suite:
-    return Suite("make test", ["make", "test"], pytest_options(ways.reports), prints="any")
+def _find_make_check(tree: Tree) -> Iterator[Place]:
+    if not _makefile(tree, "test") and (name := _makefile(tree, "check")):
+        yield Place("", name)
+
+
+def _make(tree: Tree, _place: Place, ways: Ways) -> Suite:
+    return Suite("make test", ["make", "test"], pytest_options(ways.reports), build=_configure(tree), prints="any")
+
+
+def _make_check(tree: Tree, _place: Place, ways: Ways) -> Suite:
+    def again(cases: Sequence[Case]) -> Sequence[str] | None:
+        """Automake's own, of one folder: make would look for them in every other one, too."""
+        if _SUBDIRS.search(tree.text("Makefile.am")) or not all(case.path for case in cases):
+            return None
+        return ["make", "check", f"TESTS={' '.join(sorted({case.path for case in cases}))}"]
+
+    # What failed tests printed stands in the output, too.
+    env = {"VERBOSE": "1", **pytest_options(ways.reports)}
+    return Suite("make check", ["make", "check"], env, build=_configure(tree), prints="any", again=again)
+
+
+def _configure(tree: Tree) -> Sequence[Sequence[str]]:
+    """What makes the Makefile."""
+    if any(tree.has(name) for name in _MAKEFILES):
+        return ()
+    return [*([] if tree.has("configure") else [["autoreconf", "-i"]]), ["./configure"]]
 
 
 KINDS = (
@@ -87,4 +137,21 @@ KINDS = (
         "bats", "shell", "files like *.bats; not where the script `test` of a package.json starts it", _find_bats, _bats
     ),
 )
-COLLECTORS = (Kind("make test", "any", "a target `test` in the Makefile", _find_make, _make, collector=True),)
+COLLECTORS = (
+    Kind(
+        "make test",
+        "any",
+        "a target `test` in the Makefile, or in the one that `configure` or configure.ac makes",
+        _find_make,
+        _make,
+        collector=True,
+    ),
+    Kind(
+        "make check",
+        "any",
+        "the same with a target `check` or automake's TESTS, and no target `test`",
+        _find_make_check,
+        _make_check,
+        collector=True,
+    ),
+)
