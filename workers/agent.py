@@ -96,12 +96,14 @@ Reader = Callable[[str], Sequence[str]]
 @dataclass(frozen=True)
 class Output:
     """What a tool said about `files` (as it was given them, `./path`). `config` is the repository's own configuration
-    of the tool, relative, where it was honoured; `read` gives the lines of the files."""
+    of the tool, relative, where it was honoured; `read` gives the lines of the files. `folders` are the names of the
+    folder that the tool was started in, absolute: two where a link leads there."""
 
     completed: Completed
     files: Sequence[str]
     config: str | None
     read: Reader
+    folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ class Tool:
 
     One with a `taste` is used only where the repository configures it, or names it. Where `projects` are given, it
     looks at projects, not at files: at those that the files lie in, told by files of these names (like `configs`), and
-    it is started in their folders. `options(read, folder)` are options of its command line, the first ones, that hang
+    it is started in their folders; an empty name among them says that a file of no project is one of the root.
+    `options(read, folder)` are options of its command line, the first ones, that hang
     on what the files of a project, and of the folders above it, say. What one says of a file hangs on that file and its
     configuration `alone`, or on others, too. `setup` names the kind of suite whose packages it needs. A `local` one is
     taken from the repository's own packages, where it may be executed. `known_as` are names of packages that bring it,

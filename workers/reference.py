@@ -37,7 +37,8 @@ def _line(cells: Sequence[str]) -> str:
 
 def _when(tool: Tool) -> str:
     """What makes it run, beside files that it reads."""
-    where = [f"in a project with {_names(tool.projects)}"] if tool.projects and not tool.local else []
+    bound = tool.projects and "" not in tool.projects and not tool.local
+    where = [f"in a project with {_names(tool.projects)}"] if bound else []
     if tool.taste:
         where.append(f"where configured: {_names(tool.configs)}")
     elif tool.optional:

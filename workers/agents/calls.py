@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +68,6 @@ class Calls:
             return
         start = f"{folder}/" if folder else ""
         named = [f"./{path.removeprefix(start)}" for path in files]
-        read = tree.reader(self._room.root / folder)
         texts = self._texts(files)
         try:
             completed = self._call(folder, named)
@@ -77,7 +77,7 @@ class Calls:
         finally:
             mended = self._put_back(texts)
         try:
-            reading = self._tool.parse(Output(completed, named, self._config, read))
+            reading = self._tool.parse(self._output(folder, completed, named))
             excluded = [*reading.excluded, *self._left_out(folder, named)]
         except ToolFailed as error:
             self._broke(folder, files, str(error), completed)
@@ -98,7 +98,9 @@ class Calls:
             raise ToolFailed(
                 f"{tool.name} is not installed: it comes with the repository's packages. Install them first."
             )
-        words = tool.argv(files, self._config)
+        # It is the root's, and the tool may be started below.
+        config = os.path.relpath(self._config, folder) if self._config and folder else self._config
+        words = tool.argv(files, config)
         options = tool.options(tree.reader(self._room.root), folder)
         # After the program and, of some, what it is to do.
         at = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
@@ -112,8 +114,8 @@ class Calls:
             return
         argv = tool.listing.argv(own or tool.version[0], files, self._config)
         completed = self._run(folder, argv, own, self._deadline - time.monotonic())
-        read = tree.reader(self._room.root / folder)
-        named = {path.removeprefix("./") for path in tool.listing.parse(Output(completed, files, self._config, read))}
+        listed = tool.listing.parse(self._output(folder, completed, files))
+        named = {path.removeprefix("./") for path in listed}
         for file in files:
             if file.removeprefix("./") not in named:
                 yield NotCovered(what=file, why=f"{tool.name}: excluded by its configuration")
@@ -133,8 +135,12 @@ class Calls:
             return findings
         if completed.exit_code != 0 or completed.truncated:
             return findings
-        read = tree.reader(self._room.root / folder)
-        return self._tool.mending.parse(findings, Output(completed, chosen, self._config, read))
+        return self._tool.mending.parse(findings, self._output(folder, completed, chosen))
+
+    def _output(self, folder: str, completed: Completed, files: Sequence[str]) -> Output:
+        start = self._room.root / folder
+        names = dict.fromkeys((str(start), os.path.realpath(start)))
+        return Output(completed, files, self._config, tree.reader(start), tuple(names))
 
     def _run(self, folder: str, argv: Sequence[str], own: str | None, seconds: float) -> Completed:
         tool, room = self._tool, self._room

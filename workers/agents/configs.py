@@ -32,11 +32,11 @@ def marker(names: Mapping[str, str], folder: str, root: Path) -> str:
 
 
 def project_of(tool: Tool, path: str, root: Path) -> str | None:
-    """The folder of the project that a file is of, None where it is of none."""
+    """The folder of the project that a file is of, None where it is of none; the root's is empty."""
     for folder in PurePosixPath(path).parents:
         if marker(tool.projects, str(folder), root):
             return "" if str(folder) == "." else str(folder)
-    return None
+    return "" if "" in tool.projects else None
 
 
 def is_configured(tool: Tool, path: str, root: Path) -> bool:

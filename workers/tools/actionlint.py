@@ -39,7 +39,7 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:
 
 def parse(output: Output) -> Reading:
     check_exit("actionlint", output.completed, (0, 1))
-    found = load_json("actionlint", output.completed.stdout or "[]")
+    found = load_json("actionlint", output.completed.stdout)
     if output.completed.exit_code and not found:
         raise ToolFailed(f"actionlint failed: {words(output.completed)}")
     return Reading(findings=list(dict.fromkeys(_finding(one, output) for one in mappings(found))))

@@ -10,7 +10,7 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools import reformat
 from workers.tools.cppcheck import is_c
-from workers.tools.output import check_exit, excluded_by, span, switched_off, words
+from workers.tools.output import check_exit, check_understood, excluded_by, span, switched_off, words
 
 _LINE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): warning: code should be clang-formatted")
 
@@ -27,6 +27,7 @@ def parse(output: Output) -> Reading:
     check_exit("clang-format", output.completed, (0, 1))
     if output.completed.exit_code:
         raise ToolFailed(f"clang-format failed: {words(output.completed)}")
+    check_understood("clang-format", output.completed, understood=False)
     places = {(m["path"], m["line"]): m for line in output.completed.stderr.splitlines() if (m := _LINE.match(line))}
     return Reading(
         findings=[_finding(match) for match in places.values()],

@@ -19,6 +19,9 @@ from workers.tools.edits import Edit, with_fix
 from workers.tools.output import check_exit, mapping, mappings, number, span, string, words
 from workers.tools.rustfmt import manifest
 
+# The last message of a build that came to its end.
+_FINISHED = '"reason":"build-finished"'
+
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks at packages
     return ["cargo", "clippy", "--quiet", "--no-deps", "--all-targets", "--message-format=json"]
@@ -40,6 +43,8 @@ def parse(output: Output) -> Reading:
     read = {finding: None for message in messages for finding in _findings(message, wanted, output)}
     if output.completed.exit_code and not read:
         raise ToolFailed(f"clippy failed: {words(output.completed)}")
+    if not output.completed.exit_code and _FINISHED not in output.completed.stdout:
+        raise ToolFailed(f"clippy did not say that it has finished: {words(output.completed)}")
     return Reading(findings=list(read))
 
 

@@ -44,7 +44,7 @@ def parse(output: Output) -> Reading:
 
 
 def _gap(error: Element, output: Output) -> NotCovered:
-    path = ours(error.get("file0", "").removeprefix("./"), output.files)
+    path = ours(error.get("file0", ""), output)
     return NotCovered(what=path, why=f"cppcheck: {error.get('msg', '')[:200]}")
 
 
@@ -56,7 +56,7 @@ def _finding(error: Element, output: Output) -> Finding:
         rule=error.get("id", "cppcheck"),
         severity=_SEVERITY.get(error.get("severity", ""), Severity.LOW),
         message=error.get("msg", "no message"),
-        path="" if place is None else ours(place.get("file", "").removeprefix("./"), output.files),
+        path="" if place is None else ours(place.get("file", ""), output),
         cwe=number(error.get("cwe")),
         **({} if place is None else span(place.get("line"), start_column=place.get("column"))),
     )

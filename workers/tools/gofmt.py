@@ -10,7 +10,7 @@ from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading, Tool
 from workers.tools import reformat
-from workers.tools.output import check_exit, span, words
+from workers.tools.output import check_exit, check_understood, span, words
 
 _BROKEN = re.compile(r"^(?P<path>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.+)$")
 # Folders whose files are somebody else's, or are wrong on purpose.
@@ -33,6 +33,7 @@ def parse(output: Output) -> Reading:
     found = [*(_syntax(match) for match in broken), *_diffs(output)]
     if output.completed.exit_code and not found:
         raise ToolFailed(f"gofmt failed: {words(output.completed)}")
+    check_understood("gofmt", output.completed, found)
     return Reading(findings=found)
 
 

@@ -19,6 +19,8 @@ from workers.tools.output import check_exit, mapping, mappings, ours, span, stri
 
 _PLACE = re.compile(r"^(?P<path>.+?):(?P<line>\d+)(?::(?P<column>\d+))?$")
 _ERROR = re.compile(r"^(?P<compiler>vet: )?(?P<place>\S.*?\.go:\d+(?::\d+)?): (?P<message>.+)$")
+# Beside objects, each line of its standard output is empty, names a package or tells an error.
+_KNOWN = re.compile(r"^(\s*$|# \S|\S.*?\.go:\d+)|^vet: ")
 # It names each package that it looks at.
 _BEGUN = re.compile(r"^# \S", re.MULTILINE)
 # What is missing here, and no mistake of the file that asks for it.
@@ -37,6 +39,8 @@ def parse(output: Output) -> Reading:
     unread = []
     for text in (output.completed.stdout, output.completed.stderr):
         reports, lines = _split(text)
+        if strange := [line for line in lines if text is output.completed.stdout and not _KNOWN.match(line)]:
+            raise ToolFailed(f"go vet printed what cannot be read: {strange[0][:200]}")
         for report in reports:
             findings |= dict.fromkeys(_of_report(report, output))
         for match in filter(None, map(_ERROR.match, lines)):
@@ -101,7 +105,7 @@ def _finding(rule: str, place: str, message: str, severity: Severity, output: Ou
         rule=rule,
         severity=severity,
         message=message,
-        path=ours((match["path"] if match else place).removeprefix("./"), output.files),
+        path=ours((match["path"] if match else place), output),
         url="https://pkg.go.dev/cmd/vet",
         **(span(match["line"], start_column=match["column"]) if match else {}),
     )

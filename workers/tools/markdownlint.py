@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bot.domain.findings import Finding, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reading
-from workers.tools.output import check_exit, span, words
+from workers.tools.output import check_exit, check_understood, span, words
 from workers.tools.web import projects, web_tool
 
 _NAME = "markdownlint-cli2"
@@ -21,6 +21,8 @@ _LINE = re.compile(
     r"^(?P<path>.+?):(?P<line>\d+)(?::(?P<column>\d+))? "
     r"(?:error |(?P<warning>warning) )?(?P<rule>[A-Z]\S*) (?P<message>.+)$"
 )
+# What it says beside problems, of which a configuration may switch off some.
+_SAID = re.compile(r"^(markdownlint-cli2 v|Finding: |Linting: |Summary: )", re.MULTILINE)
 _SUMMARY = re.compile(r"^Summary: (?P<issues>\d+) ", re.MULTILINE)
 
 
@@ -39,6 +41,7 @@ def parse(output: Output) -> Reading:
     # Formatters of the repository's own may say them in another way.
     if not found and (output.completed.exit_code or (said and said["issues"].strip("0"))):
         raise ToolFailed(f"{_NAME} failed: {words(output.completed)}")
+    check_understood(_NAME, output.completed, found or _SAID.search(output.completed.stdout))
     return Reading(findings=[_finding(match) for match in found if match["path"] in wanted])
 
 

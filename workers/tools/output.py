@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.domain.findings import NotCovered
 from bot.errors import ToolFailed
-from workers.agent import Completed, Reader
+from workers.agent import Completed, Output, Reader
 
 _WORDS = 500  # characters of a tool's own words in a message
 _MOST_LINES = 10_000_000
@@ -26,6 +26,13 @@ def check_exit(name: str, completed: Completed, expected: tuple[int, ...]) -> No
         raise ToolFailed(f"{name} printed more than can be kept.")
     if completed.exit_code not in expected:
         raise ToolFailed(f"{name} {_ended(completed)}: {words(completed)}")
+
+
+def check_understood(name: str, completed: Completed, understood: object) -> None:
+    """Of a tool that prints nothing where it finds nothing: raises ToolFailed when something stands on its standard
+    output, and nothing of it was `understood`."""
+    if completed.stdout.strip() and not understood:
+        raise ToolFailed(f"{name} printed what cannot be read: {words(completed)}")
 
 
 def _ended(completed: Completed) -> str:
@@ -85,11 +92,12 @@ def number(value: Any) -> int | None:
     return value if 1 <= value <= _MOST_LINES else None
 
 
-def ours(path: str, files: Iterable[str]) -> str:
-    """Of the files that a tool was given, the one that it names by a longer path: the longest that this ends in; the
-    path itself where it is none of them."""
-    wanted = (file.removeprefix("./") for file in files)
-    return max((one for one in wanted if path == one or path.endswith(f"/{one}")), key=len, default=path)
+def ours(path: str, output: Output) -> str:
+    """The path, from the folder that a tool was started in, of a file that it names by its whole path or by `./`; one
+    that lies elsewhere keeps its name."""
+    tops = (f"{folder.rstrip('/')}/" for folder in output.folders)
+    top = next((top for top in tops if path.startswith(top)), "./")
+    return path.removeprefix(top)
 
 
 def span(

@@ -55,7 +55,7 @@ def argv(files: Sequence[str], config: str | None) -> list[str]:
 
 def parse(output: Output) -> Reading:
     check_exit("ruff", replace(output.completed, stderr=_BESIDES.sub("", output.completed.stderr)), (0, 1))
-    results = mappings(load_json("ruff", output.completed.stdout or "[]"))
+    results = mappings(load_json("ruff", output.completed.stdout))
     chosen = bool(output.config and _CHOICE.search("\n".join(output.read(output.config))))
     return Reading(
         findings=[_finding(result, output, chosen=chosen) for result in results], excluded=list(_excluded(output))
@@ -65,7 +65,7 @@ def parse(output: Output) -> Reading:
 def _excluded(output: Output) -> Iterator[NotCovered]:
     """The files that its configuration keeps from it."""
     said = output.completed.stderr
-    read = {ours(path, output.files) for path in _READ.findall(said)}
+    read = {ours(path, output) for path in _READ.findall(said)}
     for file in output.files if _BESIDES.search(said) else ():
         if file.removeprefix("./") not in read:
             yield excluded_by("ruff", file)

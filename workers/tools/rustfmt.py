@@ -20,7 +20,7 @@ from bot.errors import ToolFailed
 from workers.agent import Output, Reader, Reading, Tool
 from workers.tools import reformat
 from workers.tools.edits import Edit
-from workers.tools.output import check_exit, excluded_by, mapping, ours, span, switched_off, words
+from workers.tools.output import check_exit, check_understood, excluded_by, mapping, ours, span, switched_off, words
 
 _CONFIGS = {"rustfmt.toml": "", ".rustfmt.toml": ""}
 _OFF = re.compile(r"^disable_all_formatting\s*=\s*true\b", re.MULTILINE)
@@ -66,6 +66,7 @@ def parse(output: Output) -> Reading:
     found = [one for one in dict.fromkeys((*broken, *ends, *_diffs(output))) if one.path in wanted]
     if output.completed.exit_code and not found and not _SAID.match(output.completed.stdout):
         raise ToolFailed(f"rustfmt failed: {words(output.completed)}")
+    check_understood("rustfmt", output.completed, _SAID.match(output.completed.stdout))
     off = switched_off(output.files, output.read, [*_CONFIGS], _OFF)
     return Reading(findings=found, excluded=[excluded_by("rustfmt", file) for file in off])
 
@@ -76,7 +77,7 @@ def _syntax(match: re.Match[str], output: Output) -> Finding:
         rule="syntax",
         severity=Severity.HIGH,
         message=match["message"],
-        path=ours(match["path"], output.files),
+        path=ours(match["path"], output),
         **span(match["line"], start_column=match["column"]),
     )
 
@@ -87,7 +88,7 @@ def _line_ends(match: re.Match[str], output: Output) -> Finding:
         rule=reformat.RULE,
         severity=Severity.LOW,
         message="rustfmt would end the lines of this file in another way (its option newline_style).",
-        path=ours(match["path"], output.files),
+        path=ours(match["path"], output),
         **span(1),
     )
 
@@ -98,7 +99,7 @@ def _diffs(output: Output) -> Iterator[Finding]:
         if match := _DIFF.match(line) or _ENDS.match(line):
             # A module that two files name is told twice.
             by_path[path] |= dict.fromkeys(reformat.edits(first, hunk))
-            path, first, hunk = ours(match["path"], output.files), int(match.groupdict().get("line") or 1), []
+            path, first, hunk = ours(match["path"], output), int(match.groupdict().get("line") or 1), []
         elif path:
             hunk.append(line)
     for name, edits in by_path.items():

@@ -46,7 +46,7 @@ def parse(output: Output) -> Reading:
     for result in results:
         for fault in mappings(result.get("invalidOptionWarnings")):
             raise ToolFailed(f"stylelint: {string(fault.get('text'))[:500]}")
-        path = ours(string(result.get("source")), output.files)
+        path = ours(string(result.get("source")), output)
         for warning in mappings(result.get("warnings")):
             text = string(warning.get("text"))
             # Only plain CSS is read without being configured.
@@ -54,7 +54,7 @@ def parse(output: Output) -> Reading:
                 excluded.append(NotCovered(what=path, why=f"stylelint: {text[:200]}"))
             else:
                 findings.append(_finding(path, warning, output))
-    seen = {ours(string(result.get("source")), output.files) for result in results if not result.get("ignored")}
+    seen = {ours(string(result.get("source")), output) for result in results if not result.get("ignored")}
     left = (path for file in output.files if (path := file.removeprefix("./")) not in seen)
     excluded += [NotCovered(what=path, why="stylelint: ignored") for path in left]
     return Reading(findings=findings, excluded=excluded)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from bot.domain.findings import Finding, NotCovered, Severity
 from bot.errors import ToolFailed
 from workers.agent import Output, Reader, Reading
-from workers.tools.output import check_exit, span, words
+from workers.tools.output import check_exit, check_understood, ours, span, words
 from workers.tools.web import web_tool
 
 _PLACED = re.compile(r"^(?P<path>[^\s(][^(]*(?:\([^(]*)*?)\((?P<line>\d+),(?P<column>\d+)\): error (?P<rest>.+)$")
@@ -60,7 +60,8 @@ def parse(output: Output) -> Reading:
     lines = output.completed.stdout.split("\n")
     wanted = [file.removeprefix("./") for file in output.files]
     listed = [line for line in lines if line.startswith("/") and "/node_modules/" not in line]
-    looked_at = {path for path in wanted if any(line.endswith(f"/{path}") for line in listed)}
+    check_understood("tsc", output.completed, listed or errors)
+    looked_at = set(wanted) & {ours(line, output) for line in listed}
     broken = [one for one in errors if one.rule != _NO_FILES and (not one.path or one.path.endswith(".json"))]
     if not listed and broken:
         raise ToolFailed(f"tsc failed: {broken[0].path} {broken[0].rule}: {broken[0].message}")

@@ -45,4 +45,4 @@ def output(
     sources: Mapping[str, str] | None = None,
     config: str | None = None,
 ) -> Output:
-    return Output(Completed(exit_code, stdout, stderr, 0.1), files, config, reader(sources or {}))
+    return Output(Completed(exit_code, stdout, stderr, 0.1), files, config, reader(sources or {}), ("/checkout",))

@@ -1,7 +1,8 @@
 """The scanners of code and infrastructure: recorded output, and real runs where they are installed.
 
 `semgrep.json` was recorded from semgrep 1.185 with Assay's own rules, `trivy.sarif` and `trivy.stderr` from trivy 0.76.
-gosec cannot be installed where this was written: `gosec.json` follows the format that its documentation gives.
+gosec is in no registry that tests may use: `gosec.json` and `gosec.stderr` were recorded from gosec 2.28.0, built from
+its source with Go 1.27.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 from bot.domain.findings import AgentResult, Outcome, Severity
 from bot.errors import ToolFailed
-from workers.agent import Tool
+from workers.agent import Command, Completed, Tool
 from workers.agents.security import SecurityAgent
 from workers.sandbox.process import ProcessSandbox
 from workers.tools import gosec, iac, semgrep, trivy
@@ -77,6 +79,22 @@ def test_semgrep_speaks_to_nobody() -> None:
 SCANNERS = Path(__file__).parents[2] / "scanners/.venv/bin"
 
 
+class Recorder(ProcessSandbox):
+    """Which folder gosec is started in, with which configuration, and what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(os.environ["PATH"])
+        self.seen: list[tuple[str, str, str]] = []
+
+    def which(self, program: str) -> str | None:
+        return f"/usr/bin/{program}"
+
+    def run(self, command: Command) -> Completed:
+        if "-fmt=json" in command.argv:
+            self.seen.append((command.cwd.name, command.argv[3], command.argv[-1]))
+        return Completed(0, '{"Issues": []}', "", 0.1)
+
+
 def for_real(tmp_path: Path, tool: Tool, files: Mapping[str, str], **more: Any) -> AgentResult:
     """What a tool says that only these tests use: it would take its time in all others."""
     if not (SCANNERS / tool.name).is_file():
@@ -96,20 +114,70 @@ def test_semgrep_for_real(tmp_path: Path) -> None:
 # -- gosec and trivy
 
 
-def test_gosec_findings_and_what_it_could_not_read() -> None:
-    files = ["./b.go", "./broken/main.go"]
-    reading = gosec.parse(output(recorded("gosec.json"), exit_code=0, files=files))
-    [finding] = reading.findings
-    assert (finding.rule, finding.path, finding.start_line, finding.severity, finding.cwe) == (
-        "G402", "b.go", 14, Severity.HIGH, 295,
-    )  # fmt: skip
-    assert [(gap.what, gap.why) for gap in reading.unread] == [
-        ("broken/main.go", "gosec: expected 'package', found func")
-    ]
+GO = ("b.go", "broken/main.go", "nested/n.go", "sub/b.go", "sub/tagged.go", "sub/x_windows.go", "untyped/fine.go")
+GOSEC = output(
+    recorded("gosec.json"),
+    recorded("gosec.stderr"),
+    exit_code=0,
+    files=[f"./{path}" for path in GO],
+    sources={"sub/tagged.go": "//go:build plan9\n\npackage sub\n"},
+)
 
 
-def test_gosec_is_given_packages() -> None:
-    assert gosec.argv(["./b.go", "./cmd/x/a.go", "./cmd/x/b.go"], None)[-2:] == [".", "./cmd/x"]
+def test_gosec_findings_of_files_that_were_asked_for() -> None:
+    findings = gosec.parse(GOSEC).findings
+    assert {(f.rule, f.path, f.start_line, f.severity, f.cwe) for f in findings} == {
+        ("G402", "b.go", 10, Severity.HIGH, 295),
+        ("G306", "b.go", 19, Severity.MEDIUM, 276),
+        ("G501", "b.go", 4, Severity.MEDIUM, 327),
+        ("G104", "b.go", 19, Severity.LOW, 703),
+        ("G204", "sub/b.go", 6, Severity.MEDIUM, 78),
+        ("G204", "untyped/fine.go", 5, Severity.MEDIUM, 78),
+    }
+    # A file of the same name elsewhere is another one.
+    assert {f.rule for f in gosec.parse(replace(GOSEC, files=["./b.go"])).findings} == {"G402", "G306", "G501", "G104"}
+
+
+def test_gosec_says_what_it_did_not_look_at() -> None:
+    """A package that cannot be read; a module of its own; what a mistake beside a file kept from some of the rules."""
+    reading = gosec.parse(GOSEC)
+    assert {gap.what: gap.why for gap in reading.unread} == {
+        "broken/main.go": ("gosec: importing dir \"./broken\": broken/main.go:1:1: expected 'package', found 'func'"),
+        "nested/n.go": "gosec: did not look at it",
+        "untyped/fine.go": 'gosec: could not import example.org/nowhere/x (invalid package name: "")',
+    }
+    assert [gap.what for gap in reading.excluded] == ["sub/tagged.go", "sub/x_windows.go"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_gosec_without_a_report_has_failed(text: str) -> None:
+    with pytest.raises(ToolFailed, match="gosec printed no"):
+        gosec.parse(output(text, exit_code=0, files=["./b.go"]))
+
+
+def test_gosec_without_go_has_looked_at_nothing() -> None:
+    told = {"Golang errors": {".": [{"error": "go command required, not found"}]}, "Issues": []}
+    reading = gosec.parse(output(json.dumps(told), exit_code=0, files=["./b.go"]))
+    assert [(gap.what, gap.why) for gap in reading.unread] == [("b.go", "gosec: go command required, not found")]
+
+
+def test_gosec_is_given_packages_and_is_not_quiet() -> None:
+    words = gosec.argv(["./b.go", "./cmd/x/a.go", "./cmd/x/b.go"], None)
+    assert words[-2:] == [".", "./cmd/x"]
+    assert "-quiet" not in words
+
+
+def test_gosec_looks_at_modules_each_in_its_folder(tmp_path: Path) -> None:
+    """And at what is in no module, from the root. The configuration is the root's wherever it is started."""
+    files = {
+        "a.go": "package a\n",
+        "svc/go.mod": "module b\n",
+        "svc/x/b.go": "package x\n",
+        ".gosec.json": "{}",
+    }
+    sandbox = Recorder()
+    Stage(tmp_path, files, sandbox=sandbox, settings={"tools": ["gosec"]}).run(SecurityAgent([gosec.TOOL]))
+    assert sandbox.seen == [("head", "-conf=.gosec.json", "."), ("svc", "-conf=../.gosec.json", "./x")]
 
 
 def test_trivy_findings_of_changed_files() -> None:
