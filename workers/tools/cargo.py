@@ -52,5 +52,6 @@ def _case(name: str, status: Literal["passed", "failed", "skipped"], trace: str)
         trace=trace,
         path=doc["path"] if doc else "",
         line=int(doc["line"]) if doc else None,
-        frames=frames(trace),
+        # rustdoc is wrong about the lines of the documentation itself.
+        frames=tuple(frame for frame in frames(trace) if not doc or frame[0] != doc["path"]),
     )

@@ -439,3 +439,12 @@ fi
     "tests/known.sh": "exit 1\n",
     "tests/breaks.sh": "exit 99\n",
 }
+
+# The repository is Debian's.
+GRADLE = {path: text for path, text in MAVEN.items() if path.startswith("src/")} | {
+    "build.gradle": """\
+apply plugin: 'java'
+repositories { maven { url 'file:///usr/share/maven-repo' } }
+dependencies { testCompile 'junit:junit:4.x' }
+"""
+}

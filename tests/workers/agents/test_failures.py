@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from workers.agents.live import Live
 from workers.file_memory import FileMemory
 from workers.registry import AGENTS
 
-from ..stage import SANDBOX, Files, Stage
-from .test_suites import needs
+from ..stage import SANDBOX, Files, Stage, plant
+from . import projects
+from .test_suites import RUNNERS, needs
 
 AGENT = AGENTS["test"]()
 
@@ -135,6 +137,64 @@ def test_what_the_change_concerns_comes_first_and_the_rest_only_when_that_passes
         ("the other tests", "tests that the change concerns failed (agents.test.first)")
     ]
     assert [finding.path for finding in result.findings] == ["test_a.py"]
+
+
+GO_BASE = {"go.mod": projects.GO["go.mod"], "cart/cart_test.go": projects.GO["cart/cart_test.go"]}
+GO_MORE = {**GO_BASE, "tax/tax_test.go": 'package tax\n\nimport "testing"\n\nfunc TestTax(t *testing.T) {}\n'}
+CARGO_MORE = {
+    "Cargo.toml": '[workspace]\nmembers = ["cart", "tax"]\nresolver = "2"\n',
+    "cart/Cargo.toml": projects.RUST["Cargo.toml"].replace("shop", "cart"),
+    "tax/Cargo.toml": projects.RUST["Cargo.toml"].replace("shop", "tax"),
+    "tax/src/lib.rs": "#[test]\nfn tax() {}\n",
+}
+JS_TESTS = {
+    "cart.js": "exports.sum = (a, b) => a + b;\n",
+    "cart.test.js": "const { sum } = require('./cart');\ntest('adds', () => expect(sum(1, 2)).toBe(3));\n",
+    "tax.test.js": "test('taxes', () => {});\n",
+}
+JEST = {**JS_TESTS, "package.json": projects.JEST["package.json"]}
+VITEST = {
+    "cart.js": "export const sum = (a, b) => a + b;\n",
+    "cart.test.js": "import { expect, test } from 'vitest';\nimport { sum } from './cart.js';\n"
+    "test('adds', () => expect(sum(1, 2)).toBe(3));\n",
+    "tax.test.js": "import { test } from 'vitest';\ntest('taxes', () => {});\n",
+    "package.json": '{"scripts": {"test": "vitest run"}, "type": "module"}',
+}
+# By runner: the project, the file that a change breaks and how, and what is needed.
+AFFECTED: dict[str, tuple[Mapping[str, str], str, str]] = {
+    "go test": ({**GO_MORE, "cart/cart.go": projects.GO["cart/cart.go"].replace("a - b", "a + b")}, "cart/cart.go",
+                projects.GO["cart/cart.go"]),
+    "cargo test": ({**CARGO_MORE, "cart/src/lib.rs": "#[test]\nfn adds() {}\n"}, "cart/src/lib.rs",
+                   "#[test]\nfn adds() {\n    panic!();\n}\n"),
+    "jest": (JEST, "cart.js", JEST["cart.js"].replace("+", "-")),
+    "vitest": (VITEST, "cart.js", VITEST["cart.js"].replace("+", "-")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("go test", marks=needs("go")),
+        pytest.param("cargo test", marks=needs("cargo")),
+        *(pytest.param(name, marks=needs("npm", also=RUNNERS.is_dir())) for name in ("jest", "vitest")),
+    ],
+)
+def test_what_a_change_concerns_comes_first_of(tmp_path: Path, name: str) -> None:
+    """The other package or file is not run, for what is concerned fails."""
+    base, path, broken = AFFECTED[name]
+    plant(tmp_path / "head", {})
+    if name in ("jest", "vitest"):
+        (tmp_path / "head/node_modules").symlink_to(RUNNERS)
+    stage = Stage(tmp_path, {**base, path: broken}, base, settings={"first": "affected"}, timeout=120)
+    result = stage.run(AGENT)
+    suite = "npm test" if name in ("jest", "vitest") else name
+    assert stage.said[:2] == [suite, f"{suite}: what the change concerns"]
+    assert suite not in stage.said[2:]
+    assert result.outcome is Outcome.PARTIAL, result
+    assert [one.what for one in result.not_covered] == ["the other tests"]
+    assert result.tests is not None
+    assert (result.tests.failed, result.tests.passed) == (1, 1 if name == "go test" else 0), result.log
+    assert "tax" not in str(result.findings)
 
 
 def test_coverage_of_the_changed_lines(tmp_path: Path) -> None:

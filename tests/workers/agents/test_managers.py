@@ -77,6 +77,9 @@ def test_packages_are_installed_once_by_the_lock_file_and_the_script_reports(tmp
     cache = Cache(tmp_path / "cache", Limits(10**9, 10**6))
     script, path, text = SUITES[name]
     about = {"name": "shop", "private": True, "scripts": {"test": script}, "dependencies": {"dep": "file:dep"}}
+    if name == "pnpm":
+        # It would fetch that one, and nobody answers.
+        about["packageManager"] = "pnpm@9.1.0"
 
     def run(root: Path, text: str) -> tuple[AgentResult, list[str]]:
         files = {**DEP, **LOCKS[name], "package.json": json.dumps(about), path: text}

@@ -217,13 +217,18 @@ def counted(passed: int = 0, failed: int = 0, errors: int = 0, skipped: int = 0)
     return values.Tests(passed=passed, failed=failed, errors=errors, skipped=skipped)
 
 
+# The test in the documentation fails, too.
+RUST_DOCS = {
+    **projects.RUST,
+    "src/lib.rs": projects.RUST["src/lib.rs"].replace("sum(0, 0), 0);\n/", "sum(0, 0), 1);\n/", 1),
+}
 REAL: dict[str, tuple[Mapping[str, str], tuple[str, ...], values.Tests, set[tuple[str, int | None]]]] = {
     "go": (projects.GO, ("go",), counted(passed=1, failed=2, errors=1, skipped=1),
            {("broken/b_test.go", 5), ("cart/cart_test.go", 14), ("crash/c_test.go", 7)}),
     "rust": (projects.RUST, ("cargo",), counted(passed=2, failed=2, skipped=1),
              {("src/lib.rs", 21), ("src/lib.rs", 30)}),
-    "nextest": ({**projects.RUST, ".config/nextest.toml": ""}, ("cargo", "cargo-nextest"), counted(passed=1, failed=2),
-                {("src/lib.rs", 21), ("src/lib.rs", 30)}),
+    "nextest": ({**RUST_DOCS, ".config/nextest.toml": ""}, ("cargo", "cargo-nextest"), counted(passed=1, failed=3),
+                {("src/lib.rs", 21), ("src/lib.rs", 30), ("src/lib.rs", 3)}),
     "cmake": (projects.CMAKE, ("cmake", "ctest", "cc"), counted(passed=1, failed=1, errors=1),
               {("adds.c", 4), ("", None)}),
     "php": (projects.PHP, ("phpunit",), counted(passed=2, failed=1, errors=1, skipped=1),
@@ -377,3 +382,66 @@ def test_maven_with_surefire(tmp_path: Path) -> None:
     files = {**projects.MAVEN, "src/main/java/acme/Cart.java": projects.CART_THAT_ADDS}
     result = Stage(tmp_path, files, timeout=300).run(AGENT)
     assert (result.outcome, counts(result.tests)) == (Outcome.CLEAN, counted(passed=2, skipped=1)), result.log
+
+
+@needs("gradle", "java", also=MAVEN.exists())
+def test_gradle(tmp_path: Path) -> None:
+    """As with Maven; it is no part of what `make needs` installs, for its 60 packages."""
+    files = {**projects.GRADLE, "src/main/java/acme/Cart.java": projects.CART_THAT_ADDS}
+    result = Stage(tmp_path, files, timeout=300).run(AGENT)
+    assert (result.outcome, counts(result.tests)) == (Outcome.CLEAN, counted(passed=2, skipped=1)), result.log
+
+
+NO_TRACE = """\
+describe('cart', () => {
+  it('knows zero', () => {});
+  it('adds', (done) => {
+    setImmediate(done, 'in words only');
+  });
+  it('twice', () => {});
+});
+describe('shop', () => {
+  it('twice', (done) => {
+    setImmediate(done, 'in words only');
+  });
+});
+"""
+
+
+@needs("npm", also=RUNNERS.is_dir())
+def test_a_failure_without_a_trace_lies_where_its_title_is_if_that_is_the_only_one(tmp_path: Path) -> None:
+    plant(tmp_path / "head", {})
+    (tmp_path / "head/node_modules").symlink_to(RUNNERS)
+    files = {"test/cart.js": NO_TRACE, "package.json": projects.MOCHA["package.json"]}
+    check(tmp_path, files, counted(passed=2, failed=2), {("test/cart.js", 3), ("test/cart.js", None)})
+
+
+NODE = (
+    "const test = require('node:test');\n\ntest('%s', () => {});\ntest('%s', () => {\n  throw new Error('no');\n});\n"
+)
+
+
+@needs("npm")
+@pytest.mark.parametrize("unit", ["node --test", "node --test a.test.js; node --test b.test.js"])
+def test_nodes_own_runner_behind_another_script_is_run_again_alone(tmp_path: Path, unit: str) -> None:
+    """Two runs of it do not write one report, the second over the first."""
+    scripts = {"test": "npm run lint && npm run unit", "lint": "true", "unit": unit}
+    tests = {"a.test.js": NODE % ("a", "a breaks"), "b.test.js": NODE % ("b", "b breaks")}
+    head = {"package.json": json.dumps({"scripts": scripts}), **tests}
+    result = Stage(tmp_path, head, head, timeout=60).run(AGENT)
+    assert result.outcome is Outcome.FINDINGS
+    assert counts(result.tests) == counted(passed=2, failed=2), result.log
+    assert {(one.path, one.start_line) for one in result.findings} == {(name, 5) for name in tests}
+    assert "not run again" not in result.summary
+    assert result.tests is not None
+    assert result.tests.compared == values.Comparison(before=2)
+
+
+@needs("cargo")
+def test_what_fails_in_the_documentation_is_compared_too(tmp_path: Path) -> None:
+    """rustdoc cannot be told a test's whole name."""
+    files = {"Cargo.toml": projects.RUST["Cargo.toml"], "src/lib.rs": RUST_DOCS["src/lib.rs"].partition("#[cfg")[0]}
+    result = Stage(tmp_path, files, files, timeout=60).run(AGENT)
+    assert counts(result.tests) == counted(failed=1), result.log
+    assert result.tests is not None
+    assert result.tests.compared == values.Comparison(before=1)

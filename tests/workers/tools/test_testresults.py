@@ -21,7 +21,8 @@ def printed(form: str, stdout: str = "", stderr: str = "") -> list[Case]:
 
 # What was read, by recording: counts, and the failures' places and words. go 1.19, cargo 1.97, jest 29, vitest 2, mocha
 # 10, RSpec 3.12, PHPUnit 9.6, ctest 3.25, surefire 2.22, Python 3.11, node 20, Test::More 1.3, Bats
-# 1.8, automake 1.16.
+# 1.8, automake 1.16,
+# Gradle 4.4.1.
 RECORDINGS = {
     "go": (printed("go", recorded("go.jsonl"), recorded("go.stderr")), "1 passed, 2 failed, 1 error, 1 skipped"),
     "cargo": (cargo.parse(recorded("cargo.txt")), "2 passed, 2 failed, 1 skipped"),
@@ -32,6 +33,7 @@ RECORDINGS = {
     "rspec": (FILES["rspec"](recorded("rspec.json")), "1 passed, 1 failed, 1 skipped"),
     "phpunit": (junit.parse(recorded("phpunit.junit.xml")), "2 passed, 1 failed, 1 error, 1 skipped"),
     "ctest": (junit.parse(recorded("ctest.junit.xml")), "1 passed, 1 failed, 1 error"),
+    "gradle": (junit.parse(recorded("gradle.junit.xml")), "1 passed, 1 failed, 1 skipped"),
     "surefire": (junit.parse(recorded("surefire.junit.xml")), "1 passed, 1 failed, 1 error, 1 skipped"),
     "node's TAP": (tap.parse(recorded("node.tap")), "1 passed, 1 failed, 1 skipped"),
     "mocha's TAP": (tap.parse(recorded("mocha.tap")), "1 passed, 1 failed, 1 skipped"),
@@ -56,6 +58,7 @@ FAILURES = {
     "vitest": ("cart adds", "AssertionError: expected -1 to be 3", ("/checkout/cart.test.js", 10)),
     "mocha": ("cart adds", "Expected values to be strictly equal:", ("cart.spec.js", 7)),
     "rspec": ("cart adds", "expected: 3", ("/checkout/spec/cart_spec.rb", 7)),
+    "gradle": ("adds", "java.lang.AssertionError: it should add expected:<3>", ("org/junit/Assert.java", 89)),
     "surefire": ("adds", "it should add expected:<3> but was:<-1>", ("acme/CartTest.java", 16)),
     "node's TAP": ("adds", "-1 == 3", ("/checkout/n.test.js", 4)),
     "bats": ("adds (1 + 2)", """`is "$(sum 1 2)" 3' failed""", ("test/cart.bats", 8)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from workers.agent import Case
@@ -63,10 +64,13 @@ def _cargo(tree: Tree, place: Place, ways: Ways) -> Suite:
     # Colours would stand between the words; without a backtrace the first place is the test's own.
     env = {"CARGO_TERM_COLOR": "never", "RUST_BACKTRACE": "0", **_toolchains(ways)}
     if tree.has(place.path(".config/nextest.toml")) and ways.where("cargo-nextest"):
-        return _nextest(ways, all_of, env)
+        also = [_documented(all_of, env)] if _has_library(tree, place) else []
+        return replace(_nextest(ways, all_of, env), also=also)
     argv = ["cargo", "test", "--no-fail-fast", *all_of]
 
     def again(cases: Sequence[Case]) -> Sequence[str] | None:
+        if any(_IN_DOCS in case.name for case in cases):
+            return [*argv, "--", *_loosely(cases)]
         return [*argv, "--", "--exact", *(case.name for case in cases)]
 
     def affected(paths: Sequence[str]) -> Sequence[str] | None:
@@ -80,6 +84,36 @@ def _cargo(tree: Tree, place: Place, ways: Ways) -> Suite:
     return Suite("cargo test", argv, env, prints="cargo", again=again, affected=affected, failing=(101,))
 
 
+# `src/lib.rs - sum (line 3)`.
+_IN_DOCS = " - "
+
+
+def _loosely(cases: Sequence[Case]) -> Sequence[str]:
+    """Filters for these tests, and perhaps for some more: rustdoc splits every one at spaces, so that no test of
+    documentation can be named as a whole."""
+    return sorted({case.name.partition(_IN_DOCS)[0] for case in cases})
+
+
+def _has_library(tree: Tree, place: Place) -> bool:
+    own = (path for path in tree.files if is_below(path, place.folder))
+    return any(
+        path.endswith("src/lib.rs") or (path.endswith("Cargo.toml") and "[lib]" in tree.text(path)) for path in own
+    )
+
+
+def _documented(all_of: Sequence[str], env: Mapping[str, str]) -> Suite:
+    """The tests of documentation. That there are none is no fault."""
+    argv = ["cargo", "test", "--doc", "--no-fail-fast", *all_of]
+    return Suite(
+        "cargo test --doc",
+        argv,
+        env,
+        prints="any",
+        again=lambda cases: [*argv, "--", *_loosely(cases)],
+        failing=(101,),
+    )
+
+
 def _toolchains(ways: Ways) -> Mapping[str, str]:
     """Where rustup keeps what its `cargo` starts: beside it, not in the home that a suite is given."""
     own = Path(ways.where("cargo") or "").parent.parent
@@ -87,7 +121,8 @@ def _toolchains(ways: Ways) -> Mapping[str, str]:
 
 
 def _nextest(ways: Ways, all_of: Sequence[str], env: Mapping[str, str]) -> Suite:
-    """Its report's place is a matter of configuration, which a tool may add to. It runs no tests of documentation."""
+    """Its report's place is a matter of configuration, which a tool may add to. It runs no tests of
+    documentation: see _documented."""
     config = ways.reports.parent / "nextest.toml"
     config.write_text(f'[profile.default.junit]\npath = "{ways.reports}/nextest.xml"\n')
     argv = ["cargo", "nextest", "run", "--no-fail-fast", *all_of, "--tool-config-file", f"assay:{config}"]
@@ -193,7 +228,7 @@ KINDS = (
     Kind(
         "cargo test",
         "Rust",
-        "Cargo.toml; nextest where .config/nextest.toml is there and it is installed",
+        "Cargo.toml; nextest and cargo test --doc where .config/nextest.toml is there and nextest is installed",
         _find_cargo,
         _cargo,
     ),

@@ -13,6 +13,7 @@ _PLACEHOLDER = "no test specified"
 # Characters of a script that are looked at.
 _LONGEST = 4_000
 _NODE_TEST = re.compile(r"\bnode\b.*\s--test\b")
+_TEST_OPTION = re.compile(r"\s--test(?=\s|$)")
 # Which package manager a lock file is one of, and how each runs the script with more arguments.
 _MANAGERS = {
     # Options behind `pnpm test` would be pnpm's own.
@@ -21,6 +22,8 @@ _MANAGERS = {
     "bun": (("bun.lock", "bun.lockb"), ("bun", "run", "test"), ()),
     "npm": ((), ("npm", "test", "--silent"), ("--",)),
 }
+# Runs another script: `npm run unit`.
+_RUN = re.compile(r"\b(?:npm|pnpm|yarn|bun)\s+(?:run|run-script)\s+(?:-\S+\s+)*(?P<name>[\w:.-]+)")
 _SOURCE = re.compile(r"\.(?:[cm]?[jt]sx?|vue|svelte)$")
 
 
@@ -90,6 +93,21 @@ def _script(tree: Tree, path: str) -> str:
     return script.strip()[:_LONGEST] if isinstance(script, str) and _PLACEHOLDER not in script else ""
 
 
+def _scripts(tree: Tree, path: str) -> Mapping[str, str]:
+    scripts = tree.json(path).get("scripts")
+    found = scripts.items() if isinstance(scripts, dict) else ()
+    return {name: script[:_LONGEST] for name, script in found if isinstance(script, str)}
+
+
+def _called(scripts: Mapping[str, str], script: str) -> Sequence[str]:
+    """A script and those that it runs by name, each once."""
+    called = [script]
+    for one in called:
+        names = [match["name"] for match in _RUN.finditer(one)]
+        called += [scripts[name] for name in names if name in scripts and scripts[name] not in called]
+    return called
+
+
 def _find(tree: Tree) -> Iterator[Place]:
     """The root's script, which most often runs those of its packages; without one every package's."""
     found = (Place(folder_of(path), path) for path in tree.named("package.json") if _script(tree, path))
@@ -111,6 +129,12 @@ def manager(tree: Tree, folder: str) -> str:
         folder = folder_of(folder)
 
 
+def manager_env(name: str) -> Mapping[str, str]:
+    """What a package manager is told, so that it starts where there is no network: pnpm would fetch the version that
+    `packageManager` names."""
+    return {"npm_config_manage_package_manager_versions": "false"} if name == "pnpm" else {}
+
+
 def runner_of(script: str) -> Runner | None:
     """What runs last in a script, if it is a known runner: only that one takes arguments that are added."""
     last = re.split(r"&&|\|\||[;|&]", script)[-1].split()
@@ -122,12 +146,15 @@ def _suite(tree: Tree, place: Place, ways: Ways) -> Suite:
     script = _script(tree, place.path("package.json"))
     name = manager(tree, place.folder)
     _, start, dashes = _MANAGERS[name]
-    argv = [*start]
-    if _NODE_TEST.search(script):
-        return Suite(f"{name} test", argv, _node_reporter(ways), prints="any", again=_node_again)
-    runner = runner_of(script)
+    argv, env = [*start], manager_env(name)
+    called = _called(_scripts(tree, place.path("package.json")), script)
+    runner, nodes = runner_of(script), [one for one in called if _NODE_TEST.search(one)]
+    if _NODE_TEST.search(script) or (nodes and runner is None):
+        # Two would write the same report, one over the other's: then only what they print is read.
+        reporter = _node_reporter(ways) if sum(len(_TEST_OPTION.findall(one)) for one in nodes) == 1 else {}
+        return Suite(f"{name} test", argv, {**env, **reporter}, prints="any", again=_node_again)
     if runner is None:
-        return Suite(f"{name} test", argv, prints="any")
+        return Suite(f"{name} test", argv, env, prints="any")
     told = [*argv, *dashes, *(word.format(ways.reports) for word in runner.report)]
 
     def again(cases: Sequence[Case]) -> Sequence[str] | None:
@@ -136,9 +163,25 @@ def _suite(tree: Tree, place: Place, ways: Ways) -> Suite:
     def affected(paths: Sequence[str]) -> Sequence[str] | None:
         inside = [path for path in paths if is_below(path, place.folder) and _SOURCE.search(path) and tree.has(path)]
         short = [path.removeprefix(f"{place.folder}/") for path in inside]
+        if short and runner.words == ("vitest",):
+            return _vitest_related(tree, place, script, [word.format(ways.reports) for word in runner.report], short)
         return [*told, *runner.affected(short)] if runner.affected and short else None
 
-    return Suite(f"{name} test", told, format=runner.format, prints=runner.prints, again=again, affected=affected)
+    return Suite(f"{name} test", told, env, format=runner.format, prints=runner.prints, again=again, affected=affected)
+
+
+_VITEST = "node_modules/.bin/vitest"
+
+
+def _vitest_related(
+    tree: Tree, place: Place, script: str, report: Sequence[str], paths: Sequence[str]
+) -> Sequence[str] | None:
+    """A command of its own, which no script can be handed: only for a script that is vitest and its options."""
+    program, *words = script.split()
+    if program != "vitest" or re.search(r"[;&|$<>'\"`\\(]", script) or not (tree.root / place.path(_VITEST)).exists():
+        return None
+    options = words[1:] if words[:1] in (["run"], ["watch"]) else words
+    return [f"./{_VITEST}", "related", *paths, "--run", *options, *report]
 
 
 def _node_reporter(ways: Ways) -> Mapping[str, str]:

@@ -14,6 +14,11 @@ from workers.agents.suites.suite import Tree, below
 _BROUGHT = re.compile(r"(^|/)(vendor|node_modules)/")
 
 
+_SCRIPT = re.compile(r"\.[cm]?[jt]sx?$")
+# `it('adds', ` of mocha and its like.
+_TITLE = re.compile(r"""\b(?:it|test|specify)(?:\.\w+)?\(\s*(?P<quote>['"`])(?P<title>[^\n'"`\\]{1,300})(?P=quote)""")
+
+
 class Places:
     """Finds the files that runners name: absolute, from the folder that they ran in, or by a package's name
     (`example.com/shop/cart/cart_test.go`, `acme/CartTest.java`)."""
@@ -27,7 +32,17 @@ class Places:
         people's code that lies in it, where a place in its own is left."""
         frames = tuple((path, line) for named, line in case.frames if (path := self.find(named, folder)))
         own = tuple(frame for frame in frames if not _BROUGHT.search(frame[0]))
-        return replace(case, frames=own or frames, path=self.find(case.path, folder))
+        path = self.find(case.path, folder)
+        line = case.line or (self._titled(case, path) if path and not frames else None)
+        return replace(case, frames=own or frames, path=path, line=line)
+
+    def _titled(self, case: Case, path: str) -> int | None:
+        """The line of the one test there with whose title the case's name ends, for reports that name but a file."""
+        if case.status not in ("failed", "error") or not _SCRIPT.search(path):
+            return None
+        text, name = self._tree.text(path), f" {case.name}"
+        found = [match.start() for match in _TITLE.finditer(text) if name.endswith(f" {match['title']}")]
+        return text.count("\n", 0, found[0]) + 1 if len(found) == 1 else None
 
     def find(self, named: str, folder: str) -> str:
         """The file's relative path; empty where there is none, or more than one that it could be."""

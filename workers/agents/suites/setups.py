@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workers.agents.suites.node import manager
+from workers.agents.suites.node import manager, manager_env
 from workers.agents.suites.suite import Place, Tree, below, folder_of, is_below
 
 # Stands in commands and variables for the folder that takes what is set up.
@@ -196,7 +196,7 @@ def _node(tree: Tree, folder: str) -> Iterator[Setup]:
     # Packages of a workspace are linked to where they lie, so that what one commit installed is no other's.
     spaces = bool(about.get("workspaces")) or tree.has(below(top, "pnpm-workspace.yaml"))
     moved = () if spaces else ("node_modules",)
-    env = {"npm_config_cache": f"{INTO}/cache"} if spaces else {}
+    env = {**manager_env(name), **({"npm_config_cache": f"{INTO}/cache"} if spaces else {})}
     yield Setup(f"{name}'s packages", top, files, [install], env=env, moved=moved, always=spaces)
 
 

@@ -33,7 +33,8 @@ class Suite:
     `format` of a registered parser: in files that it leaves in the scratch folder or, by globs, in the tree
     (`reports`, JUnit), or, where `prints` names a format, in what it prints. `again` gives the command that runs these
     tests alone, `affected` the one that runs only what a change to these files concerns; both None where it cannot be.
-    `failing` are the exit codes of a run in which tests failed, where others mean that the runner itself did.
+    `failing` are the exit codes of a run in which tests failed, where others mean that the runner itself did. `also`
+    are suites of the same folder for what this one leaves out.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Suite:
     again: Again = lambda _cases: None
     affected: Affected = lambda _paths: None
     failing: Sequence[int] = ()
+    also: Sequence[Suite] = ()
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,12 @@ def detect(shell: Shell, scratch: Path, found: Found | None = None, ready: Ready
     tree, ready = Tree(shell.work.root), ready or Ready()
     found = found or look(tree)
     ways = _ways(shell, scratch)
-    suites = []
+    suites: list[Suite] = []
     for kind, place in found.rows:
         own = ready.python.get(place.folder)
         here = replace(ways, python=partial(str, own)) if own else ways
-        suite = _at(place, kind.suite(tree, place, here))
-        suites.append(replace(suite, env={**ready.env_for(place.folder), **suite.env}))
+        first, env = kind.suite(tree, place, here), ready.env_for(place.folder)
+        suites += [replace(_at(place, suite), env={**env, **suite.env}) for suite in (first, *first.also)]
     return Detection(suites, found.left)
 
 
