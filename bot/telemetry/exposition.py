@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 from ipaddress import ip_address
+from itertools import product
 from typing import Any, NamedTuple
 
 import redis.asyncio
@@ -212,11 +213,10 @@ class _Counts:
         if isinstance(family, Histogram):
             return self._histogram(family)
         metric = CounterMetricFamily(family.name, family.help, labels=list(family.labels))
-        for key, value in self._of(family):
+        # Few are there from the start: Prometheus sees no growth in what has only come.
+        few = product(*family.labels.values()) if len(family.labels) <= 1 else ()
+        for key, value in ({family.key(*labels): 0.0 for labels in few} | dict(self._of(family))).items():
             metric.add_metric(key[1:], value)
-        # One without labels is there from the start.
-        if not family.labels and (family.name,) not in self._counts:
-            metric.add_metric([], 0)
         return metric
 
     def _histogram(self, family: Histogram) -> Metric:

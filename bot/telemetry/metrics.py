@@ -46,7 +46,7 @@ SUM = "sum"
 # How a job ended that has no agent's outcome.
 DONE, FAILED, DROPPED = "done", "failed", "dropped"
 _OUTCOMES = (*(outcome.value for outcome in Outcome), DONE, FAILED, DROPPED)
-_ANSWERS = ("202", "200", "400", "401", "405", "408", "413", "415", "503")
+_ANSWERS = ("202", "200", "400", "401", "405", "408", "413", "415", "500", "503")
 
 
 @dataclass(frozen=True)

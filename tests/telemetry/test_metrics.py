@@ -140,7 +140,7 @@ def test_number_of_samples_is_bounded() -> None:
 
 
 def test_every_answer_of_the_web_process_is_counted_under_its_own_status() -> None:
-    statuses = re.findall(r"(?:Rejected\(|return )(\d{3})\b", Path(bot.web.__file__).read_text())
+    statuses = re.findall(r"(?:Rejected|Answer)\((\d{3})\b", Path(bot.web.__file__).read_text())
     assert {"202", "408", "503"} <= set(statuses)
     assert [ADMISSIONS.key(status) for status in statuses] == [(ADMISSIONS.name, status) for status in statuses]
 
