@@ -22,11 +22,13 @@ _BEGIN = '{ "diagnostics":'
 
 
 def argv(files: Sequence[str], config: str | None) -> list[str]:  # noqa: ARG001 - it looks beside each file
-    return ["oxlint", "--format=json", "--no-error-on-unmatched-pattern", "--", *files]
+    # No more than its first version knew: 1.58 does not start with `--no-error-on-unmatched-pattern`.
+    return ["oxlint", "--format=json", "--", *files]
 
 
 def parse(output: Output) -> Reading:
-    """One JSON object over some lines; it counts the files that it read."""
+    """One JSON object over some lines; it counts the files that it read. To newer versions it is an error that these
+    are none, though its configuration leaves out all that were named."""
     completed = output.completed
     check_exit("oxlint", completed, (0, 1))
     _, begin, rest = completed.stdout.partition(_BEGIN)
@@ -34,9 +36,9 @@ def parse(output: Output) -> Reading:
         raise ToolFailed(f"oxlint printed no report: {words(completed)}")
     report = mapping(load_json("oxlint", begin + rest))
     said = list(mappings(report.get("diagnostics")))
-    if completed.exit_code and not said:
-        raise ToolFailed(f"oxlint failed: {words(completed)}")
     none = report.get("number_of_files") == 0
+    if completed.exit_code and not said and not none:
+        raise ToolFailed(f"oxlint failed: {words(completed)}")
     return Reading(
         findings=[_finding(one, output) for one in said],
         excluded=[NotCovered(what=file, why="oxlint: ignored") for file in output.files] if none else (),

@@ -66,14 +66,16 @@ def test_files_that_a_configuration_has_mended_are_told_and_stay_as_they_are(tmp
 
 
 @real
-def test_a_change_of_files_that_the_configuration_leaves_out_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("tool", "why"), [("eslint", "File ignored because"), ("oxlint", "ignored)")])
+def test_a_change_of_files_that_the_configuration_leaves_out_says_so(tmp_path: Path, tool: str, why: str) -> None:
     plant(tmp_path / "head", {})
     (tmp_path / "head/node_modules").symlink_to(PACKAGES)
     sandbox = BubblewrapSandbox(f"{PACKAGES}{os.pathsep}{os.environ['PATH']}")
-    stage = Stage(tmp_path, WEB, sandbox=sandbox, settings={"tools": ["eslint"]}, diff=all_new("gen/b.js"))
+    files = {**WEB, ".oxlintrc.json": '{"ignorePatterns": ["gen/**"]}'}
+    stage = Stage(tmp_path, files, sandbox=sandbox, settings={"tools": [tool]}, diff=all_new("gen/b.js"))
     result = stage.run(AGENT)
     assert result.outcome is Outcome.SKIPPED
-    assert result.reason.startswith("no linter looked at .js files: gen/b.js (eslint: File ignored because")
+    assert result.reason.startswith(f"no linter looked at .js files: gen/b.js ({tool}: {why}")
 
 
 @real

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.domain.findings import Severity
+from bot.domain.findings import NotCovered, Severity
 from bot.errors import ToolFailed
 from workers.tools import biome, eslint, eslint_security, markdownlint, oxlint, stylelint, tsc
 
@@ -120,9 +120,19 @@ def test_oxlint_counts_columns_in_characters() -> None:
     assert all(f.url and f.advice for f in findings if f.rule != "syntax")
 
 
-def test_oxlint_that_read_none_of_the_files_says_so() -> None:
-    report = '{ "diagnostics": [],\n "number_of_files": 0}'
-    assert [one.what for one in oxlint.parse(output(report, exit_code=0, files=["./a.js"])).excluded] == ["./a.js"]
+@pytest.mark.parametrize(("version", "exit_code"), [("1.58.0", 0), ("1.60.0", 1)])
+def test_oxlint_that_read_none_of_the_files_says_so(version: str, exit_code: int) -> None:
+    said = output(recorded(f"oxlint-{version}-none.txt"), exit_code=exit_code, files=["./src/a.ts"])
+    assert oxlint.parse(said).excluded == [NotCovered(what="./src/a.ts", why="oxlint: ignored")]
+
+
+def test_oxlint_that_fails_without_a_finding_has_not_passed() -> None:
+    with pytest.raises(ToolFailed, match="oxlint failed"):
+        oxlint.parse(output('{ "diagnostics": [],\n "number_of_files": 1}', exit_code=1, files=["./a.js"]))
+
+
+def test_oxlint_is_given_only_options_that_its_first_version_knew() -> None:
+    assert oxlint.argv(["./a.js"], None) == ["oxlint", "--format=json", "--", "./a.js"]
 
 
 def test_oxlint_whose_configuration_is_wrong_has_failed() -> None:
