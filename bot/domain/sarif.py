@@ -38,13 +38,15 @@ _SCORES = {
     Severity.INFO: "0.1",
 }
 _UNFINISHED = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED)
+# GitHub takes no more extensions of a run.
+_MOST_TOOLS = 100
 # By this name an analysis is found again.
 TOOL = "assay"
 
 
 def to_sarif(run: Run) -> str:
     """The run's findings for viewers and for GitHub's code scanning, in one SARIF run."""
-    return json.dumps(_log([_run(findings(run), _invocation(run, run.shown))]), indent=2) + "\n"
+    return json.dumps(_log([_run(findings(run), run, run.shown)]), indent=2) + "\n"
 
 
 def to_analyses(run: Run, agents: Sequence[AgentState], most: int) -> str:
@@ -60,7 +62,7 @@ def category_of(agent: str) -> str:
 
 def _analysis(run: Run, agent: AgentState, most: int) -> dict[str, Any]:
     found = sorted(told_of(agent), key=lambda finding: -finding.severity.rank)[:most]
-    analysis = _run(found, _invocation(run, (agent,)), security=agent.plan.kind == "security")
+    analysis = _run(found, run, (agent,), security=agent.plan.kind == "security")
     # What follows the last slash would tell one analysis of the category from another.
     return {**analysis, "automationDetails": {"id": f"{category_of(agent.plan.name)}/"}}
 
@@ -75,18 +77,28 @@ def _log(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": runs}
 
 
-def _run(every: Sequence[Finding], invocation: dict[str, Any], *, security: bool = False) -> dict[str, Any]:
+def _run(every: Sequence[Finding], run: Run, agents: Sequence[AgentState], *, security: bool = False) -> dict[str, Any]:
     found = [finding for finding in every if finding.path]
     # The worst of a rule's findings speaks for it.
     rules = {_rule_id(finding): finding for finding in sorted(found, key=lambda finding: finding.severity.rank)}
     index = {rule: number for number, rule in enumerate(rules)}
     return {
-        "tool": {"driver": {"name": TOOL, "rules": [_rule(rule, rules[rule], security=security) for rule in rules]}},
+        "tool": {
+            "driver": {"name": TOOL, "rules": [_rule(rule, rules[rule], security=security) for rule in rules]},
+            "extensions": _tools(agents),
+        },
         "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the repository."}}},
         "columnKind": "unicodeCodePoints",
-        "invocations": [invocation],
+        "invocations": [_invocation(run, agents)],
         "results": [_result(finding, index[_rule_id(finding)]) for finding in found],
     }
+
+
+def _tools(agents: Sequence[AgentState]) -> list[dict[str, str]]:
+    """What the agents used, with its version where it told one."""
+    used = {name: version for agent in agents if agent.result for name, version in agent.result.tools.items()}
+    plain = sorted((clip(visible(name), 100), clip(visible(version), 100)) for name, version in used.items())
+    return [{"name": name or "?", **({"version": version} if version else {})} for name, version in plain[:_MOST_TOOLS]]
 
 
 def _rule_id(finding: Finding) -> str:

@@ -107,6 +107,17 @@ def test_an_agent_that_could_not_finish_makes_the_execution_unsuccessful() -> No
     ]
 
 
+def test_the_tools_stand_there_with_their_versions() -> None:
+    result = AgentResult(outcome=Outcome.CLEAN, tools={"ruff": "0.8.1", "gofmt": "", "z\u202e": "1\n2"})
+    log = json.loads(to_sarif(make_run(make_agent("lint", result))))
+    *named, odd = log["runs"][0]["tool"]["extensions"]
+    assert named == [{"name": "gofmt"}, {"name": "ruff", "version": "0.8.1"}]
+    assert "\u202e" not in odd["name"]
+    assert odd["version"] == "1 2"
+    many = AgentResult(outcome=Outcome.CLEAN, tools={f"tool {number}": "1" for number in range(150)})
+    assert complaints(json.loads(to_sarif(make_run(make_agent("lint", many))))) == []
+
+
 def test_a_clean_run_has_no_results() -> None:
     run = json.loads(to_sarif(clean_run()))["runs"][0]
     assert run["results"] == []
