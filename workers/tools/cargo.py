@@ -17,7 +17,7 @@ _SECTION = re.compile(r"^---- (?P<name>.+?) stdout ----$")
 _STATUS: dict[str, Literal["passed", "failed", "skipped"]] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 # `src/lib.rs - sum (line 3)`, a test in the documentation.
 _DOC = re.compile(r"^(?P<path>\S+\.rs) - .*\(line (?P<line>\d{1,7})\)$")
-_PANIC = re.compile(r"panicked at (?:'(?P<old>.*)', )?\S+:\d+:\d+:?\n?(?P<new>.*)")
+_PANIC = re.compile(r"panicked at (?:'(?P<old>.*)', )?\S+:\d+:\d+:?\s*(?:note: run with .*)?(?P<new>.*)")
 
 
 def parse(text: str) -> list[Case]:

@@ -88,12 +88,16 @@ def parse_findings(text: str, read: Reader) -> list[Finding]:
     return [to_finding(case, "junit", read) for case in parse(text) if case.status in ("failed", "error")]
 
 
-_ONLY_A_PLACE = re.compile(r"^\S+:\d+$")
+_ONLY_A_PLACE = re.compile(r"^\S+:\d+$|^at \S+\(.*\)$|^\.\.\. \d+ more$")
 
 
-def _last_words(trace: str) -> str:
-    """The last line that says more than where: PHPUnit puts its places last, after an empty line."""
-    said = (line.removeprefix("E ").strip() for line in reversed(trace.splitlines()))
+def _words(case: Case) -> str:
+    """What a trace says of a test: below its name, where PHPUnit puts that, else the last line that says more than
+    where."""
+    lines = case.trace.splitlines()
+    if len(lines) > 1 and f"::{case.name}" in lines[0]:
+        return lines[1].strip()
+    said = (line.removeprefix("E ").strip() for line in reversed(lines))
     return next((line for line in said if line and not _ONLY_A_PLACE.match(line)), "")
 
 
@@ -102,8 +106,8 @@ def to_finding(case: Case, tool: str, read: Reader) -> Finding:
     path, line = next(
         ((path, line) for path, line in (*case.frames, (case.path, case.line)) if path and read(path)), ("", None)
     )
-    last = _last_words(case.trace)
-    said = last if case.message == "collection failure" else case.message or last
+    words = _words(case)
+    said = words if case.message == "collection failure" else case.message or words
     return Finding(
         tool=tool,
         rule=".".join(filter(None, (case.classname, case.name))),

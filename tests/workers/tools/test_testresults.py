@@ -89,6 +89,42 @@ def test_a_panic_of_go_lies_where_the_repositorys_code_is() -> None:
     assert ("/checkout/gomod/crash/c_test.go", 7) in case.frames
 
 
+@pytest.mark.parametrize(
+    ("name", "trace", "words"),
+    [
+        (
+            "testLines",
+            (
+                "Acme\\LinesTest::testLines\nFailed asserting that two strings are identical.\n--- Expected\n"
+                "+++ Actual\n@@ @@\n-'a'\n+'b'\n\n/checkout/tests/LinesTest.php:16"
+            ),
+            "Failed asserting that two strings are identical.",
+        ),
+        (
+            "printsVersion",
+            (
+                "junit.framework.AssertionFailedError\n\tat acme.CartTest.check(CartTest.java:90)\n"
+                "\tat acme.CartTest.printsVersion(CartTest.java:77)\n\t... 23 more"
+            ),
+            "junit.framework.AssertionFailedError",
+        ),
+    ],
+    ids=["PHPUnit's difference", "Java's exception without a message"],
+)
+def test_what_a_trace_says_is_not_its_last_line(name: str, trace: str, words: str) -> None:
+    """As PHPUnit 9.6 wrote it of monolog, and surefire 2.22 of gson."""
+    finding = junit.to_finding(Case(name, "failed", trace=trace), "test", reader({}))
+    assert finding.message == f"{name} failed: {words}"
+
+
+def test_cargo_a_panic_may_begin_with_empty_lines() -> None:
+    """As ripgrep's tests do."""
+    head = "test r2236 ... FAILED\n---- r2236 stdout ----\nthread 'r2236' (6) panicked at tests/util.rs:336:13:\n"
+    note = "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+    (told,), (silent,) = cargo.parse(f"{head}\n\n=====\nfailed\n\n{note}"), cargo.parse(f"{head}\n{note}")
+    assert (told.message, silent.message, told.frames) == ("=====", "", (("tests/util.rs", 336),))
+
+
 def test_a_panic_of_go_comes_before_what_was_logged_and_says_what_it_ended() -> None:
     """Go 1.19.8: TestLast stands below it."""
     first, second = gotest.parse(recorded("gopanic.jsonl"))
