@@ -126,6 +126,10 @@ class Arrival(NamedTuple):
     ignored: str = ""
 
 
+# What the script is told of it, and its body as it is kept.
+_Packed = tuple[tuple[str, ...], bytes]
+
+
 class Delivery(Frozen):
     """One webhook as it came. `outcome` is `waiting`, `accepted: RUN` or `ignored: REASON`; `body` is empty once it
     has been read."""
@@ -148,14 +152,14 @@ class Admissions:
 
     def admit(self, arrival: Arrival) -> asyncio.Future[Admission]:
         """Take a verified delivery in, once. Fails with redis.exceptions.RedisError or OSError when Redis is away."""
-        return self._batches.submit(arrival)
+        guid, event, body, at, installation, repository, ignored = arrival
+        # Now, while the processor has it at hand, and Redis need not wait for the others' to be packed.
+        kept = b"" if ignored else pack(body)
+        words = (guid, event, str(len(kept)), str(at), str(installation), repository, ignored)
+        return self._batches.submit((words, kept))
 
-    async def _admit(self, arrivals: Sequence[Arrival]) -> list[Admission]:
-        deliveries, bodies = list[tuple[str, ...]](), list[bytes]()
-        for guid, event, body, at, installation, repository, ignored in arrivals:
-            kept = b"" if ignored else pack(body)
-            deliveries.append((guid, event, str(len(kept)), str(at), str(installation), repository, ignored))
-            bodies.append(kept)
+    async def _admit(self, batch: Sequence[_Packed]) -> list[Admission]:
+        deliveries, bodies = zip(*batch, strict=True)
         answers = await self._script(utcformat(now()), msgpack.encode(deliveries), b"".join(bodies))
         return [Admission(answer) for answer in answers.decode().split(" ")]
 

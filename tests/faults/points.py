@@ -17,7 +17,7 @@ class Point:
 
 
 POINTS = {
-    "after-admission": Point("bot.deliveries.Admissions.admit", "after", "web"),
+    "after-admission": Point("bot.deliveries.Admissions._admit", "after", "web"),
     "after-dequeue": Point("bot.worker._Ours.execute_job", "before", "worker"),
     "before-fork": Point("bot.worker.AgentWorker.fork_work_horse", "before", "worker"),
     "after-work-before-books": Point("bot.worker._Ours.close_books", "before", "worker"),
