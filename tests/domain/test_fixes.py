@@ -197,7 +197,9 @@ def test_git_applies_any(data: st.DataObject, ending: bool, end: str, tmp_path_f
         new = data.draw(st.lists(TEXTS.filter(bool), max_size=3))
         expected += "".join(kept[at - 1 : first - 1])
         if new:
-            expected += end.join(new) + (end if kept[last - 1].endswith("\n") else "")
+            # A file of one line without an end does not say how its lines end.
+            between = end if end in content else "\n"
+            expected += between.join(new) + (end if kept[last - 1].endswith("\n") else "")
         fixes.append(fix(first, last, "\n".join(new)))
         at = last + 1
     expected += "".join(kept[at - 1 :])

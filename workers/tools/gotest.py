@@ -20,7 +20,7 @@ _PLACE = re.compile(r"^[^\S\n]*(?P<path>[^\s:]+\.go):(?P<line>\d{1,7})(?=[:\s])(
 # `panic: boom`, with the trace that the program ends with.
 _PANIC = re.compile(r"^panic: (?P<said>[^\n]*?)(?: \[recovered\])?$(?s:.*?)^goroutine \d+ \[", re.MULTILINE)
 # testify says what was wrong below its place, in a table.
-_TESTIFY = re.compile(r"^\s+\tError: +\t(?P<said>.*(?:\n\s+\t {12}\t.*)*)", re.MULTILINE)
+_TESTIFY = re.compile(r"^ {1,40}\tError: {1,20}\t(?P<said>.*(?:\n {1,40}\t {12}\t.*)*)", re.MULTILINE)
 _UNBUILT = re.compile(r"^FAIL\t\S+ \[(?:build|setup) failed\]$", re.MULTILINE)
 _NOISE = re.compile(r"^\s*(?:=== |--- (?:PASS|FAIL|SKIP)|FAIL|exit status )")
 
