@@ -90,7 +90,7 @@ _READY = 25
 
 @dataclass(frozen=True)
 class Assay:
-    """A whole Assay that serves the stand-in GitHub: web, sweep, intake, publish and four workers for agents."""
+    """A whole Assay that serves the stand-in GitHub: web, sweep, intake and publish twice, four workers for agents."""
 
     github: Remote
     redis: Redis
@@ -115,7 +115,12 @@ def assay(installations: int, agent: str = "noop") -> Iterator[tuple[Assay, Sequ
             "ASSAY_PORT": str(port),
         }
         env["PYTHONPATH"] += f":{install_agents(folder)}"
-        commands = (("web",), ("sweep",), ("worker", "intake", "publish"), ("worker", "extension", "--count", "4"))
+        commands = (
+            ("web",),
+            ("sweep",),
+            ("worker", "intake", "publish", "--count", "2"),
+            ("worker", "extension", "--count", "4"),
+        )
         processes = [stack.enter_context(running((*ASSAY, *words), port, folder, env)) for words in commands]
         github.call(Stage.listen_to, f"http://127.0.0.1:{port}/webhook")
         redis = Redis.from_url(server.url)
@@ -220,5 +225,5 @@ def sustain(application: Assay, repositories: Sequence[str], seconds: float) -> 
 def _sustained(application: Assay, repositories: Sequence[str], seconds: float) -> Iterator[Figure]:
     found = sustain(application, repositories, seconds)
     spent = f"{found.cpu * 1000:.0f} ms, the stand-in's {found.elsewhere * 1000:.0f} ms"
-    note = f"{_TOGETHER} under way; processor time of a run: {spent}"
+    note = f"{_TOGETHER} under way, intake and publish twice; processor time of a run: {spent}"
     yield Figure("sustained", found.rate, "runs/s", at_least(10), note)

@@ -57,7 +57,14 @@ def annotation(world: World, run: CheckRun, made: dict[str, Any]) -> Json:
 
 def latest_runs(world: World, suite: CheckSuite) -> list[CheckRun]:
     """The newest check run of each name."""
-    return list({run.name: run for run in world.runs.values() if run.suite == suite.id}.values())
+    newest = dict[str, CheckRun]()
+    for run in reversed(world.runs.values()):
+        if run.id < suite.id:
+            # It was made before, as all that are left.
+            break
+        if run.suite == suite.id:
+            newest.setdefault(run.name, run)
+    return list(newest.values())
 
 
 def standing(world: World, suite: CheckSuite) -> tuple[str, str | None]:
