@@ -18,9 +18,11 @@ def create_check(call: Call) -> Reply:
     body, world, repo = parse(NewCheck, call.body), call.world, call.repo
     if repo.git.resolve(body.head_sha) is None:
         raise Problem(422, f"No commit found for SHA: {body.head_sha}")
+    # Before its runs, as its number tells.
+    suite = suite_for(world, repo, body.head_sha)
     run = CheckRun(
         id=next(world.ids),
-        suite=suite_for(world, repo, body.head_sha).id,
+        suite=suite.id,
         repo=repo.full_name,
         head_sha=body.head_sha,
         name=body.name,
