@@ -96,7 +96,8 @@ def _led_to(tool: Tool, configs: Iterable[str], base: Path) -> tuple[Collection[
     while queue:
         config = queue.pop()
         for path in _named("\n".join(read(config)), config.rpartition("/")[0]):
-            if (base / path).is_dir():
+            # A word of any length is no fault here, as it is to pathlib.
+            if os.path.isdir(base / path):  # noqa: PTH112
                 folders |= set() if tool.searches else {path}
             elif path not in files and not is_source(path):
                 files.add(path)

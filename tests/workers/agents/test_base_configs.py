@@ -147,6 +147,12 @@ def test_links_of_a_stranger_lead_nowhere(tmp_path: Path) -> None:
     assert (outside / "ruff.toml").read_text() == "# kept\n"
 
 
+def test_words_that_are_no_path_lead_nowhere(tmp_path: Path) -> None:
+    base = {"ruff.toml": f"{NO_UNUSED}# {'x' * 5_000} {'a/' * 3_000} ../../a // ~\n"}
+    head = {"ruff.toml": NONE_AT_ALL, "app.py": CODE}
+    assert rules(look(tmp_path, base, head, "ruff")) == {"F632"}
+
+
 def test_a_first_commit_has_no_say(tmp_path: Path) -> None:
     assert rules(look(tmp_path, None, {"ruff.toml": NONE_AT_ALL, "app.py": CODE}, "ruff")) == {"F632", "F401"}
 
