@@ -9,15 +9,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, cast
-from uuid import uuid4
 
 from pydantic import TypeAdapter
 from redis import Redis
 
-from bot import context
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.model import Frozen
@@ -40,66 +36,12 @@ _DEADLINES = "assay:deadlines"
 _UNPUBLISHED = "assay:unpublished"
 _UNFINISHED = "assay:unfinished"
 
-# ARGV: token, its life (ms), what the tokens of the job in hand begin with or ''. It may be ours already, where the
-# answer to a first try was lost.
-_LOCK = """
-local held = redis.call('get', KEYS[1])
-if held and held ~= ARGV[1] and (ARGV[3] == '' or string.sub(held, 1, #ARGV[3]) ~= ARGV[3]) then return 0 end
-redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-return 1
-"""
-# A lock is freed and prolonged only for the one who holds it.
-_UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
-# Not before half of its time is over, for what changes nothing need not wait for the disk.
-_KEEP = """
-if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
-if redis.call('pttl', KEYS[1]) < ARGV[2] / 2 then redis.call('pexpire', KEYS[1], ARGV[2]) end
-return 1
-"""
-
-
-# Of two words on one head the newer counts, whichever comes first. The older version kept one head, as a plain text.
-_MOVE_HEAD = """
-local known = redis.call('hget', KEYS[1], ARGV[1])
-if not known or known < ARGV[2] then redis.call('hset', KEYS[1], ARGV[1], ARGV[2]) end
-redis.call('expire', KEYS[1], ARGV[3])
-return redis.call('hgetall', KEYS[1])
-"""
-_LET_HEAD_GO = """
-if redis.call('hget', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('hdel', KEYS[1], ARGV[1]) end
-return 0
-"""
-# ARGV: sha, now, window. What it keeps is for one head, so that whoever began on it may do so again.
-_BEGIN = """
-local sha, at = string.match(redis.call('get', KEYS[1]) or '', '^(%S+) (%S+)$')
-if sha == ARGV[1] then return '0' end
-local left = at and tonumber(at) + tonumber(ARGV[3]) - tonumber(ARGV[2]) or 0
-if left > 0 then return tostring(left) end
-redis.call('set', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'px', math.ceil(ARGV[3] * 1000))
-return '0'
-"""
-
-
 # In one call, for the job of a change that comes in between does nothing for a run that is not on the list.
 _PUBLISHED = """
 local held = redis.call('get', KEYS[1])
 if held and redis.sha1hex(held) ~= ARGV[1] then return 0 end
 return redis.call('zrem', KEYS[2], ARGV[2])
 """
-
-
-class Head(Frozen):
-    """A commit that was the head of a branch or pull request: by that one's `updated_at` and, of words of one second,
-    as seen `at`; both in seconds since the epoch."""
-
-    sha: str
-    updated_at: float
-    at: float
-
-    @property
-    def when(self) -> str:
-        """For Redis: of two such texts the greater one is newer."""
-        return f"{self.updated_at:020.6f} {self.at:020.6f}"
 
 
 class _Noted(Frozen):
@@ -411,41 +353,6 @@ class Store:
     def save_pull(self, repository: str, number: int, memory: PullMemory) -> None:
         self.redis.set(_pull(repository, number), pack(memory.model_dump_json().encode()), ex=self._retention)
 
-    # -- heads of branches and pull requests, by the id of the trigger
-
-    def heads(self, repository: str, trigger: str) -> list[Head]:
-        """The newest head, and older ones that have not been let go; the newest first."""
-        return _to_heads(cast("dict[bytes, bytes]", self.redis.hgetall(_heads(repository, trigger))))
-
-    def move_head(self, repository: str, trigger: str, head: Head) -> list[Head]:
-        """Note a head, and return all there are, as `heads` does."""
-        key, ttl = _heads(repository, trigger), str(self._retention)
-        flat = cast("list[bytes]", self.redis.eval(_MOVE_HEAD, 1, key, head.sha, head.when, ttl))
-        return _to_heads(dict(zip(flat[::2], flat[1::2], strict=True)))
-
-    def let_head_go(self, repository: str, trigger: str, head: Head) -> None:
-        """Forget a head, unless it has become one again."""
-        self.redis.eval(_LET_HEAD_GO, 1, _heads(repository, trigger), head.sha, head.when)
-
-    def begin_on_head(self, repository: str, trigger: str, sha: str, window: float, now: float) -> float:
-        """Begin on a head, once every `window` seconds: 0, or how long another one still has to wait, in seconds."""
-        key = f"assay:begun:{repository}#{trigger}"
-        return float(cast("bytes", self.redis.eval(_BEGIN, 1, key, sha, str(now), str(window))))
-
-    @contextmanager
-    def lock(self, name: str, ttl: float) -> Iterator[Callable[[], bool] | None]:
-        """Hold a lock for `ttl` seconds at a time. Yields what prolongs it by as much and says whether it is still
-        held; None where somebody else holds it. A job that is done again, because its worker died, has it at once."""
-        job = context.current().job
-        key, token, milliseconds = f"assay:lock:{name}", f"{job} {uuid4().hex}", str(int(ttl * 1000))
-        if not self.redis.eval(_LOCK, 1, key, token, milliseconds, f"{job} " if job else ""):
-            yield None
-            return
-        try:
-            yield lambda: bool(self.redis.eval(_KEEP, 1, key, token, milliseconds))
-        finally:
-            self.redis.eval(_UNLOCK, 1, key, token)
-
 
 def _stored(key: RunKey, raw: bytes) -> Stored:
     return Stored(run=understood(_RUN, unpack(raw), f"the run {key}"), version=version_of(raw))
@@ -491,13 +398,3 @@ def _pull(repository: str, number: int) -> str:
 
 def _result(digest: str) -> str:
     return f"assay:result:{digest}"
-
-
-def _heads(repository: str, trigger: str) -> str:
-    return f"assay:heads:{repository}#{trigger}"
-
-
-def _to_heads(whens: dict[bytes, bytes]) -> list[Head]:
-    moments = {sha.decode(): when.decode().split() for sha, when in whens.items()}
-    heads = (Head(sha=sha, updated_at=float(parts[0]), at=float(parts[1])) for sha, parts in moments.items())
-    return sorted(heads, key=lambda head: (head.when, head.sha), reverse=True)

@@ -17,6 +17,7 @@ from bot.domain.events import DeadlinePassed
 from bot.domain.lapses import lapses
 from bot.domain.run import RunKey
 from bot.errors import OtherVersion
+from bot.locks import lock
 from bot.queues import JobSpec
 from bot.recovery import recover
 from bot.store import Store
@@ -44,7 +45,7 @@ class Sweep:
 
     def once(self) -> None:
         """Handle all that is due. Does nothing while another sweep is at it."""
-        with self._store.lock("sweep", _LOCK_TTL) as free:
+        with lock(self._store.redis, "sweep", _LOCK_TTL) as free:
             if free:
                 for step in (self._send_due, self._recover, self._report, self._end_overdue, self._publish_again):
                     try:

@@ -32,9 +32,11 @@ from bot.github.installations import InstallationSeen, InstalledRepository, inst
 from bot.github.pacing import Budget, Limit
 from bot.github.reviews import Reviews
 from bot.github.teams import Teams
+from bot.heads import Heads
 from bot.intake.allowance import allow
 from bot.intake.intake import Intake
 from bot.ledger import Ledger
+from bot.locks import lock
 from bot.missed.lookout import Lookout
 from bot.missed.loose_checks import LooseChecks
 from bot.missed.reconciliation import Reconciliation
@@ -280,7 +282,7 @@ def make_lookout(chosen: Settings, tally: Tally | None = None) -> Lookout:
     reconciliation = Reconciliation(
         store, deliveries, Overview(app, make_service(chosen)), has_room, chosen.catch_up * _RARER, _FIRST_LOOK
     )
-    return Lookout(store, {"redelivery": redelivery, "reconciliation": reconciliation}, time.time)
+    return Lookout(store.redis, {"redelivery": redelivery, "reconciliation": reconciliation}, time.time)
 
 
 class Control:
@@ -294,9 +296,11 @@ class Control:
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
         ledger = Ledger(self.store.redis)
+        heads = Heads(self.store.redis, chosen.retention)
         self.intake = Intake(
             deliveries,
             self.store,
+            heads,
             _Source(app),
             app.id,
             lambda: app.bot_login,
@@ -332,9 +336,10 @@ class Control:
             return app.token(installation, repository, CLONE)
 
         self.mint = mint
-        self.publisher = Publisher(self.store, self.store.lock, desk, budget, time.time, ledger)
-        self.replies = Replies(desk, self.store.lock, self.store.later, time.time)
-        self.loose_checks = LooseChecks(self.store, self.store.lock, checks, time.time)
+        hold = partial(lock, self.store.redis)
+        self.publisher = Publisher(self.store, heads, hold, desk, budget, time.time, ledger)
+        self.replies = Replies(desk, hold, self.store.later, time.time)
+        self.loose_checks = LooseChecks(self.store, hold, checks, time.time)
 
 
 @cache

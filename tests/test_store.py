@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 from redis import Redis
 
-from bot.context import Subject, taken_up
-from bot.dead import DeadLetters
-from bot.deliveries import Deliveries
-from bot.domain.events import AgentFinished, AgentStarted, CommitReceived, DeadlinePassed
+from bot.domain.events import AgentFinished, AgentStarted, CommitReceived
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, Plan
 from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord, Publication
@@ -20,8 +16,7 @@ from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
 from bot.errors import Misconfigured, TakenOver
 from bot.queues import AGENT_QUEUES, FUNCTIONS, QUEUES, AllowedJob, JobSpec, Queues
-from bot.store import Head, Store
-from bot.sweep import Sweep
+from bot.store import Store
 
 KEY = RunKey(repository="octo/demo", sha="a" * 40)
 OTHER = RunKey(repository="octo/demo", sha="b" * 40)
@@ -44,10 +39,6 @@ def finished(name: str) -> AgentFinished:
 def waiting(redis: Redis) -> dict[str, int]:
     """Jobs by queue."""
     return {name: Queues(redis).waiting(name) for name in QUEUES}
-
-
-def sweep_at(store: Store, clock: Callable[[], float]) -> Sweep:
-    return Sweep(store, DeadLetters(store, Deliveries(store.redis), clock), clock)
 
 
 def folded(store: Store, key: RunKey) -> Run | None:
@@ -185,40 +176,6 @@ def test_runs_are_found_by_repository_or_sha(store: Store) -> None:
     assert store.find("bbb") == []
 
 
-def head(sha: str, updated_at: float, at: float = 1.0) -> Head:
-    return Head(sha=sha, updated_at=updated_at, at=at)
-
-
-def test_heads_are_ordered_by_when_they_were_true_and_not_by_when_they_were_told(store: Store) -> None:
-    first, second, third = head("a", 1.0), head("b", 2.0, at=5.0), head("c", 2.0, at=6.0)
-    for one in (third, first, second, first):
-        told = store.move_head("octo/demo", "pull:1", one)
-    assert told == store.heads("octo/demo", "pull:1") == [third, second, first]
-    assert store.heads("octo/demo", "pull:2") == []
-
-
-def test_head_that_is_let_go_is_forgotten_unless_it_has_become_one_again(store: Store) -> None:
-    first, again, second = head("a", 1.0), head("a", 3.0), head("b", 2.0)
-    for one in (first, second, again):
-        store.move_head("octo/demo", "push:main", one)
-    store.let_head_go("octo/demo", "push:main", first)
-    assert store.heads("octo/demo", "push:main") == [again, second]
-    store.let_head_go("octo/demo", "push:main", second)
-    assert store.heads("octo/demo", "push:main") == [again]
-
-
-def test_head_is_begun_on_once_in_a_while(store: Store) -> None:
-    def begin(sha: str, now: float, trigger: str = "pull:1") -> float:
-        return store.begin_on_head("octo/demo", trigger, sha, 5.0, now)
-
-    assert begin("a", 1000.0) == 0
-    assert begin("a", 1001.0) == 0, "whoever began may do so again"
-    assert begin("b", 1001.5) == 3.5
-    assert begin("b", 1001.5, "pull:2") == 0
-    assert begin("c", 1005.0) == 0
-    assert begin("b", 1006.0) == 4
-
-
 def test_result_is_found_by_what_it_depends_on_for_a_while(store: Store, redis: Redis) -> None:
     store.update(KEY, received("test"))
     store.note_result("digest", KEY, "test", 1, 60)
@@ -236,31 +193,6 @@ def test_attempt_that_said_two_things_serves_nobody(store: Store) -> None:
     for word in (finished("test"), finished("test").model_copy(update={"result": failed})):
         store.update(KEY, word)
     assert store.noted_result("digest") is None
-
-
-def test_lock_is_held_by_one_and_freed_by_its_holder_only(store: Store, redis: Redis) -> None:
-    with store.lock("x", 10) as first, store.lock("x", 10) as second:
-        assert first is not None
-        assert first()
-        assert second is None
-    with store.lock("x", 10) as again:
-        assert again is not None
-        redis.set("assay:lock:x", "somebody else's")
-        assert not again()
-    assert redis.get("assay:lock:x") == b"somebody else's"
-
-
-def test_job_done_again_has_the_lock_that_it_held_when_its_worker_died(store: Store) -> None:
-    with taken_up(Subject(job="job-1")):
-        dead = store.lock("x", 60)
-        held = dead.__enter__()
-    with taken_up(Subject(job="job-10")), store.lock("x", 60) as other:
-        assert other is None
-    with taken_up(Subject(job="job-1")), store.lock("x", 60) as again:
-        assert held is not None
-        assert again is not None
-        assert again()
-        assert not held(), "its worker was only taken for dead"
 
 
 def test_job_put_off_by_a_clock_that_was_ahead_is_sent(store: Store, redis: Redis) -> None:
@@ -283,45 +215,6 @@ def test_job_for_later_of_the_version_before_is_understood(store: Store, redis: 
     assert waiting(redis)["publish"] == 1
 
 
-def test_sweep_ends_what_is_overdue_and_says_what(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    store.update(KEY, received("test"))
-    store.update(KEY, AgentStarted(at=1000.0, agent="test", attempt=1))
-    sweep_at(store, lambda: 1010.0).once()
-    assert not _complete(store)
-    sweep_at(store, lambda: 5000.0).once()
-    assert _complete(store)
-    assert isinstance(store.log(KEY)[-1], DeadlinePassed)
-    [told] = [record for record in caplog.records if record.name == "bot.sweep"]
-    assert (told.levelname, told.getMessage()) == (
-        "WARNING",
-        f"{KEY}: test was given up: it gave no result within 60 s",
-    )
-
-
-def test_sweep_forgets_the_deadline_of_a_run_that_is_gone(store: Store, redis: Redis) -> None:
-    store.update(KEY, received("test"))
-    redis.delete(f"assay:run:{KEY}")
-    sweep_at(store, lambda: 1e9).once()
-    assert store.overdue(1e10) == []
-
-
-def test_sweep_publishes_again_what_nobody_published(store: Store, redis: Redis) -> None:
-    store.update(KEY, received("test"))
-    redis.delete("assay:later")
-    sweep_at(store, lambda: 1030.0).once()
-    assert waiting(redis)["publish"] == 0
-    sweep_at(store, lambda: 1100.0).once()
-    sweep_at(store, lambda: 1101.0).once()
-    assert waiting(redis)["publish"] == 1
-
-
-def test_sweep_lets_another_sweep_work(store: Store, redis: Redis) -> None:
-    store.later(JobSpec.publish(KEY, 1), 0.0)
-    with store.lock("sweep", 10):
-        sweep_at(store, lambda: 100.0).once()
-    assert waiting(redis)["publish"] == 0
-
-
 def test_job_that_names_a_foreign_function_is_refused(redis: Redis) -> None:
     job = AllowedJob.create("os.system", args=["true"], connection=redis)
     with pytest.raises(Misconfigured, match="no job of Assay's"):
@@ -331,12 +224,6 @@ def test_job_that_names_a_foreign_function_is_refused(redis: Redis) -> None:
 def test_every_job_function_exists(redis: Redis) -> None:
     for name in FUNCTIONS:
         assert callable(AllowedJob.create(name, connection=redis).func)
-
-
-def _complete(store: Store) -> bool:
-    stored = store.load(KEY)
-    assert stored is not None
-    return stored.run.complete
 
 
 def test_worker_with_an_older_token_is_not_listened_to(store: Store) -> None:

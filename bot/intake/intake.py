@@ -37,7 +37,8 @@ from bot.github.received import (
     SuiteRequested,
     ThreadTouched,
 )
-from bot.intake import heads
+from bot.heads import Heads
+from bot.intake import succession
 from bot.intake.ahead import Ahead
 from bot.intake.case import Case, Source
 from bot.intake.people import People
@@ -57,7 +58,7 @@ _AT_ONCE = 4
 _MENDED = ("created", "unsuspend", "new_permissions_accepted", "added")
 
 
-class Runs(heads.Runs, Protocol):
+class Runs(succession.Runs, Protocol):
     """Where runs are kept."""
 
     def later(self, spec: JobSpec, at: float) -> None: ...
@@ -75,6 +76,7 @@ class Intake:
         self,
         deliveries: Deliveries,
         runs: Runs,
+        heads: Heads,
         source: Source,
         app_id: int,
         bot_login: Callable[[], str],
@@ -93,10 +95,11 @@ class Intake:
         self._app_id = app_id
         self._bot_login = bot_login
         self._clock = clock
-        self._starts = Starts(runs, ledger.ignored)
+        follow = succession.Succession(runs, heads)
+        self._starts = Starts(runs, follow, ledger.ignored)
         self._threads_of = Threads(runs, ledger)
-        self._pushes = Pushes(runs, self._starts)
-        self._pulls = Pulls(runs, self._starts, ledger)
+        self._pushes = Pushes(runs, follow, self._starts)
+        self._pulls = Pulls(runs, follow, self._starts, ledger)
         self._people = People(runs, allow, self._reply, raise_limit)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 

@@ -17,8 +17,8 @@ from bot.domain.run import Gate, Run, RunKey
 from bot.domain.triggers import Pull
 from bot.github.contents import Role
 from bot.github.received import CommandGiven, GateAnswered
-from bot.intake import heads
 from bot.intake.case import Case
+from bot.intake.succession import Runs
 from config.repository import Trusted
 
 _DONE, _SEEN, _NO = "rocket", "eyes", "confused"
@@ -31,7 +31,7 @@ class People:
 
     def __init__(
         self,
-        runs: heads.Runs,
+        runs: Runs,
         allow: Callable[[str, str], bool],
         reply: Callable[[str, int, Reply], None],
         raise_limit: Callable[[Cap, float], None],

@@ -11,10 +11,10 @@ from bot.domain.run import RunKey
 from bot.domain.triggers import Pull, Since
 from bot.github.contents import PullSeen
 from bot.github.received import FromRepository, PullReceived
-from bot.intake import heads
 from bot.intake.case import Case
 from bot.intake.people import is_trusted, not_an_approver
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
+from bot.intake.succession import Runs, Succession
 from config.repository import Approvals
 
 
@@ -28,8 +28,9 @@ class Pushers(Protocol):
 class Pulls:
     """Each method says what became of a delivery, in words; raises Later where it has to be read again."""
 
-    def __init__(self, runs: heads.Runs, starts: Starts, pushers: Pushers) -> None:
+    def __init__(self, runs: Runs, succession: Succession, starts: Starts, pushers: Pushers) -> None:
         self._runs = runs
+        self._succession = succession
         self._starts = starts
         self._pushers = pushers
 
@@ -50,7 +51,7 @@ class Pulls:
     def on_seen(self, case: Case, pull: PullSeen) -> str:
         key, trigger = case.about(pull.head_sha), _to_trigger(pull)
         if pull.state != "open":
-            heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request was closed")
+            self._succession.end(case, key, trigger.id, pull.updated_at, "the pull request was closed")
             return f"accepted: {key} (pull request #{pull.number} is closed)"
         # A stranger's branch must not choose how it is checked.
         reading = case.configuration(pull.base_ref if pull.fork else pull.head_sha)
@@ -59,9 +60,9 @@ class Pulls:
             trigger = trigger.model_copy(update={"trusted": is_trusted(case, pull.author, reading.config.trusted)})
         planned = plan_for(reading, trigger, case.received.default_branch)
         if isinstance(planned, str):
-            heads.supersede(self._runs, case, key, trigger)
+            self._succession.supersede(case, key, trigger)
             if pull.draft:
-                heads.end(self._runs, case, key, trigger.id, pull.updated_at, "the pull request became a draft")
+                self._succession.end(case, key, trigger.id, pull.updated_at, "the pull request became a draft")
             return f"ignored: {planned}"
         if planned.code_scanning and not pull.fork:
             # Whether others hear of findings is not for a pull request to say.
@@ -79,13 +80,13 @@ class Pulls:
             trigger = trigger.model_copy(update={"since": self._since(case, key, trigger, planned)})
             self._carry_over(case, key, trigger, policy)
         # First, for only the newest head's run writes the pull request's comment.
-        heads.supersede(self._runs, case, key, trigger)
+        self._succession.supersede(case, key, trigger)
         return self._starts.start(case, key, trigger, planned)
 
     def _since(self, case: Case, key: RunKey, trigger: Pull, planned: Plan) -> Since | None:
         """What changed since the head of this pull request that was approved last."""
-        known = heads.known(self._runs, key, trigger.id)
-        newest = next((head.sha for head in self._runs.heads(key.repository, trigger.id)), None)
+        known = self._succession.known(key, trigger.id)
+        newest = next((head.sha for head in self._succession.heads(key.repository, trigger.id)), None)
         if isinstance(known, Pull) and newest == key.sha:
             return known.since
         before = newest if newest != key.sha else _before(case.received)

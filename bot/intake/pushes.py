@@ -7,17 +7,18 @@ from bot.domain.run import RunKey
 from bot.domain.triggers import MergeGroup, Push
 from bot.github.contents import Contents
 from bot.github.received import BranchDeleted, MergeGroupLeft, MergeGroupReceived, PushReceived, SuiteRequested
-from bot.intake import heads
 from bot.intake.case import Case
 from bot.intake.start import LAG, LAG_PAUSE, Later, Starts, plan_for
+from bot.intake.succession import Runs, Succession
 from config.reading import Reading
 
 
 class Pushes:
     """Each method says what became of a delivery, in words; raises Later where it has to be read again."""
 
-    def __init__(self, runs: heads.Runs, starts: Starts) -> None:
+    def __init__(self, runs: Runs, succession: Succession, starts: Starts) -> None:
         self._runs = runs
+        self._succession = succession
         self._starts = starts
 
     def on_push(self, case: Case, push: PushReceived | SuiteRequested) -> str:
@@ -25,10 +26,10 @@ class Pushes:
         if not push.branch:
             return "ignored: GitHub names no branch for this commit; a pull request says what it is"
         key, trigger = case.about(push.after), Push(branch=push.branch)
-        before = heads.known(self._runs, key, trigger.id)
+        before = self._succession.known(key, trigger.id)
         if before is not None and before.live:
             if before.updated_at:
-                heads.supersede(self._runs, case, key, before)
+                self._succession.supersede(case, key, before)
             return f"accepted: {key} (known already)"
         reading = case.configuration(push.after)
         planned = plan_for(reading, trigger, push.default_branch)
@@ -49,21 +50,21 @@ class Pushes:
             self._widen(case, push, case.key(head), trigger)
             return f"ignored: the branch {push.branch} moved on to {head[:7]}"
         self._starts.let_wait(case, key, trigger, reading)
-        before = heads.known(self._runs, key, trigger.id)
+        before = self._succession.known(key, trigger.id)
         base = before.base_sha if before else self._base(case, push, trigger)
         outcome = self._starts.start(case, key, trigger.model_copy(update={"base_sha": base}), planned)
         # Last, for what the base was found by is forgotten with it.
-        heads.supersede(self._runs, case, key, trigger)
+        self._succession.supersede(case, key, trigger)
         return outcome
 
     def _base(self, case: Case, push: PushReceived | SuiteRequested, trigger: Push) -> str | None:
-        until = heads.looked_at_until(self._runs, case.key(push.after), trigger.id, push.before)
+        until = self._succession.looked_at_until(case.key(push.after), trigger.id, push.before)
         return _pushed_base(case.contents, push, until)
 
     def _widen(self, case: Case, push: PushReceived | SuiteRequested, head: RunKey, trigger: Push) -> None:
         """A push that is told of late will not be looked at by itself. If the head was compared with it, nobody would
         ever look at it, so the head is compared with what was there before."""
-        stored, known = self._runs.load(head), heads.known(self._runs, head, trigger.id)
+        stored, known = self._runs.load(head), self._succession.known(head, trigger.id)
         if stored and known and known.base_sha == push.after and not self._runs.load(case.key(push.after)):
             base = _pushed_base(case.contents, push, push.before)
             wider = known.model_copy(update={"base_sha": base, "updated_at": case.at})
@@ -78,8 +79,8 @@ class Pushes:
 
     def _on_deleted(self, case: Case, deleted: BranchDeleted) -> str:
         """Nobody waits for the head of a branch that is gone; a pull request that has it waits by itself."""
-        repository, branch, trigger = deleted.repository, deleted.branch, Push(branch=deleted.branch).id
-        known = self._runs.heads(repository, trigger)
+        branch, trigger = deleted.branch, Push(branch=deleted.branch).id
+        known = self._succession.heads(deleted.repository, trigger)
         if not known:
             return "ignored: push that deleted a branch"
         held = case.contents.branch(branch)
@@ -88,8 +89,7 @@ class Pushes:
         if held is not None:
             return f"ignored: the branch {branch} is there again"
         for head in known:
-            heads.end(self._runs, case, case.key(head.sha), trigger, case.at, f"the branch {branch} was deleted")
-            self._runs.let_head_go(repository, trigger, head)
+            self._succession.let_go(case, head, trigger, case.at, f"the branch {branch} was deleted")
         return f"accepted: {case.about(known[0].sha)} (the branch {branch} was deleted)"
 
     def on_merge_group(self, case: Case, group: MergeGroupReceived) -> str:
@@ -107,7 +107,7 @@ class Pushes:
         if isinstance(left, BranchDeleted):
             return self._on_deleted(case, left)
         key, trigger = case.about(left.sha), MergeGroup(head_ref=left.head_ref)
-        heads.end(self._runs, case, key, trigger.id, case.at, f"it left the merge queue ({left.reason})")
+        self._succession.end(case, key, trigger.id, case.at, f"it left the merge queue ({left.reason})")
         return f"accepted: {key} (left the merge queue)"
 
 

@@ -9,8 +9,8 @@ from bot.domain.findings import Ignored
 from bot.domain.plan import Plan, plan, why_not
 from bot.domain.run import RunKey
 from bot.domain.triggers import Trigger
-from bot.intake import heads
 from bot.intake.case import Case
+from bot.intake.succession import Runs, Succession
 from config.reading import Reading
 
 # Seconds for which GitHub's answers may lag behind its own webhooks, and between two looks whether they still do.
@@ -38,13 +38,14 @@ def plan_for(reading: Reading, trigger: Trigger, default_branch: str) -> Plan | 
 class Starts:
     """Begins runs. `ignored(repository)` are the findings that its people decided to ignore."""
 
-    def __init__(self, runs: heads.Runs, ignored: Callable[[str], tuple[Ignored, ...]]) -> None:
+    def __init__(self, runs: Runs, succession: Succession, ignored: Callable[[str], tuple[Ignored, ...]]) -> None:
         self._runs = runs
+        self._succession = succession
         self._ignored = ignored
 
     def let_wait(self, case: Case, key: RunKey, trigger: Trigger, reading: Reading) -> None:
         """Raises Later for a head that came just after another one."""
-        if wait := heads.pause(self._runs, case, key, trigger, reading.config):
+        if wait := self._succession.pause(case, key, trigger, reading.config):
             # Until then the older head's run goes on, so that its checks will lead to one that exists.
             raise Later("another head came just before; the newest one is taken then", wait)
 

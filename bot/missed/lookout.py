@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Protocol
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.errors import AssayError, Unavailable
-from bot.store import Store
+from bot.locks import lock
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class Lookout:
     """`once` takes a step of every part; `run` repeats it until it is told to stop. `clock` gives seconds since the
     epoch."""
 
-    def __init__(self, store: Store, parts: Mapping[str, Part], clock: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(self, redis: Redis, parts: Mapping[str, Part], clock: Callable[[], float]) -> None:
+        self._redis = redis
         self._parts = parts
         self._clock = clock
         self._held_until = dict.fromkeys(parts, 0.0)
@@ -60,7 +61,7 @@ class Lookout:
 
     def once(self) -> float:
         """Take a step; in how many seconds to take the next one. Does nothing while another one is at it."""
-        with self._store.lock("lookout", _LOCK_TTL) as free:
+        with lock(self._redis, "lookout", _LOCK_TTL) as free:
             if not free:
                 return IDLE
             now = self._clock()
@@ -71,7 +72,7 @@ class Lookout:
         return PACE if any(busy) else IDLE
 
     def _was_absent(self, now: float) -> bool:
-        last = self._store.redis.set(_SIGN, repr(now), get=True)
+        last = self._redis.set(_SIGN, repr(now), get=True)
         return last is None or abs(now - float(last)) > ABSENT
 
     def _step(self, name: str, part: Part, now: float) -> bool:

@@ -14,8 +14,8 @@ from bot.domain.render import abandoned, set_aside
 from bot.domain.run import Run, RunKey, Stored
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
 from bot.github.checks import Checks, CheckSeen
+from bot.locks import Lock
 from bot.publishing.check_writer import Records
-from bot.publishing.publisher import Lock
 from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -21,13 +21,14 @@ from bot.domain.triggers import Pull, Push
 from bot.domain.verdict import Conclusion, verdict
 from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
 from bot.github.pacing import Paced
+from bot.heads import Heads
+from bot.locks import Lock
 from bot.patience import pause
 from bot.publishing.check_writer import CheckWriter, Records
 from bot.publishing.pull_writer import Desk, Memories, Opinions, PullWriter
 from bot.publishing.scan_writer import ScanWriter
 from bot.publishing.write_budget import Turn, WriteBudget
 from bot.queues import JobSpec
-from bot.store import Head
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,7 @@ class Runs(Records, Memories, Protocol):
     def published(self, key: RunKey, version: str) -> None: ...
     def postpone_publishing(self, key: RunKey, now: float) -> None: ...
     def give_up_publishing(self, stored: Stored, why: str) -> None: ...
-    def heads(self, repository: str, trigger: str) -> list[Head]: ...
     def later(self, spec: JobSpec, at: float) -> None: ...
-
-
-# Yields what prolongs the lock and says whether it is still held; None where somebody else has it.
-Lock = Callable[[str, float], AbstractContextManager[Callable[[], bool] | None]]
 
 
 class _Latest:
@@ -75,6 +71,7 @@ class Publisher:
     def __init__(
         self,
         runs: Runs,
+        heads: Heads,
         lock: Lock,
         desk: Callable[[int, str], Desk],
         budget: WriteBudget,
@@ -82,6 +79,7 @@ class Publisher:
         opinions: Opinions,
     ) -> None:
         self._runs = runs
+        self._heads = heads
         self._opinions = opinions
         self._lock = lock
         self._desk = desk
@@ -191,7 +189,7 @@ class Publisher:
 
     def _is_head(self, key: RunKey, pull: Pull) -> bool:
         """Whether this is the pull request's newest head: its comment tells of no other."""
-        heads = self._runs.heads(key.repository, pull.id)
+        heads = self._heads.of(key.repository, pull.id)
         return not heads or heads[0].sha == key.sha
 
     def _publish_pull(self, desk: Desk, run: Run, pull: Pull, ready: Callable[[], None]) -> None:

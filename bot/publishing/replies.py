@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from bot.domain.commands import Reply
 from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
+from bot.locks import Lock
 from bot.patience import pause
 from bot.publishing.pull_writer import Desk
 from bot.queues import JobSpec
@@ -23,7 +23,7 @@ class Replies:
     def __init__(
         self,
         desk: Callable[[int, str], Desk],
-        lock: Callable[[str, float], AbstractContextManager[Callable[[], bool] | None]],
+        lock: Lock,
         later: Callable[[JobSpec, float], None],
         clock: Callable[[], float],
     ) -> None:

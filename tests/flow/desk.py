@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import httpx
@@ -22,7 +23,9 @@ from bot.github.connection import Call
 from bot.github.contents import Contents
 from bot.github.pacing import Limit
 from bot.github.reviews import Reviews
+from bot.heads import Heads
 from bot.ledger import Ledger
+from bot.locks import lock
 from bot.publishing.publisher import Publisher
 from bot.publishing.pull_writer import Desk
 from bot.publishing.write_budget import WriteBudget
@@ -78,7 +81,15 @@ class PublishingDesk:
             around=self._around,
             budget=self.budget,
         )
-        self.publisher = Publisher(store, store.lock, self._desk, self.budget, self.clock.time, Ledger(store.redis))
+        self.publisher = Publisher(
+            store,
+            Heads(store.redis, 86400),
+            partial(lock, store.redis),
+            self._desk,
+            self.budget,
+            self.clock.time,
+            Ledger(store.redis),
+        )
         github.add_repository(repository, {"many.py": ""})
         github.buy_code_security(repository)
         self.installation = github.installation(repository.split("/")[0])

@@ -16,6 +16,7 @@ from bot.domain.events import AgentStarted
 from bot.domain.findings import Outcome
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
+from bot.locks import lock
 from bot.missed import reconciliation, redelivery
 from bot.missed.lookout import ABSENT, PACE, Lookout
 from bot.missed.reconciliation import ON_ITS_WAY
@@ -363,7 +364,7 @@ def test_installation_at_its_rate_limit_does_not_keep_the_others_waiting(assay: 
 
 
 def test_one_lookout_works_at_a_time(assay: Assay, github: StandInGitHub) -> None:
-    with assay.store.lock("lookout", 10):
+    with lock(assay.redis, "lookout", 10):
         assert a_lookout().once() != PACE
     assert github.requests == []
 

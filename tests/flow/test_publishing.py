@@ -20,6 +20,7 @@ from bot.domain.findings import AgentResult, Finding, Outcome
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.github.checks import Checks
+from bot.locks import lock
 from bot.store import Store
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 from tests.flow.desk import LINES, sixty
@@ -310,7 +311,7 @@ def test_process_that_dies_before_it_notes_a_write_does_not_write_twice(
 def test_publication_that_another_process_is_at_comes_later(assay: Assay, github: StandInGitHub) -> None:
     _, sha = opened(github)
     assay.settle("intake")
-    with assay.store.lock(f"publish:{_key(sha)}", 10):
+    with lock(assay.redis, f"publish:{_key(sha)}", 10):
         assay.settle("publish")
     assert github.checks(REPOSITORY, sha) == []
     settled(assay)

@@ -21,11 +21,12 @@ from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey, Stored
 from bot.github.contents import PullSeen
 from bot.github.received import GateAnswered, PullReceived
+from bot.heads import Head, Heads
 from bot.intake.case import Case
 from bot.intake.people import People
 from bot.intake.pulls import Pulls
 from bot.intake.start import Starts
-from bot.store import Head
+from bot.intake.succession import Succession
 from config.reading import Reading
 from config.repository import RepositoryConfig
 from tests.builders import finished
@@ -43,7 +44,6 @@ class Runs:
 
     kept: dict[RunKey, Run] = field(default_factory=dict)
     jobs: list[tuple[RunKey, StartAgent]] = field(default_factory=list)
-    known: list[Head] = field(default_factory=list)
 
     def load(self, key: RunKey) -> Stored | None:
         return Stored(run=self.kept[key], version="") if key in self.kept else None
@@ -58,18 +58,22 @@ class Runs:
     def take_up(self, key: RunKey, _agent: str, _attempt: int) -> tuple[int, Stored | None]:
         return 1, self.load(key)
 
-    def heads(self, _repository: str, _trigger: str) -> list[Head]:
-        return sorted(self.known, key=lambda head: head.when, reverse=True)
 
-    def move_head(self, repository: str, trigger: str, head: Head) -> list[Head]:
-        self.known = [other for other in self.known if other.sha != head.sha] + [head]
-        return self.heads(repository, trigger)
+class OnePullsHeads(Heads):
+    """The heads of one pull request, in memory."""
 
-    def let_head_go(self, _repository: str, _trigger: str, head: Head) -> None:
-        self.known.remove(head)
+    def __init__(self) -> None:
+        self._known: list[Head] = []
 
-    def begin_on_head(self, *_: object) -> float:
-        return 0.0
+    def of(self, *_: object) -> list[Head]:
+        return sorted(self._known, key=lambda head: head.when, reverse=True)
+
+    def move(self, _repository: str, _trigger: str, head: Head) -> list[Head]:
+        self._known = [other for other in self._known if other.sha != head.sha] + [head]
+        return self.of()
+
+    def let_go(self, _repository: str, _trigger: str, head: Head) -> None:
+        self._known.remove(head)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class World:
     when."""
 
     runs: Runs = field(default_factory=Runs)
+    heads: Heads = field(default_factory=OnePullsHeads)
     roles: dict[str, str] = field(default_factory=ROLES.copy)
     trees: dict[str, dict[str, int]] = field(default_factory=dict)
     head: str = ""
@@ -155,7 +160,9 @@ class World:
         )  # fmt: skip
         self.roles["mallory"] = "none"
         nobody: Any = Nobody()
-        Pulls(self.runs, Starts(self.runs, lambda _: ()), nobody).on_seen(self.case(received), seen)
+        succession = Succession(self.runs, self.heads)
+        starts = Starts(self.runs, succession, lambda _: ())
+        Pulls(self.runs, succession, starts, nobody).on_seen(self.case(received), seen)
         self.roles["mallory"] = "write"
 
     def approve(self, who: str, sha: str) -> None:

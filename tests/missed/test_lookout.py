@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from redis import Redis
 
 from bot.errors import Misconfigured, Unavailable
+from bot.locks import lock
 from bot.missed.lookout import ABSENT, IDLE, PACE, Lookout
-from bot.store import Store
 
 
 class Clock:
@@ -36,26 +37,26 @@ class Part:
         return self.work >= 0
 
 
-def test_it_takes_its_time_and_rests_when_there_is_nothing(store: Store) -> None:
-    lookout = Lookout(store, {"one": Part(2), "other": Part(1)}, Clock())
+def test_it_takes_its_time_and_rests_when_there_is_nothing(redis: Redis) -> None:
+    lookout = Lookout(redis, {"one": Part(2), "other": Part(1)}, Clock())
     assert [lookout.once() for _ in range(3)] == [PACE, PACE, IDLE]
 
 
-def test_absence_wakes_everybody(store: Store) -> None:
+def test_absence_wakes_everybody(redis: Redis) -> None:
     part, clock = Part(), Clock()
-    Lookout(store, {"part": part}, clock).once()
+    Lookout(redis, {"part": part}, clock).once()
     assert part.woken == 1
     clock.now += ABSENT - 1
-    Lookout(store, {"part": part}, clock).once()
+    Lookout(redis, {"part": part}, clock).once()
     assert part.woken == 1
     clock.now += ABSENT + 1
-    Lookout(store, {"part": part}, clock).once()
+    Lookout(redis, {"part": part}, clock).once()
     assert part.woken == 2
 
 
-def test_clock_that_is_set_back_wakes_everybody(store: Store) -> None:
+def test_clock_that_is_set_back_wakes_everybody(redis: Redis) -> None:
     part, clock = Part(), Clock()
-    lookout = Lookout(store, {"part": part}, clock)
+    lookout = Lookout(redis, {"part": part}, clock)
     lookout.once()
     clock.now -= 10 * ABSENT
     lookout.once()
@@ -66,9 +67,9 @@ def test_clock_that_is_set_back_wakes_everybody(store: Store) -> None:
     ("trouble", "pause"),
     [(Unavailable("away", 900), 900), (Unavailable("away"), 60), (Misconfigured("no key"), 60), (KeyError("bug"), 60)],
 )
-def test_trouble_holds_up_one_part_only(store: Store, trouble: Exception, pause: float) -> None:
+def test_trouble_holds_up_one_part_only(redis: Redis, trouble: Exception, pause: float) -> None:
     ill, well, clock = Part(9, trouble), Part(9), Clock()
-    lookout = Lookout(store, {"ill": ill, "well": well}, clock)
+    lookout = Lookout(redis, {"ill": ill, "well": well}, clock)
     for _ in range(2):
         assert lookout.once() == PACE
     assert (ill.steps, well.steps) == (1, 2)
@@ -77,8 +78,8 @@ def test_trouble_holds_up_one_part_only(store: Store, trouble: Exception, pause:
     assert ill.steps == 2
 
 
-def test_another_one_at_work_is_left_alone(store: Store) -> None:
+def test_another_one_at_work_is_left_alone(redis: Redis) -> None:
     part = Part(1)
-    with store.lock("lookout", 10):
-        assert Lookout(store, {"part": part}, Clock()).once() == IDLE
+    with lock(redis, "lookout", 10):
+        assert Lookout(redis, {"part": part}, Clock()).once() == IDLE
     assert part.steps == 0

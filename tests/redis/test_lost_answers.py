@@ -12,6 +12,7 @@ from redis import Redis
 from bot.deliveries import Admission, Admissions, Arrival
 from bot.domain.events import AgentProgressed, AgentStarted, DeadlinePassed, Event, RerunRequested
 from bot.domain.findings import Outcome
+from bot.locks import lock
 from bot.queues import INTAKE, QUEUES, JobSpec, Queues
 from bot.redis.connection import connect, connect_async
 from bot.store import Store
@@ -85,13 +86,12 @@ def test_every_event_is_folded_in_once_though_every_answer_is_lost(server: Serve
 
 def test_lock_is_ours_though_the_answer_was_lost(server: Server, redis: Redis) -> None:
     with forgetful(server, b"assay:lock:") as (proxy, lost), connect(f"redis://127.0.0.1:{proxy.port}", 10) as client:
-        unlucky, other = Store(client, Queues(client), 1000), Store(redis, Queues(redis), 1000)
-        with unlucky.lock("x", 60) as held:
+        with lock(client, "x", 60) as held:
             assert held
-            with other.lock("x", 60) as also:
+            with lock(redis, "x", 60) as also:
                 assert not also
             assert held()
-        with other.lock("x", 60) as free:
+        with lock(redis, "x", 60) as free:
             assert free
     assert lost
 
