@@ -24,6 +24,7 @@ from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.run import RunKey
 from bot.errors import OtherVersion, Theirs
+from bot.publishing.unpublished import Unpublished
 from bot.queues import QUEUES, AllowedJob, JobSpec
 from bot.store import Store
 
@@ -71,9 +72,12 @@ class DeadLetter(Frozen):
 class DeadLetters:
     """`clock` gives seconds since the epoch."""
 
-    def __init__(self, store: Store, deliveries: Deliveries, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, unpublished: Unpublished, deliveries: Deliveries, clock: Callable[[], float]
+    ) -> None:
         self._redis: Redis = store.redis
         self._store = store
+        self._unpublished = unpublished
         self._deliveries = deliveries
         self._clock = clock
 
@@ -141,7 +145,7 @@ class DeadLetters:
                 event = AgentFinished(at=self._clock(), agent=agent, attempt=attempt, result=result)
                 self._store.update(RunKey.parse(key), event)
             case queues.ON_PUBLISH, (str(key),):
-                self._store.let_be(RunKey.parse(key))
+                self._unpublished.let_be(RunKey.parse(key))
             case queues.ON_DELIVERY, (str(guid),):
                 self._deliveries.settle(guid, f"failed: {letter.why}", keep_body=True)
 
@@ -165,18 +169,18 @@ class DeadLetters:
                 rerun = RerunRequested(at=self._clock(), delivery=f"dead letter {letter.id}", agents=(agent,))
                 return self._store.update(RunKey.parse(key), rerun) is not None
             case queues.ON_PUBLISH, (str(key),):
-                return self._store.publish_again(RunKey.parse(key))
+                return self._unpublished.publish_again(RunKey.parse(key))
             case queues.ON_DELIVERY, (str(guid),):
                 delivery = self._deliveries.load(guid)
                 if delivery is None or not delivery.body:
                     return False
-                self._store.enqueue(JobSpec.intake(guid))
+                self._store.queues.enqueue(JobSpec.intake(guid))
             case queues.ON_LOOSE_CHECKS, (str(key), int(installation)):
-                self._store.enqueue(JobSpec.loose_checks(RunKey.parse(key), installation))
+                self._store.queues.enqueue(JobSpec.loose_checks(RunKey.parse(key), installation))
             case queues.ON_REPLY, (str(repository), int(installation), str(reply)):
                 spec = JobSpec.reply(repository, installation, Reply.model_validate_json(reply))
                 # The letter's own job has that name.
-                self._store.enqueue(spec.model_copy(update={"name": ""}))
+                self._store.queues.enqueue(spec.model_copy(update={"name": ""}))
             case _:
                 # A token, say: whoever asked for it has given up.
                 return False

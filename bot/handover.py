@@ -35,14 +35,15 @@ _TOKEN, _GONE, _TROUBLE = b"t", b"g", b"u"
 
 class Runs(Protocol):
     def load(self, key: RunKey) -> Stored | None: ...
-    def enqueue(self, spec: JobSpec) -> None: ...
 
 
-def ask(redis: Redis, runs: Runs, installation: int, key: RunKey, patience: float = _PATIENCE) -> str:
+def ask(
+    redis: Redis, enqueue: Callable[[JobSpec], None], installation: int, key: RunKey, patience: float = _PATIENCE
+) -> str:
     """A token that may read the repository of a run that an agent is at work on. Raises Gone where there is none to be
     had, Unavailable where nobody answers in time or GitHub is away."""
     own, name = X25519PrivateKey.generate(), uuid4().hex
-    runs.enqueue(JobSpec.token(key, installation, name, own.public_key().public_bytes_raw().hex()))
+    enqueue(JobSpec.token(key, installation, name, own.public_key().public_bytes_raw().hex()))
     give_up = time.monotonic() + patience
     while time.monotonic() < give_up:
         # One second at a time: a connection's own patience may be short.

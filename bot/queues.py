@@ -8,14 +8,15 @@ RQ gets it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from redis import Redis
 from rq import Queue
 from rq.exceptions import DeserializationError
@@ -29,9 +30,12 @@ from bot.domain.commands import Reply
 from bot.domain.effects import StartAgent
 from bot.domain.model import Frozen
 from bot.domain.run import GRACE, Run, RunKey
+from bot.domain.stored import understood
 from bot.domain.triggers import Push
 from bot.errors import Misconfigured, OtherVersion
 from bot.turns import ENQUEUE, FEED, LIBRARY
+
+log = logging.getLogger(__name__)
 
 INTAKE = "intake"
 PUBLISH = "publish"
@@ -58,6 +62,8 @@ _LIKE_OURS = re.compile(r"(bot|workers)\.wiring\.on_[a-z_]+")
 
 # Jobs that were put off, by when they are due.
 LATER = "assay:later"
+# Seconds, more than anything is put off for: an hour for GitHub, 6 for a repository's next head (`triggers.debounce`).
+_LONGEST_WAIT = 7 * 3600
 
 # ARGV: where it was put off, what was put off, what `send` takes.
 _ENQUEUE_DUE = (
@@ -185,6 +191,9 @@ class JobSpec(Frozen):
     def id(self) -> str:
         """The id of a job for this; another one at each call, unless the job has a name."""
         return self.name or f"{self.once or self.queue}_{uuid4().hex}"
+
+
+_SPEC = TypeAdapter(JobSpec)
 
 
 def agent_job(key: RunKey, agent: str, attempt: int) -> str:
@@ -346,8 +355,21 @@ class Queues:
         """What ZADD takes for the same."""
         return [LATER, at, spec.model_dump_json()]
 
-    def enqueue_due(self, member: bytes, spec: JobSpec) -> bool:
-        """Send a job that was put off, unless somebody was faster; `member` is what was put off."""
+    def send_due(self, now: float, limit: int = 100) -> int:
+        """Send the jobs whose time has come; how many. One that would have to wait for longer than anything is put off
+        for was put off by a clock that was ahead."""
+        due = cast("list[bytes]", self._redis.zrangebyscore(LATER, 0, now, start=0, num=limit))
+        due += cast("list[bytes]", self._redis.zrangebyscore(LATER, now + _LONGEST_WAIT, "+inf", start=0, num=limit))
+        return sum(self._send_due(member) for member in due)
+
+    def _send_due(self, member: bytes) -> bool:
+        """Whether it was sent: somebody may have been faster."""
+        try:
+            spec = understood(_SPEC, member, "a job that was put off")
+        except OtherVersion as error:
+            # It waits for the newer version's sweep.
+            log.debug("%s", error)
+            return False
         return bool(self._enqueue_due(args=[LATER, member, *self.to_send(spec)]))
 
     def feed(self, *names: str) -> None:

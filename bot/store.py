@@ -16,44 +16,24 @@ from redis import Redis
 
 from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarted, Event
-from bot.domain.model import Frozen
-from bot.domain.publication import ANNOUNCED_AFTER, Publication, PullMemory
+from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey, Stored
 from bot.domain.stored import understood
 from bot.errors import Conflict, OtherVersion, TakenOver
 from bot.packing import pack, unpack
-from bot.queues import LATER, JobSpec, Queues, agent_job
+from bot.queues import JobSpec, Queues, agent_job
 from bot.saving import Saving, Step, version_of
 
 log = logging.getLogger(__name__)
 
 _RACES = 50
-# Seconds, more than anything is put off for: an hour for GitHub, 6 for a repository's next head (`triggers.debounce`).
-_LONGEST_WAIT = 7 * 3600
 _RUNS = "assay:runs"
 _DEADLINES = "assay:deadlines"
-_UNPUBLISHED = "assay:unpublished"
-_UNFINISHED = "assay:unfinished"
+# Runs that GitHub does not show as they stand, by since when: `publishing/unpublished.py` keeps it.
+UNPUBLISHED = "assay:unpublished"
 
-# In one call, for the job of a change that comes in between does nothing for a run that is not on the list.
-_PUBLISHED = """
-local held = redis.call('get', KEYS[1])
-if held and redis.sha1hex(held) ~= ARGV[1] then return 0 end
-return redis.call('zrem', KEYS[2], ARGV[2])
-"""
-
-
-class _Noted(Frozen):
-    """Which attempt of an agent told a result."""
-
-    key: RunKey
-    agent: str
-    attempt: int
-
-
-_RUN, _NOTED, _SPEC = TypeAdapter(Run), TypeAdapter(_Noted), TypeAdapter(JobSpec)
-_PUBLICATION, _PULL = TypeAdapter(Publication), TypeAdapter(PullMemory)
+_RUN = TypeAdapter(Run)
 
 
 class Store:
@@ -61,11 +41,9 @@ class Store:
 
     def __init__(self, redis: Redis, queues: Queues, retention: int) -> None:
         self.redis = redis
-        self._queues = queues
-        self._retention = retention
+        self.queues = queues
+        self.retention = retention
         self._saving = Saving(redis)
-
-    # -- runs
 
     def take_up(self, key: RunKey, agent: str, attempt: int) -> tuple[int, Stored | None]:
         """A new fencing token for the work on an attempt, and the run as it stands: whoever holds an older token is not
@@ -73,10 +51,10 @@ class Store:
         fence = _fence(key, agent, attempt)
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.incr(fence)
-            pipe.expire(fence, self._retention)
-            pipe.get(_run(key))
+            pipe.expire(fence, self.retention)
+            pipe.get(state_key(key))
             token, _, raw = pipe.execute()
-        return int(token), _stored(key, raw) if raw else None
+        return int(token), to_stored(key, raw) if raw else None
 
     def update(self, key: RunKey, event: Event, token: int | None = None, known: Stored | None = None) -> Run | None:
         """Fold an event into a run, and return the run; None where there is none and the event opens none.
@@ -99,7 +77,7 @@ class Store:
                 return step.run
             if said == "taken over":
                 raise _taken_over(key, event)
-            stored, asked = _stored(key, raw) if raw else None, True
+            stored, asked = to_stored(key, raw) if raw else None, True
             if attempt:
                 time.sleep(random.uniform(0, 0.002 * attempt))  # noqa: S311 (spreads the racers, no secret)
         raise Conflict(f"the run {key} changed {_RACES} times while it was to be updated")
@@ -110,38 +88,38 @@ class Store:
             return self.load(key)
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.get(_fence_of(key, event))
-            pipe.get(_run(key))
+            pipe.get(state_key(key))
             newest, raw = pipe.execute()
         if int(newest or 0) > token:
             raise _taken_over(key, event)
-        return _stored(key, raw) if raw else None
+        return to_stored(key, raw) if raw else None
 
     def _step(
         self, run: Run, event: Event, effects: tuple[Effect, ...], before: Stored | None, token: int | None
     ) -> Step:
         publish = any(isinstance(effect, Publish) for effect in effects)
         step = Step(
-            run=_run(run.key),
+            run=state_key(run.key),
             version=before.version if before else "",
             log=_log(run.key),
-            retention=self._retention,
+            retention=self.retention,
             event=pack(EVENT.dump_json(event)),
             state=pack(run.model_dump_json().encode()),
             name=str(run.key),
             runs=(_RUNS, run.created_at if run.triggers else None),
             deadlines=(_DEADLINES, run.deadline),
-            unpublished=(_UNPUBLISHED, event.at if publish else None),
+            unpublished=(UNPUBLISHED, event.at if publish else None),
             fence="" if token is None else _fence_of(run.key, event),
             token=token,
         )
         for effect in effects:
             match effect:
                 case StartAgent():
-                    step.calls.append(("send", self._queues.to_send(JobSpec.agent(run, effect))))
+                    step.calls.append(("send", self.queues.to_send(JobSpec.agent(run, effect))))
                 case StopAgent():
                     step.stops.append(_stop(run.key, effect.agent, effect.attempt))
                     job = agent_job(run.key, effect.agent, effect.attempt)
-                    step.calls.append(("drop", self._queues.to_drop(job, run)))
+                    step.calls.append(("drop", self.queues.to_drop(job, run)))
                 case Publish():
                     step.calls.append(self._publish(run, event, begins=before is None and not run.complete))
         return step
@@ -150,31 +128,27 @@ class Store:
         """The call that has a run published: at once; in a moment where there is nothing to show but that it begins."""
         spec = JobSpec.publish(run.key, run.installation)
         if begins:
-            return "later", self._queues.to_put_off(spec, event.at + ANNOUNCED_AFTER)
-        return "send", self._queues.to_send(spec)
-
-    def to_publish(self, key: RunKey) -> Stored | None:
-        """The run as it stands, while there is anything in it that GitHub does not show yet."""
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.zscore(_UNPUBLISHED, str(key))
-            pipe.get(_run(key))
-            since, raw = pipe.execute()
-        return _stored(key, raw) if raw and since is not None else None
+            return "later", self.queues.to_put_off(spec, event.at + ANNOUNCED_AFTER)
+        return "send", self.queues.to_send(spec)
 
     def load(self, key: RunKey) -> Stored | None:
         """The run as it stands. Raises OtherVersion for one that this version does not understand."""
-        raw = cast("bytes | None", self.redis.get(_run(key)))
-        return _stored(key, raw) if raw else None
+        raw = cast("bytes | None", self.redis.get(state_key(key)))
+        return to_stored(key, raw) if raw else None
 
     def newer(self, stored: Stored) -> Stored:
         """The run as it stands now: what is given, while it has not changed or is past its retention."""
-        raw = cast("bytes | None", self.redis.get(_run(stored.run.key)))
-        return stored if raw is None or version_of(raw) == stored.version else _stored(stored.run.key, raw)
+        raw = cast("bytes | None", self.redis.get(state_key(stored.run.key)))
+        return stored if raw is None or version_of(raw) == stored.version else to_stored(stored.run.key, raw)
 
-    def log(self, key: RunKey) -> list[Event]:
-        """Every event the run ever saw, in the order in which it was folded in."""
+    def log(self, key: RunKey, kind: str = "") -> list[Event]:
+        """Every event the run ever saw, in the order in which it was folded in; where a `kind` is given, only those of
+        it, and the others need not be understood."""
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(key)))
-        return [understood(EVENT, unpack(fields[b"event"]), f"the log of {key}") for _, fields in entries]
+        texts = (unpack(fields[b"event"]) for _, fields in entries)
+        wanted = (text for text in texts if f'"{kind}"'.encode() in text) if kind else texts
+        events = (understood(EVENT, text, f"the log of {key}") for text in wanted)
+        return [event for event in events if kind in ("", event.kind)]
 
     def recent(self, limit: int = 50) -> list[Run]:
         """The newest runs first, without those that this version does not understand. Forgets those whose retention is
@@ -216,145 +190,9 @@ class Store:
         """Drop the deadline of a run that is no longer there."""
         self.redis.zrem(_DEADLINES, str(key))
 
-    def feed(self) -> None:
-        """See to it that every queue with waiting jobs has one ready."""
-        self._queues.feed()
 
-    # -- results that may serve again
-
-    def note_result(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None:
-        """Note, for `ttl` seconds, where the result that a digest stands for is told: nothing is kept twice."""
-        noted = _Noted(key=key, agent=agent, attempt=attempt)
-        self.redis.set(_result(digest), noted.model_dump_json(), ex=ttl)
-
-    def noted_result(self, digest: str) -> tuple[RunKey, AgentFinished] | None:
-        """The run, and its agent's word, that a digest stands for. None where there is none, or no longer, and where an
-        attempt has more than one: then it was not that sure."""
-        raw = cast("bytes | None", self.redis.get(_result(digest)))
-        try:
-            return self._told(understood(_NOTED, raw, "a result that may serve again")) if raw else None
-        except OtherVersion as error:
-            log.info("%s", error)
-            return None
-
-    def _told(self, noted: _Noted) -> tuple[RunKey, AgentFinished] | None:
-        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(_log(noted.key)))
-        told = [event for _, fields in entries if b'"AgentFinished"' in (event := unpack(fields[b"event"]))]
-        found = [
-            event
-            for event in (understood(EVENT, one, f"the log of {noted.key}") for one in told)
-            if isinstance(event, AgentFinished) and (event.agent, event.attempt) == (noted.agent, noted.attempt)
-        ]
-        return (noted.key, found[0]) if len(found) == 1 else None
-
-    # -- jobs for later
-
-    def enqueue(self, spec: JobSpec) -> None:
-        self._queues.enqueue(spec)
-
-    def later(self, spec: JobSpec, at: float) -> None:
-        """Send a job at a time, in seconds since the epoch. The sweep does it."""
-        self._queues.put_off(spec, at)
-
-    def send_due(self, now: float, limit: int = 100) -> int:
-        """Send the jobs whose time has come; how many. One that would have to wait for longer than anything is put off
-        for was put off by a clock that was ahead."""
-        due = cast("list[bytes]", self.redis.zrangebyscore(LATER, 0, now, start=0, num=limit))
-        due += cast("list[bytes]", self.redis.zrangebyscore(LATER, now + _LONGEST_WAIT, "+inf", start=0, num=limit))
-        return sum(self._send_due(member) for member in due)
-
-    def _send_due(self, member: bytes) -> bool:
-        try:
-            spec = understood(_SPEC, member, "a job that was put off")
-        except OtherVersion as error:
-            # It waits for the newer version's sweep.
-            log.debug("%s", error)
-            return False
-        return self._queues.enqueue_due(member, spec)
-
-    # -- what was published
-
-    def publication(self, key: RunKey) -> Publication:
-        raw = cast("bytes | None", self.redis.get(_publication(key)))
-        return understood(_PUBLICATION, unpack(raw), f"what is published of {key}") if raw else Publication()
-
-    def save_publication(self, key: RunKey, publication: Publication) -> None:
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.set(_publication(key), pack(publication.model_dump_json().encode()), ex=self._retention)
-            if publication.finished:
-                pipe.zrem(_UNFINISHED, str(key))
-            else:
-                pipe.zadd(_UNFINISHED, {str(key): publication.written_at})
-            pipe.execute()
-
-    def unfinished_checks(self, before: float, limit: int = 1000) -> list[RunKey]:
-        """Runs with checks that are unfinished on GitHub and were last written before that time."""
-        names = cast("list[bytes]", self.redis.zrangebyscore(_UNFINISHED, 0, before, start=0, num=limit))
-        return [RunKey.parse(name.decode()) for name in names]
-
-    def forget_checks(self, key: RunKey) -> None:
-        """Do not call a run's checks unfinished any more."""
-        self.redis.zrem(_UNFINISHED, str(key))
-
-    def published(self, key: RunKey, version: str) -> None:
-        """Note that GitHub shows this version. A run that has changed since stays on the list."""
-        self.redis.eval(_PUBLISHED, 2, _run(key), _UNPUBLISHED, version, str(key))
-
-    def let_be(self, key: RunKey) -> None:
-        """Do not try to publish a run any more, until it changes."""
-        stored = self.load(key)
-        if stored is not None:
-            self.published(key, stored.version)
-
-    def give_up_publishing(self, stored: Stored, why: str) -> None:
-        """Do not try to publish a run any more, until it changes or something changes for its installation."""
-        run = stored.run
-        self.save_publication(run.key, self.publication(run.key).model_copy(update={"refusal": why}))
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(_refused(run.installation), {str(run.key): run.updated_at})
-            pipe.expire(_refused(run.installation), self._retention)
-            pipe.execute()
-        self.published(run.key, stored.version)
-
-    def publish_refused(self, installation: int) -> int:
-        """Have what GitHub refused of this installation published again, the newest first; how many runs."""
-        names = cast("list[bytes]", self.redis.zrevrange(_refused(installation), 0, -1))
-        for name in names:
-            self.publish(RunKey.parse(name.decode()), installation)
-            self.redis.zrem(_refused(installation), name)
-        return len(names)
-
-    def publish(self, key: RunKey, installation: int) -> None:
-        """Have a run published again."""
-        self.redis.zadd(_UNPUBLISHED, {str(key): time.time()}, nx=True)
-        self.enqueue(JobSpec.publish(key, installation))
-
-    def publish_again(self, key: RunKey) -> bool:
-        """Have a run published once more, for what GitHub shows may have changed; whether there is such a run."""
-        stored = self.load(key)
-        if stored is None or not stored.run.triggers:
-            return False
-        self.publish(key, stored.run.installation)
-        return True
-
-    def unpublished(self, before: float, limit: int = 100) -> list[RunKey]:
-        """Runs that have waited to be shown since before that time."""
-        names = cast("list[bytes]", self.redis.zrangebyscore(_UNPUBLISHED, 0, before, start=0, num=limit))
-        return [RunKey.parse(name.decode()) for name in names]
-
-    def postpone_publishing(self, key: RunKey, now: float) -> None:
-        """Note that a run was sent to be published again, so that it is not sent at every pass."""
-        self.redis.zadd(_UNPUBLISHED, {str(key): now})
-
-    def pull(self, repository: str, number: int) -> PullMemory:
-        raw = cast("bytes | None", self.redis.get(_pull(repository, number)))
-        return understood(_PULL, unpack(raw), f"the memory of {repository}#{number}") if raw else PullMemory()
-
-    def save_pull(self, repository: str, number: int, memory: PullMemory) -> None:
-        self.redis.set(_pull(repository, number), pack(memory.model_dump_json().encode()), ex=self._retention)
-
-
-def _stored(key: RunKey, raw: bytes) -> Stored:
+def to_stored(key: RunKey, raw: bytes) -> Stored:
+    """The run of what is kept at `state_key`. Raises OtherVersion for one that this version does not understand."""
     return Stored(run=understood(_RUN, unpack(raw), f"the run {key}"), version=version_of(raw))
 
 
@@ -368,20 +206,13 @@ def _fence_of(key: RunKey, event: Event) -> str:
     return _fence(key, event.agent, event.attempt)
 
 
-def _run(key: RunKey) -> str:
+def state_key(key: RunKey) -> str:
+    """Where the state of a run is kept."""
     return f"assay:run:{key}"
 
 
 def _log(key: RunKey) -> str:
     return f"assay:log:{key}"
-
-
-def _refused(installation: int) -> str:
-    return f"assay:refused:{installation}"
-
-
-def _publication(key: RunKey) -> str:
-    return f"assay:publication:{key}"
 
 
 def _stop(key: RunKey, agent: str, attempt: int) -> str:
@@ -390,11 +221,3 @@ def _stop(key: RunKey, agent: str, attempt: int) -> str:
 
 def _fence(key: RunKey, agent: str, attempt: int) -> str:
     return f"assay:fence:{key}:{agent}:{attempt}"
-
-
-def _pull(repository: str, number: int) -> str:
-    return f"assay:pull:{repository}#{number}"
-
-
-def _result(digest: str) -> str:
-    return f"assay:result:{digest}"

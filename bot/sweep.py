@@ -18,6 +18,7 @@ from bot.domain.lapses import lapses
 from bot.domain.run import RunKey
 from bot.errors import OtherVersion
 from bot.locks import lock
+from bot.publishing.unpublished import Unpublished
 from bot.queues import JobSpec
 from bot.recovery import recover
 from bot.store import Store
@@ -37,8 +38,16 @@ _OTHERS_PATIENCE = 60.0
 class Sweep:
     """One pass is `once`; `run` repeats it until it is told to stop."""
 
-    def __init__(self, store: Store, dead: DeadLetters, clock: Callable[[], float], tally: Tally | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        unpublished: Unpublished,
+        dead: DeadLetters,
+        clock: Callable[[], float],
+        tally: Tally | None = None,
+    ) -> None:
         self._store = store
+        self._unpublished = unpublished
         self._dead = dead
         self._clock = clock
         self._tally = tally or Tally()
@@ -59,12 +68,12 @@ class Sweep:
         self._tally.send(self._store.redis)
 
     def _send_due(self, now: float) -> None:
-        self._store.send_due(now)
+        self._store.queues.send_due(now)
 
     def _recover(self, _: float) -> None:
         done = recover(self._store.redis)
         self._tally.count(RECOVERIES, "job", amount=sum(what == "given back" for what, _, _ in done))
-        self._store.feed()
+        self._store.queues.feed()
 
     def _report(self, _: float) -> None:
         self._tally.count(PARKED, amount=self._dead.report())
@@ -90,16 +99,16 @@ class Sweep:
         self._tally.count(RECOVERIES, "deadline", amount=any(lapse.trouble for lapse in found))
 
     def _publish_again(self, now: float) -> None:
-        for key in self._store.unpublished(now - _PUBLISH_PATIENCE):
-            self._store.postpone_publishing(key, now)
+        for key in self._unpublished.since_before(now - _PUBLISH_PATIENCE):
+            self._unpublished.postpone(key, now)
             try:
                 stored = self._store.load(key)
             except OtherVersion as error:
                 log.warning("%s", error)
                 continue
             if stored is not None:
-                self._store.enqueue(JobSpec.publish(key, stored.run.installation))
+                self._store.queues.enqueue(JobSpec.publish(key, stored.run.installation))
                 self._tally.count(RECOVERIES, "publication")
             else:
                 # It is past its retention.
-                self._store.published(key, "")
+                self._unpublished.published(key, "")

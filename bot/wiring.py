@@ -43,7 +43,9 @@ from bot.missed.reconciliation import Reconciliation
 from bot.missed.redelivery import Redelivery
 from bot.publishing.publisher import Publisher
 from bot.publishing.pull_writer import Desk
+from bot.publishing.records import Records
 from bot.publishing.replies import Replies
+from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import WriteBudget
 from bot.queues import INTAKE, Queues
 from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
@@ -120,7 +122,9 @@ def make_queues(chosen: Settings, redis: Redis) -> Queues:
 
 def make_sweep(chosen: Settings, tally: Tally | None = None) -> Sweep:
     store = make_store(chosen, BRIEF)
-    return Sweep(store, DeadLetters(store, Deliveries(store.redis), time.time), time.time, tally)
+    unpublished = Unpublished(store)
+    dead = DeadLetters(store, unpublished, Deliveries(store.redis), time.time)
+    return Sweep(store, unpublished, dead, time.time, tally)
 
 
 def make_app(chosen: Settings, around: Around = just_send, budget: Budget | None = None) -> App:
@@ -271,16 +275,17 @@ def make_lookout(chosen: Settings, tally: Tally | None = None) -> Lookout:
     missing."""
     store, tally = make_store(chosen), tally or Tally()
     app = make_app(chosen, Observer(store.redis, tally).github)
-    queues, deliveries = make_queues(chosen, store.redis), _CountedDeliveries(store.redis, tally)
+    deliveries = _CountedDeliveries(store.redis, tally)
 
     def has_room() -> bool:
         # What was missed may not take the places of what comes.
-        return queues.waiting(INTAKE) < chosen.intake_limit / 2
+        return store.queues.waiting(INTAKE) < chosen.intake_limit / 2
 
+    records = Records(store.redis, store.retention)
     hook = _CountedHook(app, tally)
     redelivery = Redelivery(store.redis, hook, deliveries.has, has_room, chosen.catch_up, _FIRST_LOOK)
     reconciliation = Reconciliation(
-        store, deliveries, Overview(app, make_service(chosen)), has_room, chosen.catch_up * _RARER, _FIRST_LOOK
+        store, records, deliveries, Overview(app, make_service(chosen)), has_room, chosen.catch_up * _RARER, _FIRST_LOOK
     )
     return Lookout(store.redis, {"redelivery": redelivery, "reconciliation": reconciliation}, time.time)
 
@@ -296,11 +301,15 @@ class Control:
         app = make_app(chosen, self.observer.github, budget)
         deliveries = Deliveries(self.store.redis)
         ledger = Ledger(self.store.redis)
-        heads = Heads(self.store.redis, chosen.retention)
+        heads = Heads(self.store.redis, self.store.retention)
+        records = Records(self.store.redis, self.store.retention)
+        unpublished = Unpublished(self.store)
         self.intake = Intake(
             deliveries,
             self.store,
+            unpublished,
             heads,
+            self.store.queues.put_off,
             _Source(app),
             app.id,
             lambda: app.bot_login,
@@ -337,9 +346,11 @@ class Control:
 
         self.mint = mint
         hold = partial(lock, self.store.redis)
-        self.publisher = Publisher(self.store, heads, hold, desk, budget, time.time, ledger)
-        self.replies = Replies(desk, hold, self.store.later, time.time)
-        self.loose_checks = LooseChecks(self.store, hold, checks, time.time)
+        self.publisher = Publisher(self.store.newer, unpublished, records, heads, hold, desk, budget, time.time, ledger)
+        self.replies = Replies(desk, hold, self.store.queues.put_off, time.time)
+        self.loose_checks = LooseChecks(
+            self.store, unpublished, records, hold, checks, self.store.queues.put_off, time.time
+        )
 
 
 @cache

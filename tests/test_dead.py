@@ -19,6 +19,7 @@ from bot.domain.commands import Reply
 from bot.domain.findings import Outcome
 from bot.domain.run import Phase
 from bot.errors import Theirs
+from bot.publishing.unpublished import Unpublished
 from bot.queues import ON_AGENT, ON_LOOSE_CHECKS, JobSpec, Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
@@ -28,7 +29,7 @@ from tests.test_store import KEY, received
 
 @pytest.fixture
 def letters(store: Store) -> DeadLetters:
-    return DeadLetters(store, Deliveries(store.redis), lambda: 2000.0)
+    return DeadLetters(store, Unpublished(store), Deliveries(store.redis), lambda: 2000.0)
 
 
 def work(redis: Redis, queue: str) -> None:
@@ -111,11 +112,11 @@ def test_run_that_cannot_be_published_is_let_be_until_it_changes(
 ) -> None:
     monkeypatch.setattr(bot.wiring, "on_publish", fails)
     store.update(KEY, received("test"))
-    store.send_due(1e9)
+    store.queues.send_due(1e9)
     work(redis, "publish")
-    assert store.unpublished(1e9) == [KEY]
+    assert Unpublished(store).since_before(1e9) == [KEY]
     letters.report()
-    assert store.unpublished(1e9) == []
+    assert Unpublished(store).since_before(1e9) == []
     letters.retry(letters.find("publish"))
     assert Queues(redis).waiting("publish") == 1
 

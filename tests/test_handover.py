@@ -62,23 +62,23 @@ def test_an_agents_job_gets_a_token_of_its_runs_repository(redis: Redis, desk: D
 
     with answered(redis, desk, mint):
         # Who asks may name any installation: the run knows its own.
-        assert handover.ask(redis, desk, 4711, run_key(), 5) == TOKEN
+        assert handover.ask(redis, desk.enqueue, 4711, run_key(), 5) == TOKEN
     assert asked == [(7, "octo/demo")]
     assert not redis.keys("assay:handover:*")
 
 
 def test_nobody_gets_one_for_a_run_that_no_agent_is_at_work_on(redis: Redis, desk: Desk, store: Store) -> None:
     with answered(redis, desk, lambda *_: TOKEN), pytest.raises(Gone):
-        handover.ask(redis, desk, 7, run_key("octo/secret"), 5)
+        handover.ask(redis, desk.enqueue, 7, run_key("octo/secret"), 5)
     store.update(run_key(), finished())
     desk.came.clear()
     with answered(redis, desk, lambda *_: TOKEN), pytest.raises(Gone):
-        handover.ask(redis, desk, 7, run_key(), 5)
+        handover.ask(redis, desk.enqueue, 7, run_key(), 5)
 
 
 def test_what_lies_in_redis_is_sealed_and_short_lived(redis: Redis, desk: Desk) -> None:
     with pytest.raises(Unavailable, match="is an intake worker running"):
-        handover.ask(redis, desk, 7, run_key(), 0.01)
+        handover.ask(redis, desk.enqueue, 7, run_key(), 0.01)
     key, name, public = (str(word) for word in desk.asked[0].args)
     handover.answer(redis, desk, lambda *_: TOKEN, RunKey.parse(key), name, public)
     (lies,) = redis.lrange(f"assay:handover:{name}", 0, -1)
@@ -90,7 +90,7 @@ def test_one_that_was_sealed_for_somebody_else_is_not_taken(redis: Redis, desk: 
     other = Desk.__new__(Desk)
     other.__dict__.update(desk.__dict__, asked=[], came=threading.Event())
     with pytest.raises(Unavailable):
-        handover.ask(redis, other, 7, run_key(), 0.01)
+        handover.ask(redis, other.enqueue, 7, run_key(), 0.01)
     foreign = str(other.asked[0].args[2])
 
     def serve() -> None:
@@ -101,7 +101,7 @@ def test_one_that_was_sealed_for_somebody_else_is_not_taken(redis: Redis, desk: 
     thread = threading.Thread(target=serve)
     thread.start()
     with pytest.raises(Unavailable, match="somebody else"):
-        handover.ask(redis, desk, 7, run_key(), 5)
+        handover.ask(redis, desk.enqueue, 7, run_key(), 5)
     thread.join(5)
 
 
@@ -114,4 +114,4 @@ def test_why_there_is_none_is_told(redis: Redis, desk: Desk, error: AssayError, 
         raise error
 
     with answered(redis, desk, mint), pytest.raises(told, match=str(error)):
-        handover.ask(redis, desk, 7, run_key(), 5)
+        handover.ask(redis, desk.enqueue, 7, run_key(), 5)

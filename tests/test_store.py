@@ -10,12 +10,12 @@ from redis import Redis
 from bot.domain.events import AgentFinished, AgentStarted, CommitReceived
 from bot.domain.findings import AgentResult, Outcome
 from bot.domain.plan import AgentPlan, Plan
-from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord, Publication
+from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
-from bot.errors import Misconfigured, TakenOver
-from bot.queues import AGENT_QUEUES, FUNCTIONS, QUEUES, AllowedJob, JobSpec, Queues
+from bot.errors import TakenOver
+from bot.queues import AGENT_QUEUES, QUEUES, Queues
 from bot.store import Store
 
 KEY = RunKey(repository="octo/demo", sha="a" * 40)
@@ -55,7 +55,7 @@ def test_update_saves_event_state_deadline_and_jobs_together(store: Store, redis
     assert stored.run == run == folded(store, KEY)
     assert waiting(redis) == dict.fromkeys(QUEUES, 0) | {"test": 1, "lint": 1}
     # Agents that are quick are shown with their results at once.
-    assert (store.send_due(1000.0), store.send_due(1000.0 + ANNOUNCED_AFTER)) == (0, 1)
+    assert (store.queues.send_due(1000.0), store.queues.send_due(1000.0 + ANNOUNCED_AFTER)) == (0, 1)
     assert waiting(redis) == dict.fromkeys(QUEUES, 0) | {"test": 1, "lint": 1, "publish": 1}
     (job,) = Queues(redis).queue("test").jobs
     assert (job.func_name, list(job.args), job.retries_left) == ("workers.wiring.on_agent", [str(KEY), "test", 1], 2)
@@ -120,45 +120,10 @@ def test_version_changes_with_the_run_only(store: Store) -> None:
     assert first.version == second.version != third.version
 
 
-def test_run_stays_unpublished_until_its_latest_version_is_shown(store: Store) -> None:
-    store.update(KEY, received("test"))
-    first = store.load(KEY)
-    assert first is not None
-    store.update(KEY, finished("test"))
-    store.published(KEY, first.version)
-    assert store.unpublished(2000.0) == [KEY]
-    latest = store.load(KEY)
-    assert latest is not None
-    store.published(KEY, latest.version)
-    assert store.unpublished(2000.0) == []
-
-
-def test_change_that_comes_while_a_run_is_noted_as_shown_is_published(
-    store: Store, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.update(KEY, received("test"))
-    shown = store.load(KEY)
-    assert shown is not None
-    real = store.redis.get
-
-    def changes_meanwhile(name: str) -> object:
-        held = real(name)
-        if store.log(KEY)[-1].kind != "AgentFinished":
-            Store(redis, Queues(redis), 1000).update(KEY, finished("test"))
-        return held
-
-    monkeypatch.setattr(store.redis, "get", changes_meanwhile)
-    store.published(KEY, shown.version)
-    monkeypatch.undo()
-    store.update(KEY, finished("test"))
-    assert store.to_publish(KEY) == store.load(KEY)
-
-
 def test_retention_is_set_on_everything_of_a_run(redis: Redis) -> None:
     store = Store(redis, Queues(redis), retention=500)
     store.update(KEY, received("test"))
-    store.save_publication(KEY, Publication(checks={"assay": CheckRecord(external_id="x")}))
-    for name in ("run", "log", "publication"):
+    for name in ("run", "log"):
         assert 0 < redis.ttl(f"assay:{name}:{KEY}") <= 500
 
 
@@ -174,56 +139,6 @@ def test_runs_are_found_by_repository_or_sha(store: Store) -> None:
     store.update(KEY, received("test"))
     assert store.find("octo/") == store.find("aaaaaaa") == [KEY]
     assert store.find("bbb") == []
-
-
-def test_result_is_found_by_what_it_depends_on_for_a_while(store: Store, redis: Redis) -> None:
-    store.update(KEY, received("test"))
-    store.note_result("digest", KEY, "test", 1, 60)
-    assert store.noted_result("digest") is None, "the run does not have it yet"
-    store.update(KEY, finished("test"))
-    assert store.noted_result("digest") == (KEY, finished("test"))
-    assert store.noted_result("other") is None
-    assert 0 < redis.ttl("assay:result:digest") <= 60
-
-
-def test_attempt_that_said_two_things_serves_nobody(store: Store) -> None:
-    store.update(KEY, received("test"))
-    store.note_result("digest", KEY, "test", 1, 60)
-    failed = AgentResult(outcome=Outcome.ERROR, reason="luck")
-    for word in (finished("test"), finished("test").model_copy(update={"result": failed})):
-        store.update(KEY, word)
-    assert store.noted_result("digest") is None
-
-
-def test_job_put_off_by_a_clock_that_was_ahead_is_sent(store: Store, redis: Redis) -> None:
-    """By a day, but for the seconds that the sweep was late."""
-    store.later(JobSpec.publish(KEY, 1), 100_000.0 + 86400 - 10)
-    assert store.send_due(100_000.0) == 1
-    assert waiting(redis)["publish"] == 1
-
-
-def test_job_for_later_is_sent_once_and_not_before_its_time(store: Store, redis: Redis) -> None:
-    store.later(JobSpec.publish(KEY, 1), 100.0)
-    assert (store.send_due(99.0), store.send_due(100.0), store.send_due(101.0)) == (0, 1, 0)
-    assert waiting(redis)["publish"] == 1
-
-
-def test_job_for_later_of_the_version_before_is_understood(store: Store, redis: Redis) -> None:
-    old = f'{{"queue":"publish","function":"bot.wiring.on_publish","args":["{KEY}"],"timeout":300}}'
-    redis.zadd("assay:later", {old: 100.0})
-    assert store.send_due(100.0) == 1
-    assert waiting(redis)["publish"] == 1
-
-
-def test_job_that_names_a_foreign_function_is_refused(redis: Redis) -> None:
-    job = AllowedJob.create("os.system", args=["true"], connection=redis)
-    with pytest.raises(Misconfigured, match="no job of Assay's"):
-        _ = job.func
-
-
-def test_every_job_function_exists(redis: Redis) -> None:
-    for name in FUNCTIONS:
-        assert callable(AllowedJob.create(name, connection=redis).func)
 
 
 def test_worker_with_an_older_token_is_not_listened_to(store: Store) -> None:

@@ -11,6 +11,7 @@ from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.events import AgentStarted, DeadlinePassed
 from bot.locks import lock
+from bot.publishing.unpublished import Unpublished
 from bot.queues import JobSpec, Queues
 from bot.store import Store
 from bot.sweep import Sweep
@@ -21,7 +22,8 @@ BEGUN = commit_received(agent_plan("test", timeout=60), at=1000.0)
 
 
 def sweep_at(store: Store, clock: Callable[[], float]) -> Sweep:
-    return Sweep(store, DeadLetters(store, Deliveries(store.redis), clock), clock)
+    unpublished = Unpublished(store)
+    return Sweep(store, unpublished, DeadLetters(store, unpublished, Deliveries(store.redis), clock), clock)
 
 
 def _complete(store: Store) -> bool:
@@ -63,7 +65,7 @@ def test_what_nobody_published_is_published_again(store: Store, redis: Redis) ->
 
 
 def test_another_sweep_is_let_work(store: Store, redis: Redis) -> None:
-    store.later(JobSpec.publish(KEY, 1), 0.0)
+    store.queues.put_off(JobSpec.publish(KEY, 1), 0.0)
     with lock(store.redis, "sweep", 10):
         sweep_at(store, lambda: 100.0).once()
     assert Queues(redis).waiting("publish") == 0

@@ -27,8 +27,8 @@ _DEAF = ("test", "lint", "security", "command")
 class Results(Protocol):
     """Where it is noted who said what."""
 
-    def note_result(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None: ...
-    def noted_result(self, digest: str) -> tuple[RunKey, AgentFinished] | None: ...
+    def note(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None: ...
+    def find(self, digest: str) -> tuple[RunKey, AgentFinished] | None: ...
 
 
 def digest_of(run: Run, plan: AgentPlan, trees: tuple[str, str], model: Model | None, toolbox: str) -> str:
@@ -48,7 +48,7 @@ def take_over(results: Results, digest: str, agent: AgentState) -> AgentResult |
     """What was said before, if it may serve again; never for whom a person has asked to look anew."""
     if agent.fresh or not agent.plan.reuse:
         return None
-    noted = results.noted_result(digest)
+    noted = results.find(digest)
     if noted is None:
         return None
     key, finished = noted

@@ -117,7 +117,7 @@ class _Used:
 # -- jobs
 
 
-class Runs(Results, Protocol):
+class Runs(Protocol):
     """What a job needs of the store."""
 
     def take_up(self, key: RunKey, agent: str, attempt: int) -> tuple[int, Stored | None]: ...
@@ -138,6 +138,7 @@ class Bench:
     `bot.domain.accounts.Limits` that the operator set; `secrets(repository)` are the operator's for its commands."""
 
     runs: Runs
+    results: Results
     cache: Cache
     mirrors: Mirrors
     checkouts: Checkouts
@@ -200,7 +201,7 @@ def begin(bench: Bench, key: RunKey, name: str, attempt: int) -> Attempt | None:
         return Attempt(run, agent, token)
     commits = run.base_sha or "", run.key.sha
     digest = digest_of(run, agent.plan, commits, bench.kit(_say_nothing, threading.Event()).model, bench.toolbox)
-    return Attempt(run, agent, token, digest, take_over(bench.runs, digest, agent))
+    return Attempt(run, agent, token, digest, take_over(bench.results, digest, agent))
 
 
 def may_execute(begun: Attempt, at: float) -> bool:
@@ -262,7 +263,7 @@ def tell(bench: Bench, begun: Attempt, said: Said) -> AgentResult:
     key, name, attempt = begun.run.key, begun.agent.plan.name, begun.agent.attempt
     if said.digest:
         # It counts from when the run has it: one that is called off, or lost on the way, never serves again.
-        bench.runs.note_result(said.digest, key, name, attempt, LONGEST)
+        bench.results.note(said.digest, key, name, attempt, LONGEST)
     news = AgentFinished(at=bench.clock(), agent=name, attempt=attempt, result=said.result)
     bench.runs.update(key, news, begun.token)
     return said.result
@@ -311,7 +312,7 @@ def _say(bench: Bench, begun: Attempt, mirror: Callable[[], Mirror], kit: Kit, s
         commits = run.base_sha or "", run.key.sha
         same = commits if plan.kind in _HISTORIANS else mirror().trees(run.base_sha, run.key.sha)
         digest = digest_of(run, plan, same, kit.model, bench.toolbox)
-        earlier = take_over(bench.runs, digest, agent)
+        earlier = take_over(bench.results, digest, agent)
     if earlier is not None:
         log.info("%s: %s is taken over", run.key, plan.name)
         return Said(result=earlier)

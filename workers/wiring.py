@@ -23,6 +23,7 @@ from workers.checkout import Checkouts
 from workers.kit import make_kit, resolve
 from workers.memory import RedisMemory
 from workers.mirrors import Mirrors
+from workers.reusable import Reusable
 from workers.run import Attempt, Bench, Said, tidy
 from workers.sandbox.choice import choose_by, for_files
 from workers.sandbox.views import Views, why_no_views
@@ -50,12 +51,13 @@ def bench() -> Bench:
     sandbox = choose_by(chosen, _path())
     return Bench(
         runs=store(),
+        results=Reusable(store().redis, store()),
         cache=kept,
         mirrors=Mirrors(kept, chosen.github_url),
         checkouts=Checkouts(
             kept, for_files(sandbox, _path()), Views() if sandbox.own_mounts and not why_no_views(kept.folder) else None
         ),
-        read_token=partial(ask, store().redis, store()),
+        read_token=partial(ask, store().redis, store().queues.enqueue),
         agent_for=resolve,
         kit=make_kit(chosen, sandbox.make),
         within=sandbox.within,

@@ -13,6 +13,7 @@ from bot.cli.runs import open_redis, time_of
 from bot.dead import DeadLetter, DeadLetters
 from bot.domain.markdown import visible
 from bot.errors import Theirs
+from bot.publishing.unpublished import Unpublished
 
 
 @click.group()
@@ -87,7 +88,7 @@ def drop(letter: tuple[str, ...], everything: bool) -> None:
 @contextmanager
 def _letters() -> Iterator[DeadLetters]:
     with open_redis() as (store, deliveries):
-        yield DeadLetters(store, deliveries, time.time)
+        yield DeadLetters(store, Unpublished(store), deliveries, time.time)
 
 
 def _chosen(letters: DeadLetters, names: tuple[str, ...], *, everything: bool) -> list[DeadLetter]:

@@ -35,6 +35,7 @@ from bot.demo.reviewer import demo_reviewer
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, count, verdict
 from bot.errors import Unavailable
+from bot.publishing.unpublished import Unpublished
 from bot.redis.connection import BRIEF
 from bot.store import Store
 from bot.wiring import make_store
@@ -78,6 +79,7 @@ class _Show:
         self._console = console
         self._github = github
         self._store = store
+        self._unpublished = Unpublished(store)
 
     def run(self) -> int:
         self._introduce()
@@ -131,7 +133,7 @@ class _Show:
             stored = self._store.load(key)
             if stored is not None:
                 show(stored.run)
-                if verdict(stored.run).conclusion is not None and self._store.to_publish(key) is None:
+                if verdict(stored.run).conclusion is not None and self._unpublished.load(key) is None:
                     return stored.run
             time.sleep(0.05)
         raise Unavailable(f"the demo had no verdict within {_PATIENCE:g} s: see the log above")

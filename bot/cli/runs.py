@@ -24,6 +24,7 @@ from bot.domain.run import Run, RunKey
 from bot.domain.verdict import verdict
 from bot.domain.wording import rule_words, symbol
 from bot.errors import Misconfigured, Theirs, Unavailable
+from bot.publishing.records import Records
 from bot.store import Store
 from bot.wiring import open_store, settings
 
@@ -68,7 +69,7 @@ def show(run: str, as_json: bool, sarif: bool, patch: bool) -> None:
         raise click.UsageError("--json, --sarif and --patch are formats: give one")
     with open_redis() as (store, _):
         state, events = _load(store, run)
-        refusal = store.publication(state.key).refusal
+        refusal = Records(store.redis, store.retention).publication(state.key).refusal
     if sarif:
         click.echo(to_sarif(state).rstrip("\n"))
     elif patch:

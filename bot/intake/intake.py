@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from bot.deliveries import Deliveries, Delivery
 from bot.domain.commands import Reply
 from bot.domain.events import RerunRequested
 from bot.domain.findings import Cap
-from bot.domain.run import RunKey
 from bot.domain.service import Service
 from bot.domain.triggers import Push
 from bot.errors import AssayError, Conflict, Gone, Misconfigured, Refused, Theirs, Unavailable
@@ -38,16 +37,17 @@ from bot.github.received import (
     ThreadTouched,
 )
 from bot.heads import Heads
-from bot.intake import succession
 from bot.intake.ahead import Ahead
 from bot.intake.case import Case, Source
 from bot.intake.people import People
 from bot.intake.pulls import Pulls
 from bot.intake.pushes import Pushes
 from bot.intake.start import Later, Starts, plan_for
+from bot.intake.succession import Runs, Succession
 from bot.intake.threads import Threads
 from bot.ledger import Ledger
 from bot.patience import pause
+from bot.publishing.unpublished import Unpublished
 from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
@@ -58,16 +58,8 @@ _AT_ONCE = 4
 _MENDED = ("created", "unsuspend", "new_permissions_accepted", "added")
 
 
-class Runs(succession.Runs, Protocol):
-    """Where runs are kept."""
-
-    def later(self, spec: JobSpec, at: float) -> None: ...
-    def publish_refused(self, installation: int) -> int: ...
-    def publish_again(self, key: RunKey) -> bool: ...
-
-
 class Intake:
-    """Reads deliveries. `app_id` and `bot_login()` tell Assay's own doings from other people's.
+    """Reads deliveries. `later` puts a job off, `app_id` and `bot_login()` tell Assay's own doings from other people's.
     `ledger` remembers what people say of findings, `allow(repository, login)` counts one more order of a person, and
     says whether that is still within the limit; `service` is whom the operator lets be served, `refused(event)` counts
     who is not; `raise_limit` raises one on the cost of models."""
@@ -76,7 +68,9 @@ class Intake:
         self,
         deliveries: Deliveries,
         runs: Runs,
+        unpublished: Unpublished,
         heads: Heads,
+        later: Callable[[JobSpec, float], None],
         source: Source,
         app_id: int,
         bot_login: Callable[[], str],
@@ -91,15 +85,17 @@ class Intake:
         self._refused = refused
         self._deliveries = deliveries
         self._runs = runs
+        self._unpublished = unpublished
+        self._later = later
         self._source = source
         self._app_id = app_id
         self._bot_login = bot_login
         self._clock = clock
-        follow = succession.Succession(runs, heads)
-        self._starts = Starts(runs, follow, ledger.ignored)
-        self._threads_of = Threads(runs, ledger)
-        self._pushes = Pushes(runs, follow, self._starts)
-        self._pulls = Pulls(runs, follow, self._starts, ledger)
+        succession = Succession(runs, heads)
+        self._starts = Starts(runs, succession, ledger.ignored)
+        self._threads_of = Threads(runs, unpublished, ledger)
+        self._pushes = Pushes(runs, succession, self._starts)
+        self._pulls = Pulls(runs, succession, self._starts, ledger)
         self._people = People(runs, allow, self._reply, raise_limit)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "ask-ahead")
 
@@ -113,7 +109,7 @@ class Intake:
             outcome = self._read(delivery)
         except Later as later:
             log.info("delivery %s waits %.1f s: %s", guid, later.seconds, later)
-            self._runs.later(JobSpec.intake(guid), self._clock() + later.seconds)
+            self._later(JobSpec.intake(guid), self._clock() + later.seconds)
             return
         except (Theirs, Gone) as error:
             outcome = f"ignored: {error}"
@@ -139,7 +135,7 @@ class Intake:
             self.give_up(guid, error)
             return
         log.warning("delivery %s waits %.0f s: %s", guid, wait, error)
-        self._runs.later(JobSpec.intake(guid), self._clock() + wait)
+        self._later(JobSpec.intake(guid), self._clock() + wait)
 
     def _read(self, delivery: Delivery) -> str:
         received = payloads.parse(delivery.event, delivery.body, self._app_id, self._bot_login())
@@ -193,7 +189,7 @@ class Intake:
         """GitHub may take now what it refused before."""
         if not self._service.serves(changed.installation):
             return f"ignored: ASSAY_SERVE_INSTALLATIONS does not name installation {changed.installation}"
-        again = self._runs.publish_refused(changed.installation) if changed.action in _MENDED else 0
+        again = self._unpublished.publish_refused(changed.installation) if changed.action in _MENDED else 0
         told = f"accepted: installation {changed.installation} {changed.action}"
         return f"{told}; runs published again: {again}" if again else told
 
@@ -209,7 +205,7 @@ class Intake:
                 return self._people.on_command(case, asked)
 
     def _reply(self, repository: str, installation: int, reply: Reply) -> None:
-        self._runs.later(JobSpec.reply(repository, installation, reply), self._clock())
+        self._later(JobSpec.reply(repository, installation, reply), self._clock())
 
     def _on_rerun(self, case: Case, rerun: CheckRerun) -> str:
         key = case.about(rerun.sha)

@@ -6,26 +6,21 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from bot.domain.events import Event, FindingsIgnored
+from bot.domain.events import FindingsIgnored
 from bot.domain.findings import Ignored
 from bot.domain.opinions import Told
 from bot.domain.render_inline import fingerprint_of
-from bot.domain.run import Run, RunKey
+from bot.domain.run import RunKey
 from bot.errors import Gone
 from bot.github.received import ThreadTouched
 from bot.intake.case import Case
 from bot.intake.people import not_theirs
+from bot.intake.succession import Runs
+from bot.publishing.unpublished import Unpublished
 
 _ORDER = re.compile(r"\A\s*/assay\s+ignore(?P<rest>(?:\s[^\n]*)?)\s*(?:\n|\Z)")
 _ALWAYS = "--always"
 _REASON = 300
-
-
-class Runs(Protocol):
-    """Where runs are kept."""
-
-    def update(self, key: RunKey, event: Event) -> Run | None: ...
-    def publish_again(self, key: RunKey) -> bool: ...
 
 
 class Ledger(Protocol):
@@ -57,8 +52,9 @@ def parse_order(text: str) -> Order | None:
 class Threads:
     """`bot_login` is Assay's own name."""
 
-    def __init__(self, runs: Runs, ledger: Ledger) -> None:
+    def __init__(self, runs: Runs, unpublished: Unpublished, ledger: Ledger) -> None:
         self._runs = runs
+        self._unpublished = unpublished
         self._ledger = ledger
 
     def on_touched(self, case: Case, touched: ThreadTouched, bot_login: str) -> str:
@@ -69,7 +65,7 @@ class Threads:
         self._ledger.touch(touched.repository, touched.number)
         if refused:
             return f"ignored: {refused}"
-        return f"accepted: {key}" if self._runs.publish_again(key) else f"ignored: no run of {key} is known"
+        return f"accepted: {key}" if self._unpublished.publish_again(key) else f"ignored: no run of {key} is known"
 
     def _ignore(self, case: Case, touched: ThreadTouched, order: Order, key: RunKey, bot_login: str) -> str:
         """Ignore the finding that the thread is about; why not, where that is refused."""

@@ -15,7 +15,8 @@ from bot.domain.run import Run, RunKey, Stored
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
 from bot.github.checks import Checks, CheckSeen
 from bot.locks import Lock
-from bot.publishing.check_writer import Records
+from bot.publishing.records import Records
+from bot.publishing.unpublished import Unpublished
 from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
@@ -25,22 +26,29 @@ _BUSY_RETRY = 30.0
 _AWAY_RETRY = 900.0
 
 
-class Runs(Records, Protocol):
-    """What it needs of the store."""
+class Runs(Protocol):
+    """Where runs are kept."""
 
     def load(self, key: RunKey) -> Stored | None: ...
-    def forget_checks(self, key: RunKey) -> None: ...
-    def publish(self, key: RunKey, installation: int) -> None: ...
-    def later(self, spec: JobSpec, at: float) -> None: ...
 
 
 class LooseChecks:
-    """`checks(installation, repository)` gives the right to write them."""
+    """`checks(installation, repository)` gives the right to write them, `later` puts a job off."""
 
     def __init__(
-        self, runs: Runs, lock: Lock, checks: Callable[[int, str], Checks], clock: Callable[[], float]
+        self,
+        runs: Runs,
+        unpublished: Unpublished,
+        records: Records,
+        lock: Lock,
+        checks: Callable[[int, str], Checks],
+        later: Callable[[JobSpec, float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._runs = runs
+        self._unpublished = unpublished
+        self._records = records
+        self._later = later
         self._lock = lock
         self._checks = checks
         self._clock = clock
@@ -59,10 +67,10 @@ class LooseChecks:
             self._again(key, installation, asked or _AWAY_RETRY)
         except (Gone, Refused) as error:
             log.error("%s: its unfinished checks stay as they are: %s", key, error)
-            self._runs.forget_checks(key)
+            self._records.forget_checks(key)
 
     def _again(self, key: RunKey, installation: int, wait: float) -> None:
-        self._runs.later(JobSpec.loose_checks(key, installation), self._clock() + wait)
+        self._later(JobSpec.loose_checks(key, installation), self._clock() + wait)
 
     def _end(self, key: RunKey, installation: int, keep: Callable[[], bool]) -> None:
         stored = self._runs.load(key)
@@ -80,19 +88,19 @@ class LooseChecks:
             end = abandoned if run is None else set_aside
             checks.update(check.id, end(check.name, check.external_id))
         if run is None:
-            self._runs.forget_checks(key)
+            self._records.forget_checks(key)
         else:
-            self._runs.publish(key, installation)
+            self._unpublished.publish(key, installation)
 
     def _doubt(self, run: Run, loose: list[CheckSeen]) -> list[CheckSeen]:
         """Have publishing ask GitHub how the run's own checks stand; those that are not among them."""
-        publication = self._runs.publication(run.key)
+        publication = self._records.publication(run.key)
         records = dict(publication.checks)
         names = {record.id: name for name, record in records.items()}
         doubtful = {names[check.id] for check in loose if check.id in names}
         update = {name: records[name].model_copy(update={"doubtful": True}) for name in doubtful}
         if update:
             changed = publication.model_copy(update={"checks": records | update, "refusal": ""})
-            self._runs.save_publication(run.key, changed)
+            self._records.save_publication(run.key, changed)
         # Where nothing is remembered publishing takes over what is unfinished.
         return [check for check in loose if records and check.id not in names]

@@ -30,6 +30,7 @@ from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository
 from bot.github.restated import restate
 from bot.missed.comparison import Change, changes, is_news
+from bot.publishing.records import Records
 from bot.queues import JobSpec, Priority
 from bot.store import Store
 
@@ -125,6 +126,7 @@ class Reconciliation:
     def __init__(
         self,
         store: Store,
+        records: Records,
         deliveries: Deliveries,
         github: GitHub,
         has_room: Callable[[], bool],
@@ -132,6 +134,7 @@ class Reconciliation:
         first: float,
     ) -> None:
         self._store = store
+        self._records = records
         self._redis = store.redis
         self._deliveries = deliveries
         self._github = github
@@ -185,12 +188,12 @@ class Reconciliation:
 
     def _look_after_forgotten(self, now: float) -> None:
         """Of what Assay itself wrote it knows what is unfinished."""
-        for key in self._store.unfinished_checks(now - FORGOTTEN):
+        for key in self._records.unfinished_checks(now - FORGOTTEN):
             stored = self._store.load(key)
             if stored is None:
-                self._store.forget_checks(key)
+                self._records.forget_checks(key)
             elif stored.run.complete:
-                self._store.enqueue(JobSpec.loose_checks(key, stored.run.installation))
+                self._store.queues.enqueue(JobSpec.loose_checks(key, stored.run.installation))
 
     # -- one thing
 
@@ -270,14 +273,14 @@ class Reconciliation:
         log.info("%s@%s: no webhook told of it; %s stands in for one", name, change.head_sha, webhook.guid)
         job = JobSpec.intake(webhook.guid, todo.installation, name)
         # What comes now is served before what was missed.
-        self._store.enqueue(job.model_copy(update={"priority": Priority.SCHEDULE}))
+        self._store.queues.enqueue(job.model_copy(update={"priority": Priority.SCHEDULE}))
         return True
 
     def _look_at_checks(self, todo: LookAtChecks) -> bool:
         checks = self._github.checks(todo.installation, todo.key.repository).list(todo.key.sha)
         if all(check.status == "completed" for check in checks):
             return False
-        self._store.enqueue(JobSpec.loose_checks(todo.key, todo.installation))
+        self._store.queues.enqueue(JobSpec.loose_checks(todo.key, todo.installation))
         return True
 
 

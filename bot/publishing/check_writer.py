@@ -11,24 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord, Publication
+from bot.domain.publication import ANNOUNCED_AFTER, CheckRecord
 from bot.domain.render import checks
-from bot.domain.run import Run, RunKey
+from bot.domain.run import Run
 from bot.domain.views import Status
 from bot.errors import Gone, Refused, TakenOver
 from bot.github.checks import Checks, CheckSeen
 from bot.github.pacing import Paced
 from bot.publishing.check_plan import Wanted, Write, plan, want
+from bot.publishing.records import Records
 from bot.publishing.write_budget import Turn
-
-
-class Records(Protocol):
-    """Where it is remembered what was written."""
-
-    def publication(self, key: RunKey) -> Publication: ...
-    def save_publication(self, key: RunKey, publication: Publication) -> None: ...
 
 
 class CheckWriter:
@@ -44,7 +37,7 @@ class CheckWriter:
         clock: Callable[[], float],
         web: str,
     ) -> None:
-        self._store = records
+        self._memory = records
         self._checks = checks
         self._look = look
         self._turn = turn
@@ -177,7 +170,7 @@ class CheckWriter:
     def _save(self, records: dict[str, CheckRecord]) -> None:
         if records != self._saved:
             changed = self._publication.model_copy(update={"checks": records, "refusal": ""})
-            self._store.save_publication(self._run.key, changed)
+            self._memory.save_publication(self._run.key, changed)
             self._saved = dict(records)
 
 

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
 from bot.domain.code_scanning import Target
 from bot.domain.run import Run, RunKey, Stored
@@ -24,11 +23,12 @@ from bot.github.pacing import Paced
 from bot.heads import Heads
 from bot.locks import Lock
 from bot.patience import pause
-from bot.publishing.check_writer import CheckWriter, Records
-from bot.publishing.pull_writer import Desk, Memories, Opinions, PullWriter
+from bot.publishing.check_writer import CheckWriter
+from bot.publishing.pull_writer import Desk, Opinions, PullWriter
+from bot.publishing.records import Records
 from bot.publishing.scan_writer import ScanWriter
+from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import Turn, WriteBudget
-from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,39 +38,30 @@ _LOCK_TTL = 60
 _BUSY_RETRY = 2.0
 
 
-class Runs(Records, Memories, Protocol):
-    """What publishing needs of the store."""
-
-    def to_publish(self, key: RunKey) -> Stored | None: ...
-    def newer(self, stored: Stored) -> Stored: ...
-    def published(self, key: RunKey, version: str) -> None: ...
-    def postpone_publishing(self, key: RunKey, now: float) -> None: ...
-    def give_up_publishing(self, stored: Stored, why: str) -> None: ...
-    def later(self, spec: JobSpec, at: float) -> None: ...
-
-
 class _Latest:
     """A run as it stands, for as long as nobody else publishes it."""
 
-    def __init__(self, runs: Runs, stored: Stored, ready: Callable[[], None]) -> None:
-        self._runs = runs
+    def __init__(self, newer: Callable[[Stored], Stored], stored: Stored, ready: Callable[[], None]) -> None:
+        self._newer = newer
         self._ready = ready
         self.stored = stored
 
     def look(self) -> Run:
         """The run as it stands now; the same object while it has not changed. Raises TakenOver."""
         self._ready()
-        self.stored = self._runs.newer(self.stored)
+        self.stored = self._newer(self.stored)
         return self.stored.run
 
 
 class Publisher:
-    """Publishes runs, one at a time each. `desk(installation, repository)` gives the right to write, `budget` says how
-    much may be written."""
+    """Publishes runs, one at a time each. `newer` gives a run as it stands now, `desk(installation, repository)` the
+    right to write; `budget` says how much may be written."""
 
     def __init__(
         self,
-        runs: Runs,
+        newer: Callable[[Stored], Stored],
+        unpublished: Unpublished,
+        records: Records,
         heads: Heads,
         lock: Lock,
         desk: Callable[[int, str], Desk],
@@ -78,7 +69,9 @@ class Publisher:
         clock: Callable[[], float],
         opinions: Opinions,
     ) -> None:
-        self._runs = runs
+        self._newer = newer
+        self._unpublished = unpublished
+        self._records = records
         self._heads = heads
         self._opinions = opinions
         self._lock = lock
@@ -89,12 +82,12 @@ class Publisher:
     def on_publish(self, key: RunKey) -> None:
         """Publish the run as it stands now. When GitHub is away, or enough was written for now, that is done later;
         when GitHub says no for good, that is remembered and the run is let be."""
-        stored = self._runs.to_publish(key)
+        stored = self._unpublished.load(key)
         if stored is None:
             return
         try:
             with self._alone(str(key)) as ready:
-                self._try(_Latest(self._runs, stored, ready))
+                self._try(_Latest(self._newer, stored, ready))
         except TakenOver as error:
             log.info("%s", error)
             self._later(stored.run, _BUSY_RETRY)
@@ -112,7 +105,8 @@ class Publisher:
 
     def _give_up(self, stored: Stored, error: Exception) -> None:
         log.error("%s: cannot be published: %s: %s", stored.run.key, type(error).__name__, error)
-        self._runs.give_up_publishing(stored, str(error))
+        self._records.note_refusal(stored.run.key, str(error))
+        self._unpublished.refused(stored)
 
     def _put_off(self, stored: Stored, error: AssayError) -> None:
         asked = error.retry_after if isinstance(error, Unavailable) else None
@@ -124,11 +118,7 @@ class Publisher:
         self._later(stored.run, wait)
 
     def _later(self, run: Run, wait: float) -> None:
-        self._come_again(run, self._clock() + wait)
-
-    def _come_again(self, run: Run, at: float) -> None:
-        self._runs.later(JobSpec.publish(run.key, run.installation), at)
-        self._runs.postpone_publishing(run.key, at)
+        self._unpublished.publish_at(run, self._clock() + wait)
 
     @contextmanager
     def _alone(self, what: str) -> Iterator[Callable[[], None]]:
@@ -153,12 +143,12 @@ class Publisher:
             if again is None:
                 again = self._tell_code_scanning(latest, desk, turn)
         if again is None:
-            self._runs.published(run.key, written.version)
+            self._unpublished.published(run.key, written.version)
         else:
-            self._come_again(run, again)
+            self._unpublished.publish_at(run, again)
 
     def _write_checks(self, latest: _Latest, desk: Desk, turn: Turn) -> float | None:
-        return CheckWriter(self._runs, desk.checks, latest.look, turn, self._clock, desk.web).write()
+        return CheckWriter(self._records, desk.checks, latest.look, turn, self._clock, desk.web).write()
 
     def _publish_pulls(self, latest: _Latest, desk: Desk, turn: Turn) -> None:
         run = latest.stored.run
@@ -171,7 +161,7 @@ class Publisher:
         run = latest.stored.run
         if not run.plan.code_scanning or verdict(run).conclusion in (None, Conclusion.CANCELLED):
             return None
-        before = self._runs.publication(run.key).notes
+        before = self._records.publication(run.key).notes
 
         def is_head(target: Target) -> bool:
             match target.trigger:
@@ -182,8 +172,8 @@ class Publisher:
             return False
 
         ready = partial(_claim, latest, turn)
-        again = ScanWriter(self._runs, desk.code_scanning, run, ready, is_head, self._clock).write()
-        if self._runs.publication(run.key).notes != before:
+        again = ScanWriter(self._records, desk.code_scanning, run, ready, is_head, self._clock).write()
+        if self._records.publication(run.key).notes != before:
             self._write_checks(latest, desk, turn)
         return again
 
@@ -201,7 +191,7 @@ class Publisher:
                 alone()
 
             if pull.live and self._is_head(run.key, pull):
-                PullWriter(self._runs, self._opinions, desk, run, pull, both, self._clock()).write()
+                PullWriter(self._records, self._opinions, desk, run, pull, both, self._clock()).write()
 
 
 def _claim(latest: _Latest, turn: Turn) -> None:

@@ -25,6 +25,7 @@ from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
 from bot.github.reviews import Reviews, Thread
 from bot.publishing.opinions import opinion, resolved_by_us
+from bot.publishing.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +47,6 @@ class Desk:
     branch: Callable[[str], str | None]
 
 
-class Memories(Protocol):
-    """Where it is remembered what a pull request was told."""
-
-    def pull(self, repository: str, number: int) -> PullMemory: ...
-    def save_pull(self, repository: str, number: int, memory: PullMemory) -> None: ...
-
-
 class Opinions(Protocol):
     """Where it is remembered what people made of what they were told."""
 
@@ -70,7 +64,7 @@ class PullWriter:
 
     def __init__(
         self,
-        memories: Memories,
+        records: Records,
         opinions: Opinions,
         desk: Desk,
         run: Run,
@@ -78,7 +72,7 @@ class PullWriter:
         ready: Callable[[], None],
         now: float,
     ) -> None:
-        self._memories = memories
+        self._records = records
         self._opinions = opinions
         self._desk = desk
         self._run = run
@@ -105,7 +99,7 @@ class PullWriter:
         self._save(memory.model_copy(update={"comment": number, "digest": digest}))
 
     def _remember(self) -> PullMemory:
-        memory = self._memories.pull(self._repository, self._pull.number)
+        memory = self._records.pull(self._repository, self._pull.number)
         before = memory.before if memory.sha == self._run.key.sha else memory.known
         memory = memory.model_copy(
             update={"sha": self._run.key.sha, "before": before, "known": known(self._run, before)}
@@ -114,7 +108,7 @@ class PullWriter:
         return memory
 
     def _save(self, memory: PullMemory) -> None:
-        self._memories.save_pull(self._repository, self._pull.number, memory)
+        self._records.save_pull(self._repository, self._pull.number, memory)
 
     # -- the comment
 

@@ -21,7 +21,7 @@ from bot.errors import Gone, Refused
 from bot.github.client import Params
 from bot.github.code_scanning import LARGEST, RESULTS, CodeScanning, compressed
 from bot.github.pacing import Paced
-from bot.publishing.check_writer import Records
+from bot.publishing.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ScanWriter:
         is_head: Callable[[Target], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._store = records
+        self._records = records
         self._scanning = scanning
         self._run = run
         self._ready = ready
@@ -151,7 +151,7 @@ class ScanWriter:
         others = {ref: one for ref, one in self._publication.analyses.items() if ref != target.ref}
         analyses = others if record is None else {**others, target.ref: record}
         self._publication = self._publication.model_copy(update={"analyses": analyses})
-        self._store.save_publication(self._run.key, self._publication)
+        self._records.save_publication(self._run.key, self._publication)
 
 
 def _file(run: Run, target: Target) -> tuple[bytes, str]:

@@ -15,6 +15,7 @@ from bot.domain.events import AgentFinished, AgentStarted, CommitReceived, Event
 from bot.domain.findings import AgentResult, Excerpt, Finding, Outcome, Severity
 from bot.domain.run import RunKey
 from bot.domain.triggers import Push
+from bot.publishing.records import Records
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from tests.builders import plan_of
@@ -91,9 +92,7 @@ def test_show_tells_the_timeline_and_the_findings(assay: Assay, finished: RunKey
 
 
 def test_show_tells_what_github_does_not_take(assay: Assay, store: Store, finished: RunKey) -> None:
-    stored = store.load(finished)
-    assert stored is not None
-    store.give_up_publishing(stored, "This installation has been suspended")
+    Records(store.redis, store.retention).note_refusal(finished, "This installation has been suspended")
     assert "GitHub does not show this: This installation has been suspended" in assay("show", finished).out
 
 

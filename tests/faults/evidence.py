@@ -10,6 +10,7 @@ from typing import cast
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.demo.github import StandInGitHub
+from bot.publishing.unpublished import Unpublished
 from bot.queues import INTAKE, QUEUES, Queues
 from bot.redis.connection import connect
 from bot.store import Store
@@ -54,7 +55,7 @@ class Witness:
         self.redis = connect(system.redis_url, 20.0)
         self.store = Store(self.redis, Queues(self.redis), 3600)
         self.deliveries = Deliveries(self.redis)
-        self.dead = DeadLetters(self.store, self.deliveries, time.time)
+        self.dead = DeadLetters(self.store, Unpublished(self.store), self.deliveries, time.time)
         self._system = system
 
     def close(self) -> None:

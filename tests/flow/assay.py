@@ -30,6 +30,8 @@ from bot.domain.verdict import Conclusion, verdict
 from bot.github.client import App
 from bot.github.connection import Around, just_send
 from bot.github.pacing import Budget
+from bot.publishing.records import Records
+from bot.publishing.unpublished import Unpublished
 from bot.queues import QUEUES, Queues
 from bot.store import Store
 from bot.sweep import Sweep
@@ -75,16 +77,18 @@ class Assay:
         self.github = github
         self.store = store
         self.redis = store.redis
+        self.unpublished = Unpublished(store)
+        self.records = Records(store.redis, store.retention)
         self.clock = clock
 
     def settle(self, *queues: str) -> None:
         """Run jobs, by default of all queues, until none is left."""
         names = queues or QUEUES
-        self.store.send_due(self.clock.time())
+        self.store.queues.send_due(self.clock.time())
         while waiting := [name for name in names if Queues(self.redis).waiting(name)]:
             for name in waiting:
                 self.work(name)
-            self.store.send_due(self.clock.time())
+            self.store.queues.send_due(self.clock.time())
 
     def work(self, name: str, jobs: int | None = None) -> None:
         """Run the jobs that wait in one queue, at most so many."""
@@ -92,7 +96,9 @@ class Assay:
         worker.work(burst=True, max_jobs=jobs, logging_level="WARNING")
 
     def sweep(self) -> None:
-        Sweep(self.store, DeadLetters(self.store, Deliveries(self.redis), self.clock.time), self.clock.time).once()
+        now = self.clock.time
+        dead = DeadLetters(self.store, self.unpublished, Deliveries(self.redis), now)
+        Sweep(self.store, self.unpublished, dead, now).once()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and send what is due by then."""

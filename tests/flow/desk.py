@@ -28,6 +28,8 @@ from bot.ledger import Ledger
 from bot.locks import lock
 from bot.publishing.publisher import Publisher
 from bot.publishing.pull_writer import Desk
+from bot.publishing.records import Records
+from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import WriteBudget
 from bot.queues import JobSpec
 from bot.store import Store
@@ -81,9 +83,13 @@ class PublishingDesk:
             around=self._around,
             budget=self.budget,
         )
+        self.unpublished = Unpublished(store)
+        self.records = Records(store.redis, store.retention)
         self.publisher = Publisher(
-            store,
-            Heads(store.redis, 86400),
+            store.newer,
+            self.unpublished,
+            self.records,
+            Heads(store.redis, store.retention),
             partial(lock, store.redis),
             self._desk,
             self.budget,
@@ -183,7 +189,7 @@ class PublishingDesk:
 
     def is_refused(self, key: RunKey) -> bool:
         """Whether publishing came to its end with a refusal, which is remembered."""
-        return bool(self.store.publication(key).refusal)
+        return bool(self.records.publication(key).refusal)
 
     # -- what GitHub shows
 

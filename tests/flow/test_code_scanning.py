@@ -68,10 +68,10 @@ def test_a_pull_requests_findings_are_told_once_by_agent(scanned: Assay, github:
     settle(scanned)
     assert told(github, sha) == {(HEAD, "assay/lint"): ["ruff/F401"], (HEAD, "assay/own"): []}
     assert words(scanned, sha) == ""
-    scanned.store.publish_again(scanned.run(sha).key)
+    scanned.unpublished.publish_again(scanned.run(sha).key)
     settle(scanned)
     assert uploads(github)[before:] == [202]
-    assert scanned.store.unpublished(scanned.clock.time() + 10**6) == []
+    assert scanned.unpublished.since_before(scanned.clock.time() + 10**6) == []
 
 
 def test_what_was_mended_is_gone_with_the_next_head(scanned: Assay, github: StandInGitHub) -> None:
@@ -134,7 +134,7 @@ def test_that_it_is_off_is_told_once_and_fails_nothing(assay: Assay, github: Sta
     assert assay.verdict(sha) is Conclusion.SUCCESS
     assert words(assay, sha) == f"Code scanning does not show what was found: {SWITCHED_OFF}"
     assert "Code scanning" not in assay.comment(1)
-    assay.store.publish_again(assay.run(sha).key)
+    assay.unpublished.publish_again(assay.run(sha).key)
     settle(assay)
     # Of the push to main and of the pull request.
     assert uploads(github) == [403, 403]
@@ -198,7 +198,7 @@ def test_a_file_that_is_never_processed_is_told_of_in_the_end(scanned: Assay, gi
         scanned.wait(130.0)
         scanned.settle()
     assert words(scanned, sha).endswith("GitHub has taken it, and does not say what became of it.")
-    assert scanned.store.unpublished(scanned.clock.time() + 10**6) == []
+    assert scanned.unpublished.since_before(scanned.clock.time() + 10**6) == []
 
 
 def test_of_very_many_findings_the_worst_are_told(store: Store) -> None:

@@ -224,8 +224,8 @@ def test_what_does_not_pass_is_a_stated_end_until_the_installation_changes(
         while desk.is_refused(key):
             ends += 1
             assert desk.due(key) is None
-            assert desk.store.unpublished(desk.clock.time() + 10**6) == []
-            assert desk.store.publish_refused(desk.installation) == 1
+            assert desk.unpublished.since_before(desk.clock.time() + 10**6) == []
+            assert desk.unpublished.publish_refused(desk.installation) == 1
             desk.settle(key)
 
     tell_story(desk, settle)
@@ -269,7 +269,7 @@ def test_repository_that_is_deleted_is_a_stated_end(
     desk.settle(key)
     assert desk.is_refused(key)
     assert "cannot be published: Gone" in caplog.text
-    assert desk.store.unpublished(desk.clock.time() + 10**6) == []
+    assert desk.unpublished.since_before(desk.clock.time() + 10**6) == []
 
 
 def test_commit_that_vanished_is_a_stated_end(desk: PublishingDesk, caplog: pytest.LogCaptureFixture) -> None:

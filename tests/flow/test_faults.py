@@ -180,7 +180,7 @@ def test_suspended_installation_is_a_stated_end_until_it_is_taken_up_again(
     assert assay.run(sha).complete
     assert is_at_rest(assay)
     assert "cannot be published: Refused" in caplog.text
-    assert "has been suspended" in assay.store.publication(RunKey(repository=REPOSITORY, sha=sha)).refusal
+    assert "has been suspended" in assay.records.publication(RunKey(repository=REPOSITORY, sha=sha)).refusal
     asked = len(github.requests)
     later(assay, 4 * 86400)
     assert len(github.requests) == asked
@@ -190,7 +190,7 @@ def test_suspended_installation_is_a_stated_end_until_it_is_taken_up_again(
     assert {check.status for check in github.checks(REPOSITORY, sha)} == {"completed"}
     assert sha[:7] in assay.comment(number)
     assert any(outcome.endswith("unsuspend; runs published again: 1") for outcome in assay.outcomes())
-    assert assay.store.publication(RunKey(repository=REPOSITORY, sha=sha)).refusal == ""
+    assert assay.records.publication(RunKey(repository=REPOSITORY, sha=sha)).refusal == ""
 
 
 def test_app_that_was_removed_ends_everything(assay: Assay, github: StandInGitHub) -> None:

@@ -15,7 +15,7 @@ def counts(assay: Assay) -> dict[Key, float]:
 
 
 def test_job_that_always_fails_is_counted_at_every_try_and_parked_once(assay: Assay) -> None:
-    assay.store.enqueue(JobSpec(queue=PUBLISH, function=ON_LOOSE_CHECKS, args=("no run", 7)))
+    assay.store.queues.enqueue(JobSpec(queue=PUBLISH, function=ON_LOOSE_CHECKS, args=("no run", 7)))
     assay.settle()
     assert counts(assay) == {
         ("assay_jobs_total", "publish", "failed"): TRIES,

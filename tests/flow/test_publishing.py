@@ -21,7 +21,7 @@ from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.github.checks import Checks
 from bot.locks import lock
-from bot.store import Store
+from bot.publishing.records import Records
 from tests.flow.assay import CLEAN, CONFIG, DIRTY, QUICK, REPOSITORY, Assay
 from tests.flow.desk import LINES, sixty
 
@@ -190,7 +190,7 @@ def test_publishing_again_writes_nothing(assay: Assay, github: StandInGitHub) ->
     assay.settle()
     before = len(writes(github))
     for _ in range(3):
-        assay.store.publish(_key(sha), github.installation("octo"))
+        assay.unpublished.publish(_key(sha), github.installation("octo"))
         assay.settle()
     assert len(writes(github)) == before
 
@@ -289,17 +289,17 @@ def test_answer_to_one_write_is_lost_and_everything_is_there_once(assay: Assay, 
 def test_process_that_dies_before_it_notes_a_write_does_not_write_twice(
     assay: Assay, github: StandInGitHub, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    real: Callable[..., None] = getattr(Store, method)
+    real: Callable[..., None] = getattr(Records, method)
     left = 0
 
-    def dies_once(self: Store, *args: object) -> None:
+    def dies_once(self: Records, *args: object) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             raise ConnectionAbortedError("the process died")
         real(self, *args)
 
-    monkeypatch.setattr(Store, method, dies_once)
+    monkeypatch.setattr(Records, method, dies_once)
     for number in count(1):
         left = number
         half_story(assay, github, f"branch-{number}")

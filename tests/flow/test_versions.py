@@ -24,6 +24,8 @@ from bot.domain.stored import understood
 from bot.domain.verdict import Conclusion, verdict
 from bot.errors import OtherVersion
 from bot.packing import pack, unpack
+from bot.publishing.records import Records
+from bot.publishing.unpublished import Unpublished
 from bot.queues import LATER, AllowedJob, JobSpec, agent_job
 from bot.store import Store
 from bot.sweep import Sweep
@@ -58,8 +60,8 @@ def test_what_the_last_version_kept_goes_on(store: Store, redis: Redis) -> None:
     for told in store.log(KEY):
         folded = reduce(folded, told, KEY).run
     assert folded == stored.run
-    assert store.publication(KEY).checks["assay"].id == 7
-    assert store.send_due(2.0) == len(KEPT["jobs"])
+    assert Records(redis, store.retention).publication(KEY).checks["assay"].id == 7
+    assert store.queues.send_due(2.0) == len(KEPT["jobs"])
     for name, attempt in (("test", 2), ("security", 1)):
         run = store.update(KEY, finished(name, attempt=attempt))
     assert run is not None
@@ -143,11 +145,12 @@ def test_sweep_leaves_a_run_of_a_newer_version_to_that(store: Store, redis: Redi
     redis.set(f"assay:run:{KEY}", newer)
     redis.sadd("assay:dead:new", f"test {agent_job(KEY, 'test', 1)}")
     now = 1e9
-    Sweep(store, DeadLetters(store, Deliveries(redis), lambda: now), lambda: now).once()
+    unpublished = Unpublished(store)
+    Sweep(store, unpublished, DeadLetters(store, unpublished, Deliveries(redis), lambda: now), lambda: now).once()
     assert redis.get(f"assay:run:{KEY}") == newer
     assert store.overdue(now) == []
     assert store.overdue(now + 61) == [KEY]
-    assert store.unpublished(now) == [KEY]
+    assert unpublished.since_before(now) == [KEY]
     assert redis.scard("assay:dead:new") == 1
 
 
@@ -158,7 +161,7 @@ def test_job_that_no_version_understands_ends_as_a_dead_letter(assay: Assay) -> 
     raw = cast("bytes", assay.redis.get(f"assay:run:{key}"))
     assay.redis.set(f"assay:run:{key}", pack(_raw(json.loads(unpack(raw)) | {"holds": ["a gate"]})))
     spec = JobSpec.publish(key, 7).model_copy(update={"since": 1.0})
-    assay.store.enqueue(spec)
+    assay.store.queues.enqueue(spec)
     assay.settle()
     (letter,) = cast("set[bytes]", assay.redis.smembers("assay:dead:new"))
     assert letter.startswith(b"publish ")

@@ -207,7 +207,7 @@ class World:
             return
         key, job = self.runs.jobs[which % len(self.runs.jobs)]
         none: Any = None
-        bench = Bench(cast(Any, self.runs), none, none, none, none, none, none, lambda: self.now)
+        bench = Bench(cast(Any, self.runs), none, none, none, none, none, none, none, lambda: self.now)
         begun = begin(bench, key, job.agent, job.attempt)
         if begun is None:
             return

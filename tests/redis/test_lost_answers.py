@@ -13,6 +13,7 @@ from bot.deliveries import Admission, Admissions, Arrival
 from bot.domain.events import AgentProgressed, AgentStarted, DeadlinePassed, Event, RerunRequested
 from bot.domain.findings import Outcome
 from bot.locks import lock
+from bot.publishing.unpublished import Unpublished
 from bot.queues import INTAKE, QUEUES, JobSpec, Queues
 from bot.redis.connection import connect, connect_async
 from bot.store import Store
@@ -65,7 +66,7 @@ def kept(redis: Redis) -> object:
     """All that a store is about: runs, their logs, deadlines and what waits. (Ids of jobs differ by chance.)"""
     store = Store(redis, Queues(redis), 1000)
     waiting = {name: Queues(redis).waiting(name) for name in QUEUES}
-    return store.load(KEY), store.log(KEY), store.overdue(9e9), store.unpublished(9e9), waiting
+    return store.load(KEY), store.log(KEY), store.overdue(9e9), Unpublished(store).since_before(9e9), waiting
 
 
 def test_every_event_is_folded_in_once_though_every_answer_is_lost(server: Server, redis: Redis) -> None:
@@ -113,8 +114,8 @@ def test_delivery_is_taken_in_once(server: Server, redis: Redis) -> None:
 
 def test_job_for_later_is_sent_once(server: Server, redis: Redis) -> None:
     with forgetful(server, b"EVALSHA") as (proxy, lost), connect(f"redis://127.0.0.1:{proxy.port}", 10) as client:
-        unlucky = Store(client, Queues(client), 1000)
-        unlucky.later(JobSpec.intake("guid"), at=5.0)
+        unlucky = Queues(client)
+        unlucky.put_off(JobSpec.intake("guid"), at=5.0)
         unlucky.send_due(now=6.0)
         unlucky.send_due(now=6.0)
     assert lost

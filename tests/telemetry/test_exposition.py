@@ -116,7 +116,7 @@ def test_oldest_job_is_that_which_waits_longest_in_line(redis: Redis, redis_serv
 
 def test_runs_and_jobs_for_later_are_counted(store: Store, redis_server: EmbeddedRedis) -> None:
     store.update(KEY, commit_received("lint"))
-    store.later(JobSpec.intake("guid-1"), AT)
+    store.queues.put_off(JobSpec.intake("guid-1"), AT)
     shown = page(redis_server)
     assert (shown["assay_runs_open",], shown["assay_runs_unpublished",], shown["assay_jobs_put_off",]) == (1, 1, 2)
     assert shown["assay_queue_jobs", "lint"] == 1

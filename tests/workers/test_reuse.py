@@ -120,10 +120,10 @@ class Noted:
     def __init__(self, told: AgentResult) -> None:
         self._told = told
 
-    def note_result(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None:
+    def note(self, digest: str, key: RunKey, agent: str, attempt: int, ttl: int) -> None:
         raise NotImplementedError
 
-    def noted_result(self, digest: str) -> tuple[RunKey, AgentFinished] | None:
+    def find(self, digest: str) -> tuple[RunKey, AgentFinished] | None:
         return (run_key(sha="d" * 40), finished(outcome=self._told, at=50.0)) if digest == "known" else None
 
 

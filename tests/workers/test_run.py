@@ -41,6 +41,7 @@ from workers.checkout import Checkouts
 from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
 from workers.mirrors import Mirrors
+from workers.reusable import Reusable
 from workers.run import Bench, begin, look, on_agent, tidy
 from workers.sandbox.choice import AbsentSandbox
 from workers.sandbox.process import ProcessSandbox
@@ -148,6 +149,7 @@ def shop(tmp_path: Path, store: Store) -> Iterator[Shop]:
         cache = Cache(tmp_path, Limits(10**9, 3600))
         bench = Bench(
             runs=store,
+            results=Reusable(store.redis, store),
             cache=cache,
             mirrors=Mirrors(cache, github.url),
             checkouts=Checkouts(cache, sandbox()),
