@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[R | Exception], object]
+"""Told once: the result for one item, or why there is none."""
 
 
 class Batches(Generic[T, R]):
@@ -17,18 +23,16 @@ class Batches(Generic[T, R]):
     def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R]]], most: int) -> None:
         self._call = call
         self._most = most
-        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._waiting: list[tuple[T, Tell[R]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    def submit(self, item: T) -> asyncio.Future[R]:
-        """The result for one item, to come. It fails with what `call` raises, and so does everybody's in that batch."""
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((item, result))
+    def submit(self, item: T, tell: Tell[R]) -> None:
+        """Have an item called with others. `tell` is called later, with what `call` raised as well, then everybody's in
+        that batch."""
+        self._waiting.append((item, tell))
         if self._task is None:
             # It begins in the loop's next turn, so what else has come in this one goes along.
-            self._task = loop.create_task(self._run())
-        return result
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:
@@ -38,14 +42,15 @@ class Batches(Generic[T, R]):
         finally:
             self._task = None
 
-    async def _serve(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _serve(self, batch: Sequence[tuple[T, Tell[R]]]) -> None:
+        results: Sequence[R | Exception]
         try:
-            answered = list(zip(batch, await self._call([item for item, _ in batch]), strict=True))
-        except Exception as error:  # noqa: BLE001 (it is raised again, to those who wait)
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-        else:
-            for (_, future), result in answered:
-                if not future.done():
-                    future.set_result(result)
+            results = await self._call([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 (it is told to those who wait)
+            results = [error] * len(batch)
+        # Before the next call: whoever is told sends the next item meanwhile.
+        for (_, tell), result in zip(batch, results, strict=True):
+            try:
+                tell(result)
+            except Exception:
+                log.exception("a result could not be told")

@@ -7,7 +7,6 @@ longer than GitHub can send it again (3 days; 7 on an Enterprise Server), with w
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from msgspec import msgpack
 from redis import Redis
 from rq.utils import now, utcformat
 
-from bot.batches import Batches
+from bot.batches import Batches, Tell
 from bot.domain.model import Frozen
 from bot.packing import pack, unpack
 from bot.queues import INTAKE, JobSpec, Queues
@@ -150,13 +149,13 @@ class Admissions:
         self._batches = Batches(self._admit, _TOGETHER)
         self._limit = limit
 
-    def admit(self, arrival: Arrival) -> asyncio.Future[Admission]:
-        """Take a verified delivery in, once. Fails with redis.exceptions.RedisError or OSError when Redis is away."""
+    def admit(self, arrival: Arrival, tell: Tell[Admission]) -> None:
+        """Take a verified delivery in, once. When Redis is away, a redis.exceptions.RedisError or OSError is told."""
         guid, event, body, at, installation, repository, ignored = arrival
         # Now, while the processor has it at hand, and Redis need not wait for the others' to be packed.
         kept = b"" if ignored else pack(body)
         words = (guid, event, str(len(kept)), str(at), str(installation), repository, ignored)
-        return self._batches.submit((words, kept))
+        self._batches.submit((words, kept), tell)
 
     async def _admit(self, batch: Sequence[_Packed]) -> list[Admission]:
         deliveries, bodies = zip(*batch, strict=True)

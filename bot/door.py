@@ -8,7 +8,8 @@ answer. What is not a small body posted to `/webhook`, as GitHub's are, goes uvi
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Iterable
+from functools import lru_cache, partial
 from typing import Any
 
 from uvicorn import Config
@@ -89,15 +90,24 @@ class Door(HttpToolsProtocol):
     def _tell(self, post: _Post, answer: Answer) -> None:
         if self.transport.is_closing():
             return
-        headers = [*self.server_state.default_headers, *answer.headers]
-        if not post.keep_alive:
-            headers.append(CLOSE_HEADER)
-        lines = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", answer.body]
-        self.transport.write(b"".join(lines))
+        text, closing = _written(answer, post.keep_alive)
+        dated = _lines(self.server_state.default_headers)
+        self.transport.write(b"".join((STATUS_LINE[answer.status], dated, text)))
         post.response_complete = True
-        if CLOSE_HEADER in headers:
+        if closing:
             self.transport.close()
         self.on_response_complete()
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+@lru_cache(64)
+def _written(answer: Answer, keep_alive: bool) -> tuple[bytes, bool]:
+    """An answer from its own headers on, and whether the connection ends with it."""
+    headers = answer.headers if keep_alive else [*answer.headers, CLOSE_HEADER]
+    return b"%b\r\n%b" % (_lines(headers), answer.body), CLOSE_HEADER in headers
 
 
 class _Post(RequestResponseCycle):

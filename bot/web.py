@@ -104,15 +104,17 @@ class Webhook:
             await self._app(scope, receive, send)
             return
         try:
-            answer = await self._answer(scope, receive)
+            headers, body = await self._read(scope, receive)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 (it is told)
             answer = self.refuse(error)
+        else:
+            answer = await self._take_in(headers, body)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Mapping[bytes, bytes], bytes]:
         if scope["method"] != "POST":
             raise Rejected(405, "send a POST", Allow="POST")
         # GitHub sends each header once; of a repeated one the last counts.
@@ -120,15 +122,23 @@ class Webhook:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             raise Rejected(400, "Content-Length is not a number")
-        arrival = self._examine(headers, await self._bodies.read(int(length[:12]), receive))
-        admission = self._admissions.admit(arrival)
-        await asyncio.wait([admission])
-        return self._settle(arrival, admission)
+        return headers, await self._bodies.read(int(length[:12]), receive)
 
-    def take(self, headers: Mapping[bytes, bytes], raw: bytes, tell: Callable[[Answer], None]) -> None:
+    async def _take_in(self, headers: Mapping[bytes, bytes], raw: bytes) -> Answer:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: Answer) -> None:
+            # Nobody waits for it any more where the server ended first.
+            if not answered.done():
+                answered.set_result(answer)
+
+        self.take(headers, raw, tell)
+        return await answered
+
+    def take(self, headers: Mapping[bytes, bytes], raw: bytes, tell: Callable[[Answer], object]) -> None:
         """Take in a webhook that was posted and is there. `tell` is called once, perhaps before this returns."""
 
-        def settle(admission: asyncio.Future[Admission]) -> None:
+        def settle(admission: Admission | Exception) -> None:
             try:
                 answer = self._settle(arrival, admission)
             except Exception as error:  # noqa: BLE001 (it is told)
@@ -137,11 +147,9 @@ class Webhook:
 
         try:
             arrival = self._examine(headers, raw)
-            admission = self._admissions.admit(arrival)
+            self._admissions.admit(arrival, settle)
         except Exception as error:  # noqa: BLE001 (it is told)
             tell(self.refuse(error))
-        else:
-            admission.add_done_callback(settle)
 
     def refuse(self, error: Exception) -> Answer:
         """The answer to a webhook that is not taken in for this reason."""
@@ -183,15 +191,15 @@ class Webhook:
         ignored = nothing_asked(event, action) if action else ""
         return Arrival(guid, event, body, self._clock(), installation, repository, ignored)
 
-    def _settle(self, arrival: Arrival, future: asyncio.Future[Admission]) -> Answer:
-        try:
-            admission = future.result()
-        except (RedisError, OSError) as error:
+    def _settle(self, arrival: Arrival, admission: Admission | Exception) -> Answer:
+        if isinstance(admission, (RedisError, OSError)):
             # Said once: who watches over Redis tells that it is away, the next delivery how many were refused.
-            if not self._refused and isinstance(error, ResponseError):
-                log.error("Redis refuses deliveries: %s", error)
+            if not self._refused and isinstance(admission, ResponseError):
+                log.error("Redis refuses deliveries: %s", admission)
             self._refused += 1
-            raise Rejected(503, "the queue is away, send it again later", Retry_After=str(RETRY_AFTER)) from None
+            raise Rejected(503, "the queue is away, send it again later", Retry_After=str(RETRY_AFTER))
+        if isinstance(admission, Exception):
+            raise admission
         if self._refused:
             log.warning("%d deliveries were refused while Redis was away", self._refused)
             self._refused = 0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.batches import Batches
+from tests.told import told
 
 
 class Doubling:
@@ -32,7 +33,7 @@ def test_what_comes_at_once_goes_together_and_everybody_gets_his_own() -> None:
     async def main() -> None:
         call = Doubling()
         batches = Batches(call, 10)
-        assert await asyncio.gather(*map(batches.submit, range(5))) == [0, 2, 4, 6, 8]
+        assert await asyncio.gather(*(told(batches.submit, number) for number in range(5))) == [0, 2, 4, 6, 8]
         assert call.calls == [[0, 1, 2, 3, 4]]
 
     asyncio.run(main())
@@ -42,10 +43,10 @@ def test_what_comes_meanwhile_goes_with_the_next_and_never_too_many() -> None:
     async def main() -> None:
         call = Doubling()
         batches = Batches(call, 3)
-        first = batches.submit(100)
+        first = told(batches.submit, 100)
         while not call.under_way:
             await asyncio.sleep(0)
-        assert await asyncio.gather(*map(batches.submit, range(5))) == [0, 2, 4, 6, 8]
+        assert await asyncio.gather(*(told(batches.submit, number) for number in range(5))) == [0, 2, 4, 6, 8]
         assert await first == 200
         assert call.calls == [[100], [0, 1, 2], [3, 4]]
 
@@ -55,21 +56,24 @@ def test_what_comes_meanwhile_goes_with_the_next_and_never_too_many() -> None:
 def test_a_failure_is_told_to_all_of_its_batch_and_to_no_other() -> None:
     async def main() -> None:
         batches = Batches(Doubling(), 2)
-        results = await asyncio.gather(*map(batches.submit, (1, -1, 2, 3)), return_exceptions=True)
+        results = await asyncio.gather(
+            *(told(batches.submit, number) for number in (1, -1, 2, 3)), return_exceptions=True
+        )
         assert [str(result) for result in results] == ["negative", "negative", "4", "6"]
-        assert await batches.submit(5) == 10
+        assert await told(batches.submit, 5) == 10
 
     asyncio.run(main())
 
 
-def test_who_no_longer_waits_does_not_harm_the_others() -> None:
+def test_who_cannot_be_told_does_not_harm_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    def gone(_: object) -> None:
+        raise RuntimeError("gone")
+
     async def main() -> None:
         batches = Batches(Doubling(), 10)
-        impatient, patient = (batches.submit(number) for number in (1, 2))
-        await asyncio.sleep(0)
-        impatient.cancel()
-        assert await patient == 4
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
+        batches.submit(1, gone)
+        assert await told(batches.submit, 2) == 4
+        assert await told(batches.submit, 3) == 6
 
     asyncio.run(main())
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["gone"]

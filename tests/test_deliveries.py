@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from bot.deliveries import Admission, Admissions, Arrival, Deliveries
 from bot.queues import INTAKE, JobSpec, Queues
 from bot.redis.embedded import EmbeddedRedis
+from tests.told import told
 
 LIMIT = 100
 
@@ -30,7 +31,7 @@ def admit(server: EmbeddedRedis, queues: Queues, arrivals: Sequence[Arrival], li
         connection = redis.asyncio.Redis.from_url(server.url)
         admissions = Admissions(connection, queues, limit)
         try:
-            return await asyncio.gather(*map(admissions.admit, arrivals))
+            return await asyncio.gather(*(told(admissions.admit, arrival) for arrival in arrivals))
         finally:
             await connection.aclose()
 

@@ -18,6 +18,7 @@ from redis import Redis
 from uvicorn.server import ServerState
 
 import bot.door
+from bot.batches import Tell
 from bot.bodies import SMALL
 from bot.deliveries import Admission, Admissions, Arrival, Deliveries
 from bot.door import Door
@@ -176,12 +177,10 @@ def test_who_leaves_harms_nobody(redis: Redis, redis_server: EmbeddedRedis, capl
 
 
 class Faulty(Admissions):
-    def admit(self, arrival: Arrival) -> asyncio.Future[Admission]:
+    def admit(self, arrival: Arrival, tell: Tell[Admission]) -> None:
         if arrival.event == "ping":
             raise AssertionError("at once")
-        failed = asyncio.get_running_loop().create_future()
-        failed.set_exception(AssertionError("later"))
-        return failed
+        tell(AssertionError("later"))
 
 
 def test_a_fault_of_ours_is_told_in_the_log_and_not_in_the_answer(

@@ -19,6 +19,7 @@ from bot.redis.connection import connect, connect_async
 from bot.store import Store
 from tests.builders import commit_received, finding, finished, pull, pull_changed, result, run_key
 from tests.servers import Proxy, Server
+from tests.told import told
 
 KEY = run_key()
 STORY: list[Event] = [
@@ -101,7 +102,8 @@ def test_delivery_is_taken_in_once(server: Server, redis: Redis) -> None:
     async def admit(port: int) -> list[Admission]:
         client = connect_async(f"redis://127.0.0.1:{port}", 10)
         admissions = Admissions(client, Queues(redis), 100)
-        answers = [await admissions.admit(Arrival(f"guid-{n}", "push", b"{}", 1.0, 1, "octo/demo")) for n in range(6)]
+        arrivals = [Arrival(f"guid-{n}", "push", b"{}", 1.0, 1, "octo/demo") for n in range(6)]
+        answers = [await told(admissions.admit, arrival) for arrival in arrivals]
         await client.aclose()
         return answers
 
