@@ -15,7 +15,7 @@ from redis import Redis
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 
-from bot import queues
+from bot import jobs
 from bot.context import Subject, bound
 from bot.deliveries import Deliveries
 from bot.domain.commands import Reply
@@ -24,8 +24,8 @@ from bot.domain.findings import AgentResult, Outcome
 from bot.domain.model import Frozen
 from bot.domain.run import RunKey
 from bot.errors import OtherVersion, Theirs
+from bot.jobs import QUEUES, AllowedJob, JobSpec
 from bot.publishing.unpublished import Unpublished
-from bot.queues import QUEUES, AllowedJob, JobSpec
 from bot.store import Store
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class DeadLetter(Frozen):
 
     @property
     def subject(self) -> Subject:
-        return queues.about(self.function, self.args, self.id)
+        return jobs.about(self.function, self.args, self.id)
 
     @property
     def why(self) -> str:
@@ -139,14 +139,14 @@ class DeadLetters:
 
     def _tell(self, letter: DeadLetter) -> None:
         match letter.function, letter.args:
-            case queues.ON_AGENT, (str(key), str(agent), int(attempt)):
+            case jobs.ON_AGENT, (str(key), str(agent), int(attempt)):
                 reason, remedy = letter.why, f"the operator sees more with `assay dead show {letter.id}`"
                 result = AgentResult(outcome=Outcome.ERROR, reason=reason, remedy=remedy)
                 event = AgentFinished(at=self._clock(), agent=agent, attempt=attempt, result=result)
                 self._store.update(RunKey.parse(key), event)
-            case queues.ON_PUBLISH, (str(key),):
+            case jobs.ON_PUBLISH, (str(key),):
                 self._unpublished.let_be(RunKey.parse(key))
-            case queues.ON_DELIVERY, (str(guid),):
+            case jobs.ON_DELIVERY, (str(guid),):
                 self._deliveries.settle(guid, f"failed: {letter.why}", keep_body=True)
 
     # -- what a person does with one
@@ -165,19 +165,19 @@ class DeadLetters:
 
     def _again(self, letter: DeadLetter) -> bool:
         match letter.function, letter.args:
-            case queues.ON_AGENT, (str(key), str(agent), int()):
+            case jobs.ON_AGENT, (str(key), str(agent), int()):
                 rerun = RerunRequested(at=self._clock(), delivery=f"dead letter {letter.id}", agents=(agent,))
                 return self._store.update(RunKey.parse(key), rerun) is not None
-            case queues.ON_PUBLISH, (str(key),):
+            case jobs.ON_PUBLISH, (str(key),):
                 return self._unpublished.publish_again(RunKey.parse(key))
-            case queues.ON_DELIVERY, (str(guid),):
+            case jobs.ON_DELIVERY, (str(guid),):
                 delivery = self._deliveries.load(guid)
                 if delivery is None or not delivery.body:
                     return False
                 self._store.queues.enqueue(JobSpec.intake(guid))
-            case queues.ON_LOOSE_CHECKS, (str(key), int(installation)):
+            case jobs.ON_LOOSE_CHECKS, (str(key), int(installation)):
                 self._store.queues.enqueue(JobSpec.loose_checks(RunKey.parse(key), installation))
-            case queues.ON_REPLY, (str(repository), int(installation), str(reply)):
+            case jobs.ON_REPLY, (str(repository), int(installation), str(reply)):
                 spec = JobSpec.reply(repository, installation, Reply.model_validate_json(reply))
                 # The letter's own job has that name.
                 self._store.queues.enqueue(spec.model_copy(update={"name": ""}))

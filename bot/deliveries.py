@@ -21,8 +21,9 @@ from rq.utils import now, utcformat
 
 from bot.batches import Batches, Tell
 from bot.domain.model import Frozen
+from bot.jobs import INTAKE, JobSpec
 from bot.packing import pack, unpack
-from bot.queues import INTAKE, JobSpec, Queues
+from bot.queues import Queues
 from bot.redis.quick import QuickScript
 from bot.turns import LIBRARY
 

@@ -22,7 +22,7 @@ from redis import Redis
 
 from bot.domain.run import RunKey, Stored
 from bot.errors import AssayError, Gone, Unavailable
-from bot.queues import JobSpec
+from bot.jobs import JobSpec
 
 # Seconds that the answer lies there, and that it is waited for.
 _TTL = 60

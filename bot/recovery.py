@@ -17,7 +17,7 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.queues import FAILURE_TTL, QUEUES
+from bot.jobs import FAILURE_TTL, QUEUES
 
 log = logging.getLogger(__name__)
 

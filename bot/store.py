@@ -21,8 +21,9 @@ from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey, Stored
 from bot.domain.stored import understood
 from bot.errors import Conflict, OtherVersion, TakenOver
+from bot.jobs import JobSpec, agent_job
 from bot.packing import pack, unpack
-from bot.queues import JobSpec, Queues, agent_job
+from bot.queues import Queues
 from bot.saving import Saving, Step, version_of
 
 log = logging.getLogger(__name__)

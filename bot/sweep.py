@@ -17,9 +17,9 @@ from bot.domain.events import DeadlinePassed
 from bot.domain.lapses import lapses
 from bot.domain.run import RunKey
 from bot.errors import OtherVersion
+from bot.jobs import JobSpec
 from bot.locks import lock
 from bot.publishing.unpublished import Unpublished
-from bot.queues import JobSpec
 from bot.recovery import recover
 from bot.store import Store
 from bot.telemetry.metrics import PARKED, RECOVERIES, Tally

@@ -35,6 +35,7 @@ from bot.github.teams import Teams
 from bot.heads import Heads
 from bot.intake.allowance import allow
 from bot.intake.intake import Intake
+from bot.jobs import INTAKE
 from bot.ledger import Ledger
 from bot.locks import lock
 from bot.missed.lookout import Lookout
@@ -47,7 +48,7 @@ from bot.publishing.records import Records
 from bot.publishing.replies import Replies
 from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import WriteBudget
-from bot.queues import INTAKE, Queues
+from bot.queues import Queues
 from bot.redis.connection import ANSWER, BRIEF, LONG, NONE
 from bot.redis.connection import connect as connect_to
 from bot.redis.embedded import EmbeddedRedis

@@ -35,7 +35,8 @@ from bot.context import Subject, taken_up
 from bot.errors import OtherVersion, Unavailable
 from bot.garbage import settle_in
 from bot.horses import Horses
-from bot.queues import AGENT_QUEUES, CONTROL_TIMEOUT, ON_AGENT, AllowedJob, InParts, JobSpec, Queues
+from bot.jobs import AGENT_QUEUES, CONTROL_TIMEOUT, ON_AGENT, AllowedJob, InParts, JobSpec
+from bot.queues import Queues
 from bot.recovery import Vouching, note_failure
 from bot.redis.connection import hurry
 from bot.telemetry import tracing

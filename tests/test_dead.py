@@ -19,8 +19,9 @@ from bot.domain.commands import Reply
 from bot.domain.findings import Outcome
 from bot.domain.run import Phase
 from bot.errors import Theirs
+from bot.jobs import ON_AGENT, ON_LOOSE_CHECKS, JobSpec
 from bot.publishing.unpublished import Unpublished
-from bot.queues import ON_AGENT, ON_LOOSE_CHECKS, JobSpec, Queues
+from bot.queues import Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.worker import ControlWorker, make_worker

@@ -15,7 +15,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from bot.deliveries import Admission, Admissions, Arrival, Deliveries
-from bot.queues import INTAKE, JobSpec, Queues
+from bot.jobs import INTAKE, JobSpec
+from bot.queues import Queues
 from bot.redis.embedded import EmbeddedRedis
 from tests.told import told
 

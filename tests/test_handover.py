@@ -12,7 +12,7 @@ from redis import Redis
 from bot import handover
 from bot.domain.run import RunKey
 from bot.errors import AssayError, Gone, Refused, Unavailable
-from bot.queues import JobSpec
+from bot.jobs import JobSpec
 from bot.store import Store
 from tests.builders import commit_received, finished, run_key
 

@@ -1,12 +1,11 @@
-"""Jobs on a real Redis: put off, sent, and allowed."""
+"""Jobs that are put off, on a real Redis."""
 
 from __future__ import annotations
 
-import pytest
 from redis import Redis
 
-from bot.errors import Misconfigured
-from bot.queues import FUNCTIONS, PUBLISH, AllowedJob, JobSpec, Queues
+from bot.jobs import PUBLISH, JobSpec
+from bot.queues import Queues
 from tests.builders import run_key
 
 KEY = run_key()
@@ -33,14 +32,3 @@ def test_job_for_later_of_the_version_before_is_understood(redis: Redis) -> None
     redis.zadd("assay:later", {old: 100.0})
     assert queues.send_due(100.0) == 1
     assert queues.waiting(PUBLISH) == 1
-
-
-def test_job_that_names_a_foreign_function_is_refused(redis: Redis) -> None:
-    job = AllowedJob.create("os.system", args=["true"], connection=redis)
-    with pytest.raises(Misconfigured, match="no job of Assay's"):
-        _ = job.func
-
-
-def test_every_job_function_exists(redis: Redis) -> None:
-    for name in FUNCTIONS:
-        assert callable(AllowedJob.create(name, connection=redis).func)

@@ -15,7 +15,8 @@ from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
 from bot.errors import TakenOver
-from bot.queues import AGENT_QUEUES, QUEUES, Queues
+from bot.jobs import AGENT_QUEUES, QUEUES
+from bot.queues import Queues
 from bot.store import Store
 
 KEY = RunKey(repository="octo/demo", sha="a" * 40)

@@ -10,9 +10,10 @@ from redis import Redis
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.domain.events import AgentStarted, DeadlinePassed
+from bot.jobs import JobSpec
 from bot.locks import lock
 from bot.publishing.unpublished import Unpublished
-from bot.queues import JobSpec, Queues
+from bot.queues import Queues
 from bot.store import Store
 from bot.sweep import Sweep
 from tests.builders import agent_plan, commit_received, run_key

@@ -17,7 +17,8 @@ from bot.domain.plan import Plan
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Push
-from bot.queues import AGENT_QUEUES, INTAKE, ON_AGENT, JobSpec, Priority, Queues, agent_job
+from bot.jobs import AGENT_QUEUES, INTAKE, ON_AGENT, JobSpec, Priority, agent_job
+from bot.queues import Queues
 from bot.turns import LIBRARY
 
 

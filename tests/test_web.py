@@ -20,7 +20,8 @@ from bot.bodies import LARGEST
 from bot.deliveries import Admissions, Deliveries
 from bot.door import Door
 from bot.github.signature import sign
-from bot.queues import INTAKE, Queues
+from bot.jobs import INTAKE
+from bot.queues import Queues
 from bot.redis.embedded import EmbeddedRedis
 from bot.web import create_app
 from tests.servers import QuickWeb, get, request

@@ -16,10 +16,11 @@ import psutil
 import pytest
 from redis import Redis
 
-import bot.queues
+import bot.jobs
 import bot.worker
 from bot import recovery
-from bot.queues import INTAKE, JobSpec, Queues
+from bot.jobs import INTAKE, JobSpec
+from bot.queues import Queues
 from bot.recovery import Vouching, recover
 from bot.redis.connection import connect
 from bot.redis.embedded import EmbeddedRedis
@@ -80,7 +81,7 @@ def _zombie(process: psutil.Process) -> bool:
 @pytest.fixture
 def crew(redis: Redis, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
     allowed = {f"tests.jobs.{name}" for name in ("quick", "slow", "steady", "poison", "fail")}
-    monkeypatch.setattr(bot.queues, "FUNCTIONS", bot.queues.FUNCTIONS | allowed)
+    monkeypatch.setattr(bot.jobs, "FUNCTIONS", bot.jobs.FUNCTIONS | allowed)
     # As if the sweep had been at work for long.
     redis.set("assay:swept", "1", ex=60)
     made = Crew(redis, redis_server.url)
@@ -218,7 +219,7 @@ def test_job_that_raises_is_tried_three_times(crew: Crew, redis: Redis, file: Pa
 @pytest.fixture
 def parts(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> psutil.Process:
     monkeypatch.setattr(bot.worker, "ON_AGENT", "tests.jobs.parts")
-    monkeypatch.setattr(bot.queues, "FUNCTIONS", bot.queues.FUNCTIONS | {"tests.jobs.parts"})
+    monkeypatch.setattr(bot.jobs, "FUNCTIONS", bot.jobs.FUNCTIONS | {"tests.jobs.parts"})
     return crew.hire("first")
 
 

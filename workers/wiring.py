@@ -80,7 +80,7 @@ def tools() -> str:
 
 
 class _OnAgent:
-    """The job of one agent at one commit, as `bot.queues.InParts`."""
+    """The job of one agent at one commit, as `bot.jobs.InParts`."""
 
     def __call__(self, key: str, agent: str, attempt: int) -> None:
         begun = self.begin(key, agent, attempt)

@@ -21,7 +21,7 @@ from bot.domain.redact import Redactor
 from bot.door import Door
 from bot.errors import Misconfigured
 from bot.garbage import settle_in
-from bot.queues import AGENT_QUEUES, INTAKE, QUEUES
+from bot.jobs import AGENT_QUEUES, INTAKE, QUEUES
 from bot.recovery import Vouching
 from bot.redis import soundness
 from bot.redis.connection import NONE

@@ -45,10 +45,10 @@ from bot.intake.pushes import Pushes
 from bot.intake.start import Later, Starts, plan_for
 from bot.intake.succession import Runs, Succession
 from bot.intake.threads import Threads
+from bot.jobs import JobSpec
 from bot.ledger import Ledger
 from bot.patience import pause
 from bot.publishing.unpublished import Unpublished
-from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from bot.domain.render import abandoned, set_aside
 from bot.domain.run import Run, RunKey, Stored
 from bot.errors import Gone, Misconfigured, Refused, Unavailable
 from bot.github.checks import Checks, CheckSeen
+from bot.jobs import JobSpec
 from bot.locks import Lock
 from bot.publishing.records import Records
 from bot.publishing.unpublished import Unpublished
-from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
 

@@ -29,9 +29,9 @@ from bot.github.checks import Checks
 from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository
 from bot.github.restated import restate
+from bot.jobs import JobSpec, Priority
 from bot.missed.comparison import Change, changes, is_news
 from bot.publishing.records import Records
-from bot.queues import JobSpec, Priority
 from bot.store import Store
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from bot.domain.commands import Reply
 from bot.errors import AssayError, Gone, Misconfigured, Refused, TakenOver, Unavailable
+from bot.jobs import JobSpec
 from bot.locks import Lock
 from bot.patience import pause
 from bot.publishing.pull_writer import Desk
-from bot.queues import JobSpec
 
 log = logging.getLogger(__name__)
 

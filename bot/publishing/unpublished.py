@@ -10,7 +10,7 @@ import time
 from typing import cast
 
 from bot.domain.run import Run, RunKey, Stored
-from bot.queues import JobSpec
+from bot.jobs import JobSpec
 from bot.store import UNPUBLISHED, Store, state_key, to_stored
 
 # In one call, for the job of a change that comes in between does nothing for a run that is not on the list.

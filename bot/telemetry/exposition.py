@@ -21,7 +21,7 @@ from rq.utils import str_to_date
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot.queues import QUEUES
+from bot.jobs import QUEUES
 from bot.telemetry.metrics import (
     BUCKETS,
     BUDGET,

@@ -26,7 +26,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from bot.domain.findings import Cost, Outcome
-from bot.queues import QUEUES
+from bot.jobs import QUEUES
 from config.settings import Served
 
 # Two hashes in Redis: what grows, and the latest word about something.

@@ -19,7 +19,7 @@ from rq.job import Job
 from bot.context import Subject, current
 from bot.domain.findings import AgentResult, Cost
 from bot.github.connection import Call
-from bot.queues import TRIES
+from bot.jobs import TRIES
 from bot.telemetry import tracing
 from bot.telemetry.metrics import DONE, DROPPED, FAILED, JOB_SECONDS, JOB_WAIT, JOBS, RETRIES, Budget, Tally
 

@@ -10,8 +10,9 @@ from typing import cast
 from bot.dead import DeadLetters
 from bot.deliveries import Deliveries
 from bot.demo.github import StandInGitHub
+from bot.jobs import INTAKE, QUEUES
 from bot.publishing.unpublished import Unpublished
-from bot.queues import INTAKE, QUEUES, Queues
+from bot.queues import Queues
 from bot.redis.connection import connect
 from bot.store import Store
 from tests.faults.history import PREVENTED, History

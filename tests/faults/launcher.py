@@ -139,7 +139,7 @@ def _keep(journal: Journal) -> None:
         return wrapped
 
     _wrap("bot.worker._Ours.execute_job", executing)
-    _wrap("bot.queues.AllowedJob.perform", performing)
+    _wrap("bot.jobs.AllowedJob.perform", performing)
     _wrap("bot.store.Store.take_up", taking_up)
     _wrap("bot.store.Store.update", updating)
 

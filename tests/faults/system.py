@@ -23,7 +23,7 @@ import httpx
 import psutil
 
 from bot.demo.github import StandInGitHub
-from bot.queues import INTAKE, PUBLISH, QUEUES
+from bot.jobs import INTAKE, PUBLISH, QUEUES
 from tests.faults.journal import Journal
 from tests.servers import free_port, get, until
 

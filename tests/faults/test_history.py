@@ -16,7 +16,7 @@ from bot.domain.render_comment import comment
 from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.domain.views import Annotation, CheckView
-from bot.queues import ON_AGENT, ON_DELIVERY
+from bot.jobs import ON_AGENT, ON_DELIVERY
 from tests.builders import commit_received, finding, result, run_key
 from tests.faults.history import History, violations
 from tests.faults.journal import Entry, begun_again, recoveries

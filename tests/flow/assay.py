@@ -30,9 +30,10 @@ from bot.domain.verdict import Conclusion, verdict
 from bot.github.client import App
 from bot.github.connection import Around, just_send
 from bot.github.pacing import Budget
+from bot.jobs import QUEUES
 from bot.publishing.records import Records
 from bot.publishing.unpublished import Unpublished
-from bot.queues import QUEUES, Queues
+from bot.queues import Queues
 from bot.store import Store
 from bot.sweep import Sweep
 from bot.web import create_app

@@ -25,6 +25,7 @@ from bot.github.contents import Contents
 from bot.github.pacing import Limit
 from bot.github.reviews import Reviews
 from bot.heads import Heads
+from bot.jobs import JobSpec
 from bot.ledger import Ledger
 from bot.locks import lock
 from bot.publishing.publisher import Publisher
@@ -32,7 +33,6 @@ from bot.publishing.pull_writer import Desk
 from bot.publishing.records import Records
 from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import WriteBudget
-from bot.queues import JobSpec
 from bot.store import Store
 from bot.wiring import CONFIG, SCAN, WRITE
 from tests.builders import plan_of, pull

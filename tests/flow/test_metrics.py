@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.queues import ON_LOOSE_CHECKS, PUBLISH, TRIES, JobSpec
+from bot.jobs import ON_LOOSE_CHECKS, PUBLISH, TRIES, JobSpec
 from bot.telemetry.metrics import COUNTS, Key, parse_hash
 from tests.flow.assay import DIRTY, REPOSITORY, Assay
 

@@ -23,10 +23,11 @@ from bot.domain.run import Phase, Run
 from bot.domain.stored import understood
 from bot.domain.verdict import Conclusion, verdict
 from bot.errors import OtherVersion
+from bot.jobs import AllowedJob, JobSpec, agent_job
 from bot.packing import pack, unpack
 from bot.publishing.records import Records
 from bot.publishing.unpublished import Unpublished
-from bot.queues import LATER, AllowedJob, JobSpec, agent_job
+from bot.queues import LATER
 from bot.store import Store
 from bot.sweep import Sweep
 from tests.builders import commit_received, finished, run_key

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
+from bot.jobs import PUBLISH
 from bot.publishing.unpublished import Unpublished
-from bot.queues import PUBLISH, Queues
+from bot.queues import Queues
 from bot.store import Store
 from tests.builders import commit_received, finished, run_key
 

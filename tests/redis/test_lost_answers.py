@@ -12,9 +12,10 @@ from redis import Redis
 from bot.deliveries import Admission, Admissions, Arrival
 from bot.domain.events import AgentProgressed, AgentStarted, DeadlinePassed, Event, RerunRequested
 from bot.domain.findings import Outcome
+from bot.jobs import INTAKE, QUEUES, JobSpec
 from bot.locks import lock
 from bot.publishing.unpublished import Unpublished
-from bot.queues import INTAKE, QUEUES, JobSpec, Queues
+from bot.queues import Queues
 from bot.redis.connection import connect, connect_async
 from bot.store import Store
 from tests.builders import commit_received, finding, finished, pull, pull_changed, result, run_key

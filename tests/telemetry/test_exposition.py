@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from bot.domain.events import AgentStarted
-from bot.queues import QUEUES, JobSpec, Queues
+from bot.jobs import QUEUES, JobSpec
+from bot.queues import Queues
 from bot.recovery import Vouching
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
