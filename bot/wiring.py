@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from bot.domain.commands import Reply
 from bot.domain.run import RunKey
 from bot.domain.service import Service
 from bot.domain.stored import understood
-from bot.errors import Gone, Misconfigured, Refused
+from bot.errors import Misconfigured
 from bot.github.app_hook import AppHook
 from bot.github.checks import Checks
 from bot.github.client import App
@@ -28,18 +27,19 @@ from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
 from bot.github.connection import Around, just_send
 from bot.github.contents import Contents
-from bot.github.installations import InstallationSeen, InstalledRepository, installations, repositories
 from bot.github.pacing import Budget, Limit
+from bot.github.permissions import CHECK, CLONE, CONFIG, RESOLVE, SCAN, WRITE
 from bot.github.reviews import Reviews
-from bot.github.teams import Teams
 from bot.heads import Heads
 from bot.intake.allowance import allow
 from bot.intake.intake import Intake
+from bot.intake.source import AsApp
 from bot.jobs import INTAKE
 from bot.ledger import Ledger
 from bot.locks import lock
 from bot.missed.lookout import Lookout
 from bot.missed.loose_checks import LooseChecks
+from bot.missed.overview import Overview
 from bot.missed.reconciliation import Reconciliation
 from bot.missed.redelivery import Redelivery
 from bot.publishing.publisher import Publisher
@@ -59,25 +59,10 @@ from bot.sweep import Sweep
 from bot.telemetry import tracing
 from bot.telemetry.metrics import RECOVERIES, REFUSED, Tally
 from bot.telemetry.observation import Observer
-from config.reading import CONFIG_FILE
 from config.settings import Settings
-
-log = logging.getLogger(__name__)
 
 _REPLY = TypeAdapter(Reply)
 
-# The least that each job can do with.
-READ = {"contents": "read", "pull_requests": "read"}
-CLONE = {"contents": "read"}
-WRITE = {"checks": "write", "pull_requests": "write"}
-CHECK = {"checks": "write"}
-RESOLVE = {"contents": "write", "pull_requests": "write"}
-CONFIG = {"contents": "read"}
-TEAMS = {"members": "read"}
-SCAN = {"security_events": "write"}
-OVERVIEW = {"checks": "read", "contents": "read", "pull_requests": "read"}
-
-_ORGANISATION_TTL = 60
 # How far back is looked when nothing is remembered: what was pushed while Assay was being set up; seconds.
 _FIRST_LOOK = 3600
 # How many times as rarely as for failed deliveries all repositories are looked at: those take a request or two each.
@@ -188,64 +173,6 @@ def _answers(redis: Redis) -> bool:
         return False
 
 
-class _Source:
-    """Repositories, read as the App."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._shared: dict[tuple[int, str], tuple[float, str | None]] = {}
-
-    def contents(self, installation: int, repository: str) -> Contents:
-        return Contents(self._app.api(installation, repository, READ), repository)
-
-    def organisation_config(self, installation: int, owner: str) -> str | None:
-        known = self._shared.get((installation, owner))
-        if known is None or known[0] < time.monotonic():
-            known = time.monotonic() + _ORGANISATION_TTL, self._read_shared(installation, owner)
-            self._shared[installation, owner] = known
-        return known[1]
-
-    def in_team(self, installation: int, repository: str, team: str, login: str) -> bool:
-        if self._app.info.permissions.get("members") not in ("read", "write"):
-            log.warning("%s trusts the team %s, but the App may not see its members", repository, team)
-            return False
-        teams = Teams(self._app.api(installation, repository, TEAMS), repository.partition("/")[0])
-        try:
-            return teams.has(team, login)
-        except Refused as refusal:
-            log.warning("%s trusts the team %s, which cannot be asked: %s", repository, team, refusal)
-            return False
-
-    def _read_shared(self, installation: int, owner: str) -> str | None:
-        repository = f"{owner}/.github"
-        try:
-            return Contents(self._app.api(installation, repository, CONFIG), repository).file(CONFIG_FILE, "HEAD")
-        except (Gone, Refused):
-            # No such repository, or the App is not installed on it.
-            return None
-
-
-class Overview:
-    """All that the App is installed on and may serve, read only."""
-
-    def __init__(self, app: App, service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    def installations(self) -> Iterator[InstallationSeen]:
-        return (one for one in installations(self._app) if self._service.serves(one.id))
-
-    def repositories(self, installation: int, page: int) -> tuple[tuple[InstalledRepository, ...], bool]:
-        found, more = repositories(self._app.installation_api(installation, OVERVIEW), page)
-        return tuple(one for one in found if self._service.names(one.full_name)), more
-
-    def contents(self, installation: int, repository: str) -> Contents:
-        return Contents(self._app.installation_api(installation, OVERVIEW), repository)
-
-    def checks(self, installation: int, repository: str) -> Checks:
-        return Checks(self._app.installation_api(installation, OVERVIEW), repository)
-
-
 class _CountedHook(AppHook):
     """Counts the webhooks that were asked for once more."""
 
@@ -311,7 +238,7 @@ class Control:
             unpublished,
             heads,
             self.store.queues.put_off,
-            _Source(app),
+            AsApp(app, time.monotonic),
             app.id,
             lambda: app.bot_login,
             time.time,

@@ -24,8 +24,8 @@ from bot.domain.triggers import Manual
 from workers.agent import Agent, History, Work
 from workers.desk import Desk
 from workers.kit import KitFor
+from workers.look import is_at_work, look, said_so_far
 from workers.meter import Purse, metered
-from workers.run import is_at_work, look, said_so_far
 
 # Seconds between two looks at what others have said.
 _LOOK = 0.1

@@ -23,6 +23,7 @@ from bot.github.comments import Comments
 from bot.github.connection import Call
 from bot.github.contents import Contents
 from bot.github.pacing import Limit
+from bot.github.permissions import CONFIG, SCAN, WRITE
 from bot.github.reviews import Reviews
 from bot.heads import Heads
 from bot.jobs import JobSpec
@@ -34,7 +35,6 @@ from bot.publishing.records import Records
 from bot.publishing.unpublished import Unpublished
 from bot.publishing.write_budget import WriteBudget
 from bot.store import Store
-from bot.wiring import CONFIG, SCAN, WRITE
 from tests.builders import plan_of, pull
 
 LINES = "".join(f"value_{number} = {number}\n" for number in range(60))

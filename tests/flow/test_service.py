@@ -11,6 +11,7 @@ import bot.wiring
 from bot.deliveries import Deliveries
 from bot.demo.github import StandInGitHub
 from bot.domain.service import Service
+from bot.missed.overview import Overview
 from bot.telemetry.metrics import COUNTS, REFUSED, parse_hash
 from config.settings import load
 from tests.flow.assay import DIRTY, REPOSITORY, Assay
@@ -64,9 +65,7 @@ def test_what_was_missed_is_not_looked_for_where_nobody_is_served(
 ) -> None:
     limited(monkeypatch, ASSAY_SERVE_REPOSITORIES="acme/*")
     assert assay.store
-    overview = bot.wiring.Overview(
-        bot.wiring.make_app(chosen := bot.wiring.settings()), bot.wiring.make_service(chosen)
-    )
+    overview = Overview(bot.wiring.make_app(chosen := bot.wiring.settings()), bot.wiring.make_service(chosen))
     (installation,) = overview.installations()
     assert overview.repositories(installation.id, 1) == ((), False)
 

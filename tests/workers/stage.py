@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bot.domain.diff import Diff, FileDiff, parse_diff
 from bot.domain.findings import AgentResult
+from bot.domain.plan import AgentPlan
 from workers.agent import Agent, Command, Completed, History, Kit, Memory, NoMemory, Sandbox, Work
 from workers.sandbox.process import ProcessSandbox
 
@@ -120,3 +121,24 @@ class Watching:
     def argv_of(self, program: str) -> list[list[str]]:
         """The command lines of a program that named files."""
         return [list(one.argv) for one in self.commands if one.argv[0] == program and "--" in one.argv]
+
+
+def says(result: AgentResult) -> Callable[[AgentPlan], Agent]:
+    """An agent that has nothing else to say."""
+    return does(lambda _work, _kit: result)
+
+
+def does(run: Callable[[Work, Kit], AgentResult]) -> Callable[[AgentPlan], Agent]:
+    @dataclass(frozen=True)
+    class Doing:
+        def run(self, work: Work, kit: Kit) -> AgentResult:
+            return run(work, kit)
+
+    return lambda _plan: Doing()
+
+
+def raises(error: BaseException) -> Callable[[AgentPlan], Agent]:
+    def run(_work: Work, _kit: Kit) -> AgentResult:
+        raise error
+
+    return does(run)

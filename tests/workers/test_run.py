@@ -29,11 +29,11 @@ from bot.domain.redact import Redactor
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Manual, Pull
 from bot.domain.wording import cost_words
-from bot.errors import Misconfigured, ToolFailed, Unavailable
+from bot.errors import ToolFailed, Unavailable
 from bot.spending import Spending
 from bot.store import Store
 from tests.workers.plumbing import sandbox
-from tests.workers.stage import Stage
+from tests.workers.stage import does, raises, says
 from workers.agent import Agent, Answer, Command, Completed, Kit, Model, Sandbox, Work
 from workers.agents.review import ReviewAgent
 from workers.cache import Cache, Limits
@@ -42,69 +42,12 @@ from workers.llm.client import OpenAIModel
 from workers.llm.prices import Price
 from workers.mirrors import Mirrors
 from workers.reusable import Reusable
-from workers.run import Bench, begin, look, on_agent, tidy
+from workers.run import Bench, begin, on_agent, tidy
 from workers.sandbox.choice import AbsentSandbox
 from workers.sandbox.process import ProcessSandbox
 
 SECRET = "never-to-be-shown"
 PLAN = AgentPlan(name="own", kind="command", required=True, fail_on=Severity.MEDIUM, report="added", timeout=60)
-
-
-def says(result: AgentResult) -> Callable[[AgentPlan], Agent]:
-    """An agent that has nothing else to say."""
-    return does(lambda _work, _kit: result)
-
-
-def does(run: Callable[[Work, Kit], AgentResult]) -> Callable[[AgentPlan], Agent]:
-    @dataclass(frozen=True)
-    class Doing:
-        def run(self, work: Work, kit: Kit) -> AgentResult:
-            return run(work, kit)
-
-    return lambda _plan: Doing()
-
-
-def raises(error: BaseException) -> Callable[[AgentPlan], Agent]:
-    def run(_work: Work, _kit: Kit) -> AgentResult:
-        raise error
-
-    return does(run)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path, {"a.py": "x = 1\n"})
-
-
-# -- whatever an agent does is a result
-
-
-def test_expected_failure_is_an_error_in_its_own_words(stage: Stage) -> None:
-    result = look(PLAN, stage.work(), stage.kit(), raises(Misconfigured("install it")))
-    assert (result.outcome, result.reason) == (Outcome.ERROR, "install it")
-
-
-def test_bug_in_an_agent_is_an_error_without_secrets(stage: Stage) -> None:
-    result = look(PLAN, stage.work(), stage.kit(), raises(KeyError(stage.secret)))
-    assert (result.outcome, result.reason) == (Outcome.ERROR, "a fault in the agent: KeyError: '***'")
-
-
-def test_interruption_is_not_swallowed(stage: Stage) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        look(PLAN, stage.work(), stage.kit(), raises(KeyboardInterrupt()))
-
-
-def test_agent_whose_paths_do_not_match_is_not_asked(stage: Stage) -> None:
-    plan = PLAN.model_copy(update={"paths": ("docs/**",)})
-    result = look(plan, stage.work(), stage.kit(), raises(AssertionError()))
-    assert (result.outcome, result.reason) == (Outcome.SKIPPED, "no changed file matches its `paths`")
-
-
-def test_time_it_took_is_measured(stage: Stage) -> None:
-    assert look(PLAN, stage.work(), stage.kit(), says(AgentResult(outcome=Outcome.CLEAN))).seconds >= 0
-
-
-# -- jobs
 
 
 @dataclass

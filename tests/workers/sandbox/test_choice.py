@@ -14,7 +14,7 @@ from tests.builders import agent_plan
 from tests.workers.stage import Stage
 from workers.agent import Command, Kit, Work
 from workers.agents.shell import Shell
-from workers.run import look
+from workers.look import look
 from workers.sandbox.bubblewrap import BubblewrapSandbox
 from workers.sandbox.choice import choose
 from workers.sandbox.process import ProcessSandbox
