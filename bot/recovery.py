@@ -76,12 +76,16 @@ _RECOVER = (
 local done = {}
 local function did(what, queue, id) done[#done + 1] = what .. ' ' .. queue .. ' ' .. id end
 
--- After a pause of everybody (Redis was away, or all of Assay) the living get the time to say so.
-if redis.call('exists', 'assay:swept') == 0 then
-  redis.call('set', 'assay:recover:from', now + ARGV[1])
+-- After a pause of everybody (Redis was away, or all of Assay) the living get the time to say so. So they do when the
+-- clock was set back: nobody can have been vouched for until then.
+local from, never = tonumber(redis.call('get', 'assay:recover:from') or '0'), now + ARGV[1] + 1
+local set_back = redis.call('zremrangebyscore', 'assay:alive', never, '+inf') > 0 or from > never
+if set_back or redis.call('exists', 'assay:swept') == 0 then
+  from = now + ARGV[1]
+  redis.call('set', 'assay:recover:from', from)
 end
 redis.call('set', 'assay:swept', '1', 'ex', math.ceil(tonumber(ARGV[1])))
-if now < tonumber(redis.call('get', 'assay:recover:from') or '0') then return done end
+if now < from then return done end
 redis.call('zremrangebyscore', 'assay:alive', 0, now)
 
 local stuck = {}
@@ -100,7 +104,7 @@ for i = 3, #ARGV do
   local between = 'rq:queue:' .. queue .. ':intermediate'
   for _, id in ipairs(redis.call('lrange', between, 0, -1)) do
     if not held[id] then
-      local since = tonumber(redis.call('hget', 'assay:stuck', id) or now)
+      local since = math.min(tonumber(redis.call('hget', 'assay:stuck', id) or now), now)
       if now - since >= tonumber(ARGV[2]) or redis.call('exists', 'rq:job:' .. id) == 0 then
         did(give_back(queue, id, '', '', false), queue, id)
       else

@@ -30,6 +30,7 @@ from bot.deliveries import Admission, Admissions, Arrival
 from bot.github.envelope import nothing_asked, read_tenant
 from bot.github.signature import verify
 from bot.redis.connection import NONE, connect, connect_async
+from bot.redis.retrying import refuses_writing
 from bot.redis.watch import Watch
 from bot.telemetry import tracing
 from bot.telemetry.exposition import Page
@@ -194,7 +195,7 @@ class Webhook:
     def _settle(self, arrival: Arrival, admission: Admission | Exception) -> Answer:
         if isinstance(admission, (RedisError, OSError)):
             # Said once: who watches over Redis tells that it is away, the next delivery how many were refused.
-            if not self._refused and isinstance(admission, ResponseError):
+            if not self._refused and isinstance(admission, ResponseError) and not refuses_writing(admission):
                 log.error("Redis refuses deliveries: %s", admission)
             self._refused += 1
             raise Rejected(503, "the queue is away, send it again later", Retry_After=str(RETRY_AFTER))
@@ -241,9 +242,13 @@ def create_app(
     # GitHub waits for 10 seconds, and a delivery perhaps for those before it.
     connection, pulse = connect_async(redis_url, patience=1.0, answer=4.0), connect(redis_url, NONE, answer=2.0)
 
+    def write_nothing() -> None:
+        """Ask for a write, which a Redis refuses that is full; this one changes nothing."""
+        pulse.setrange("assay:pulse", 0, "")
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with pulse, watch.looking(pulse.ping):
+        with pulse, watch.looking(write_nothing):
             async with answers.sending(connection):
                 yield
         await connection.aclose()

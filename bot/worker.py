@@ -154,8 +154,9 @@ class _Ours(BaseWorker):
         if time.time() - spec.since > _HANDOVER:
             return False
         log.warning("job %s is left to a newer Assay: %s", job.id, error)
-        self.close_books(job)
+        # First, for whoever dies in between: that it is there twice for a while does no harm.
         self.queues_of_ours.put_off(spec, time.time() + _HANDOVER_PAUSE)
+        self.close_books(job)
         return True
 
     def failed(self, job: Job, queue: Queue) -> bool:

@@ -24,7 +24,7 @@ from bot.queues import Queues
 from bot.recovery import Vouching, recover
 from bot.redis.connection import connect
 from bot.redis.embedded import EmbeddedRedis
-from bot.worker import work
+from bot.worker import make_worker, work
 from tests.jobs import marks
 
 FORK = multiprocessing.get_context("fork")
@@ -295,6 +295,76 @@ def test_after_a_pause_of_everybody_the_living_have_time_to_say_so(
     time.sleep(1.1)
     assert crew.sweep() == []
     until(lambda: len(marks(file)) == 2)
+
+
+def test_job_of_a_machine_that_died_whole_is_given_to_others(
+    crew: Crew, redis: Redis, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is there to say that the worker is dead."""
+    monkeypatch.setattr(recovery, "ALIVE_TTL", 1.0)
+    first = crew.hire("first")
+    send(redis, "slow", str(file), 30)
+    until(lambda: marks(file))
+    first.kill()
+    first.wait(5)
+    assert recover(redis) == []
+    until(lambda: recover(redis) == [("given back", "test", "job-1")], 3)
+
+
+def test_clock_that_is_set_back_keeps_no_dead_worker_alive(
+    crew: Crew, redis: Redis, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis's own clock was an hour ahead while the first one lived, and when the sweep began."""
+    monkeypatch.setattr(recovery, "ALIVE_TTL", 1.0)
+    first = crew.hire("first")
+    send(redis, "slow", str(file), 30)
+    until(lambda: marks(file))
+    first.kill()
+    first.wait(5)
+    crew.hire("second", INTAKE)
+    ahead = time.time() + 3600
+    redis.zadd("assay:alive", {"first": ahead})
+    redis.set("assay:recover:from", str(ahead))
+    # The living get the time to say so.
+    assert recover(redis) == []
+    until(lambda: crew.sweep() == [("given back", "test", "job-1")], 3)
+
+
+def test_job_whose_loss_was_seen_by_a_clock_that_was_ahead_is_given_back(
+    crew: Crew, redis: Redis, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_STUCK", 0.05)
+    send(redis, "quick", str(file), "x")
+    redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
+    redis.hset("assay:stuck", "job-1", time.time() + 3600)
+    assert crew.sweep() == []
+    time.sleep(0.1)
+    assert crew.sweep() == [("given back", "test", "job-1")]
+
+
+def test_worker_that_dies_while_it_leaves_a_job_to_a_newer_assay_loses_nothing(
+    crew: Crew, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues = Queues(redis)
+    worker = make_worker(redis, INTAKE, queues, "first")
+    queues.enqueue(JobSpec(queue=INTAKE, function="bot.wiring.on_newer", args=("x",), name="job-1"))
+    found = worker.dequeue_job_and_maintain_ttl(None)
+    assert found is not None
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for call in ("put_off", "close_books"):
+        with monkeypatch.context() as patch:
+            patch.setattr(queues if call == "put_off" else worker, call, die)
+            with pytest.raises(KeyboardInterrupt):
+                worker.execute_job(*found)
+        assert crew.sweep() == [("given back", INTAKE, "job-1")]
+        found = worker.dequeue_job_and_maintain_ttl(None)
+        assert found is not None
+    worker.execute_job(*found)
+    assert redis.zcard(bot.queues.LATER) > 0
+    assert not redis.exists("rq:job:job-1")
 
 
 def test_entries_of_dead_workers_are_cleared_away(crew: Crew, redis: Redis) -> None:

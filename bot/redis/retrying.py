@@ -1,4 +1,4 @@
-"""Redis commands whose connection fails are tried again, ever more slowly, for as long as a client's patience lasts.
+"""Redis commands that fail for a while are tried again, ever more slowly, until their client's patience ends.
 
 redis-py nests its tries: a command that is tried again connects, which is tried again, and asks for health, which is
 tried again; a count of tries there means its square or cube. Here only the outermost call waits, by the clock, so that
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -16,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, ReadOnlyError
+from redis.exceptions import AuthenticationError, AuthorizationError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -28,6 +29,21 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 # A master that has become a replica says READONLY; a new connection finds the new master.
 _PASSING = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError)
 _LASTING = (AuthenticationError, AuthorizationError)
+# How a Redis refuses to write until somebody or something has mended it. Of what a script does Redis 6 says so at the
+# end of its words.
+_REFUSAL = re.compile(r"(?:^|-|: )(?:OOM|MISCONF|NOREPLICAS|READONLY) ")
+
+
+def refuses_writing(error: BaseException) -> bool:
+    """Whether Redis answers, but takes no writes for now: its memory or disk is full, too few replicas follow it, or it
+    has become a replica itself. Of such a command, script or transaction nothing was done."""
+    if isinstance(error, OutOfMemoryError | ReadOnlyError):
+        return True
+    return isinstance(error, ResponseError) and bool(_REFUSAL.search(str(error)))
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, _PASSING) or refuses_writing(error)
 
 
 class Patience:
@@ -68,7 +84,9 @@ class PatientRetry(Retry):
             for failures in count(1):
                 try:
                     return do()
-                except _PASSING as error:
+                except (*_PASSING, ResponseError) as error:
+                    if not _passes(error):
+                        raise
                     fail(*((error, failures) if with_failure_count else (error,)))
                     pause = self.patience.pause(error, failures, time.monotonic() - began) if outermost else None
                     if pause is None or (is_retryable and not is_retryable(error)):
@@ -100,7 +118,9 @@ class PatientAsyncRetry(AsyncRetry):
             for failures in count(1):
                 try:
                     return await do()
-                except _PASSING as error:
+                except (*_PASSING, ResponseError) as error:
+                    if not _passes(error):
+                        raise
                     await fail(*((error, failures) if with_failure_count else (error,)))
                     pause = self.patience.pause(error, failures, time.monotonic() - began) if outermost else None
                     if pause is None or (is_retryable and not is_retryable(error)):

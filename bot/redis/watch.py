@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from redis.exceptions import RedisError, ResponseError
 
 from bot.errors import AssayError
+from bot.redis.retrying import refuses_writing
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Watch:
             return
         self.away_since = time.time()
         # What Redis answers and refuses is no outage that somebody else would tell of.
-        if self._tells or isinstance(error, ResponseError):
+        if self._tells or (isinstance(error, ResponseError) and not refuses_writing(error)):
             log.error("Redis is away, webhooks are answered with 503 until it is back: %s", error)
 
     def _back(self) -> None:

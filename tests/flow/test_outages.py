@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests import servers
 from tests.flow.test_serve import PATIENCE, REPOSITORY, Serve, command
@@ -51,7 +52,9 @@ def start(serve: Serve, *arguments: str, redis: str, **extra: str) -> subprocess
     return process
 
 
-def test_jobs_and_deliveries_survive_a_killed_and_a_hanging_redis(serve: Serve, redis: Server, tmp_path: Path) -> None:
+def test_jobs_and_deliveries_survive_a_killed_a_hanging_and_a_full_redis(
+    serve: Serve, redis: Server, tmp_path: Path
+) -> None:
     serve.start(ASSAY_REDIS_URL=redis.url, ASSAY_SANDBOX="none")
     serve.until("readiness", lambda: serve.status("readyz") == 200)
     assert get(serve, "healthz") == (200, {"status": "ok", "redis": "ok"})
@@ -80,11 +83,28 @@ def test_jobs_and_deliveries_survive_a_killed_and_a_hanging_redis(serve: Serve, 
         assert get(serve, "readyz")[0] == 503
     assert serve.await_verdict(serve.push("A = 3\n")) == "success"
     assert serve.push_answers()[:2] == [202, 503]
+
+    serve.until("the end to be said", lambda: serve.log.read_text().count("Redis is back") == 2)
+    sha = command(serve, f"echo x >> {tmp_path}/again; sleep 1")
+    serve.until("the job's begin", (tmp_path / "again").exists)
+    with Redis.from_url(redis.url) as client:
+        client.config_set("maxmemory", "1")
+        serve.until("the outage to be seen", lambda: serve.status("readyz") == 503)
+        # The job ends in the middle of it, and those who wait for one ask again.
+        for one in client.client_list():
+            if "b" in one["flags"]:
+                client.client_unblock(one["id"])
+        serve.push("A = 4\n")
+        time.sleep(1.2)
+        client.config_set("maxmemory", "0")
+    assert serve.await_verdict(sha) == "success"
+    assert (tmp_path / "again").read_text() == "x\n"
+    serve.until("the end to be said", lambda: serve.log.read_text().count("deliveries were refused") == 2)
     log = serve.log.read_text()
-    assert log.count("Redis is away") == 2, about_redis(serve)
-    assert log.count("Redis is back after") == 2, about_redis(serve)
-    assert log.count("deliveries were refused while Redis was away") == 1
-    assert len(about_redis(serve)) == 5, about_redis(serve)
+    assert log.count("Redis is away") == 3, about_redis(serve)
+    assert log.count("Redis is back after") == 3, about_redis(serve)
+    assert log.count("deliveries were refused while Redis was away") == 2
+    assert len(about_redis(serve)) == 8, about_redis(serve)
     assert "Traceback" not in log
     assert "starting it again" not in log
 

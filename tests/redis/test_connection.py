@@ -6,13 +6,14 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis.asyncio
 from redis import Redis, SSLConnection
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import MasterNotFoundError, SentinelConnectionPool
@@ -21,6 +22,7 @@ from rq import Queue, SimpleWorker
 from bot.errors import Misconfigured
 from bot.redis.connection import NONE, connect, connect_async, hurry
 from bot.redis.embedded import EmbeddedRedis
+from bot.redis.retrying import refuses_writing
 from tests.servers import Authority, Proxy, Server, back_after, free_port, stopped, until
 
 
@@ -140,6 +142,42 @@ def test_command_waits_for_a_redis_that_hangs(server: Server) -> None:
         server.send(signal.SIGSTOP)
         threading.Timer(0.8, server.send, [signal.SIGCONT]).start()
         assert client.set("a", "1")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "take"),
+    [
+        (("config", "set", "maxmemory", "1"), ("config", "set", "maxmemory", "0")),
+        (("config", "set", "min-replicas-to-write", "1"), ("config", "set", "min-replicas-to-write", "0")),
+        (("replicaof", "127.0.0.1", "1"), ("replicaof", "no", "one")),
+    ],
+    ids=["full", "too few replicas", "a replica"],
+)
+def test_command_waits_for_a_redis_that_takes_no_writes(
+    server: Server, refuse: tuple[str, ...], take: tuple[str, ...]
+) -> None:
+    def each_way(client: Redis) -> Iterator[Callable[[], object]]:
+        yield partial(client.set, "a", "1")
+        yield client.register_script("return redis.call('set', 'a', '1')")
+        yield partial(both, client)
+
+    def both(client: Redis) -> None:
+        with client.pipeline(transaction=True) as pipe:
+            pipe.set("a", "1")
+            pipe.expire("a", 9)
+            pipe.execute()
+
+    with connect(server.url, 10) as client, connect(server.url, NONE) as hasty:
+        client.execute_command(*refuse)
+        for write in each_way(hasty):
+            with pytest.raises(ResponseError) as caught:
+                write()
+            assert refuses_writing(caught.value)
+        for write in each_way(client):
+            client.execute_command(*refuse)
+            threading.Timer(0.2, hasty.execute_command, take).start()
+            write()
+    assert not refuses_writing(ResponseError("WRONGTYPE Operation against a key"))
 
 
 def test_patience_ends(server: Server) -> None:

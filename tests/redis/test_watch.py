@@ -51,11 +51,21 @@ def test_second_outage_is_said_again(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def test_refusal_is_said_by_the_quiet_ones_too(caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> None:
-        raise ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+        raise ResponseError("NOPERM this user has no permissions to run the 'evalsha' command")
 
     watch = Watch(tells=False)
     assert not watch.look(refuse)
     assert not watch.look(refuse)
+    (line,) = lines(caplog)
+    assert "no permissions" in line
+
+
+def test_refusal_of_all_writes_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse() -> None:
+        raise ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+
+    for watch in (Watch(), Watch(tells=False)):
+        assert not watch.look(refuse)
     (line,) = lines(caplog)
     assert "No space left" in line
 
