@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from redis import Redis
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from bot import jobs
@@ -85,7 +85,7 @@ class DeadLetters:
         """All of them, the newest of each queue first."""
         for queue in QUEUES:
             for name in cast("list[bytes]", self._redis.zrevrange(f"rq:failed:{queue}", 0, -1)):
-                if letter := self._load(name.decode()):
+                if letter := self._load(name.decode(), queue):
                     yield letter
 
     def count(self) -> int:
@@ -101,19 +101,19 @@ class DeadLetters:
             raise Theirs(f"{text!r} names {len(found)} dead letters, write more of it:{names}")
         return found[0]
 
-    def _load(self, job_id: str) -> DeadLetter | None:
+    def _load(self, job_id: str, queue: str) -> DeadLetter | None:
+        tries = tuple(
+            Try(**json.loads(one)) for one in cast("list[bytes]", self._redis.lrange(f"assay:tries:{job_id}", 0, -1))
+        )
         try:
             job = AllowedJob.fetch(job_id, connection=self._redis, serializer=JSONSerializer)
+            function, args = job.func_name or "", tuple(job.args or ())
+            return DeadLetter(id=job_id, queue=queue, function=function, args=args, tries=tries)
         except NoSuchJobError:
             return None
-        tries = cast("list[bytes]", self._redis.lrange(f"assay:tries:{job_id}", 0, -1))
-        return DeadLetter(
-            id=job_id,
-            queue=job.origin,
-            function=job.func_name or "",
-            args=tuple(job.args or ()),
-            tries=tuple(Try(**json.loads(one)) for one in tries),
-        )
+        except (DeserializationError, ValueError):
+            # Damaged, or somebody else's: that it is there can be told all the same.
+            return DeadLetter(id=job_id, queue=queue, function="", args=(), tries=tries)
 
     # -- telling
 
@@ -123,7 +123,8 @@ class DeadLetters:
         return sum(self._report(member) for member in fresh)
 
     def _report(self, member: bytes) -> bool:
-        if letter := self._load(member.decode().partition(" ")[2]):
+        queue, _, name = member.decode().partition(" ")
+        if letter := self._load(name, queue):
             with bound(letter.subject):
                 try:
                     self._tell(letter)

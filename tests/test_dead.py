@@ -19,9 +19,10 @@ from bot.domain.commands import Reply
 from bot.domain.findings import Outcome
 from bot.domain.run import Phase
 from bot.errors import Theirs
-from bot.jobs import ON_AGENT, ON_LOOSE_CHECKS, JobSpec
+from bot.jobs import FAILURE_TTL, ON_AGENT, ON_LOOSE_CHECKS, JobSpec
 from bot.publishing.unpublished import Unpublished
 from bot.queues import Queues
+from bot.recovery import note_failure, recover
 from bot.redis.embedded import EmbeddedRedis
 from bot.store import Store
 from bot.worker import ControlWorker, make_worker
@@ -170,6 +171,52 @@ def test_letter_about_nothing_that_exists_keeps_no_other_from_being_told(
     stored = store.load(KEY)
     assert stored is not None
     assert stored.run.complete
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data": b"\x80\x04 no JSON"},
+        {"data": b'["print", null, [{"not": "ours"}], {}]'},
+        {"data": b'["print", null, [], {}]', "created_at": "yesterday"},
+    ],
+)
+def test_letter_that_nobody_can_read_keeps_no_other_from_being_told(
+    store: Store, redis: Redis, agent_letter: DeadLetters, fields: dict[str, bytes | str]
+) -> None:
+    """Another application of RQ's may share the Redis."""
+    redis.hset("rq:job:other", mapping={"created_at": "2026-11-28T12:00:00.0Z", "status": "queued"})
+    for name, value in fields.items():
+        redis.hset("rq:job:other", name, value)
+    redis.set("assay:swept", "1", ex=60)
+    redis.zadd("rq:wip:test", {"other:1": 1.0})
+    assert recover(redis) == [("parked", "test", "other")]
+    assert agent_letter.report() == 2
+    stored = store.load(KEY)
+    assert stored is not None
+    assert stored.run.complete
+    other = agent_letter.find("other")
+    assert (other.function, other.why) == ("", "its job failed 1 times (its worker died)")
+    assert not agent_letter.retry(other)
+    agent_letter.drop(other)
+    assert len(list(agent_letter)) == 1
+    assert not redis.exists("rq:job:other")
+
+
+def test_what_is_kept_of_letters_is_bounded(redis: Redis) -> None:
+    for number in range(25):
+        note_failure(redis, "job-1", "worker-1", f"{'x' * 5000}{number}", "test", last=False)
+    tries = [json.loads(one)["how"] for one in redis.lrange("assay:tries:job-1", 0, -1)]
+    assert [one.lstrip("x") for one in tries] == [str(number) for number in range(5, 25)]
+    assert {len(one) for one in tries} == {2000}
+    redis.set("assay:swept", "1", ex=60)
+    redis.hset("rq:job:job-1", "retries_left", "0")
+    redis.zadd("rq:wip:test", {"job-1:1": 1.0})
+    redis.zadd("rq:failed:test", {"older": 1.0})
+    assert recover(redis) == [("parked", "test", "job-1")]
+    for key in ("rq:job:job-1", "assay:tries:job-1"):
+        assert FAILURE_TTL - 60 < redis.ttl(key) <= FAILURE_TTL
+    assert redis.zrange("rq:failed:test", 0, -1) == [b"job-1"]
 
 
 def test_find_says_what_is_wrong(agent_letter: DeadLetters) -> None:

@@ -124,12 +124,20 @@ def test_job_of_a_killed_worker_is_done_by_another(crew: Crew, redis: Redis, fil
     assert crew.sweep() == []
 
 
-def test_job_of_a_living_worker_is_let_be(crew: Crew, redis: Redis, file: Path) -> None:
+def test_job_of_a_living_worker_is_let_be(
+    crew: Crew, redis: Redis, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_STUCK", 0.0)
     crew.hire("first")
     send(redis, "slow", str(file), 1)
     until(lambda: marks(file))
+    # Sent once more under its name, and lost on the way.
+    redis.rpush("rq:queue:test:intermediate", "job-1")
+    assert crew.sweep() == []
     assert crew.sweep() == []
     until(lambda: len(marks(file)) == 2)
+    until(lambda: crew.sweep() == [("gone", "test", "job-1")])
+    assert not left(redis)
 
 
 def test_idle_worker_takes_the_next_job_at_once(crew: Crew, redis: Redis, file: Path) -> None:
@@ -266,12 +274,14 @@ def test_job_lost_between_list_and_worker_is_given_back(
 ) -> None:
     send(redis, "quick", str(file), "x")
     redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
+    send(redis, "quick", str(file), "y", name="job-2")
     assert crew.sweep() == []
     monkeypatch.setattr(recovery, "_STUCK", 0.05)
     time.sleep(0.1)
     assert crew.sweep() == [("given back", "test", "job-1")]
     crew.hire("first")
-    until(lambda: marks(file) == ["done x"])
+    # It had its turn.
+    until(lambda: marks(file) == ["done x", "done y"])
     until(lambda: not left(redis))
 
 

@@ -68,6 +68,8 @@ class Lookout:
             if self._was_absent(now):
                 for part in self._parts.values():
                     part.wake()
+                # A clock that was set back would make hours of it.
+                self._held_until = dict.fromkeys(self._parts, 0.0)
             busy = [self._step(name, part, now) for name, part in self._parts.items()]
         return PACE if any(busy) else IDLE
 

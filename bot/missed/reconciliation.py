@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from bot.deliveries import Deliveries
 from bot.domain.model import Frozen
 from bot.domain.run import RunKey
-from bot.errors import Gone, Misconfigured, Refused, Theirs, Unavailable
+from bot.errors import Gone, Misconfigured, OtherVersion, Refused, Theirs, Unavailable
 from bot.github.checks import Checks
 from bot.github.contents import Contents
 from bot.github.installations import InstallationSeen, InstalledRepository
@@ -189,7 +189,11 @@ class Reconciliation:
     def _look_after_forgotten(self, now: float) -> None:
         """Of what Assay itself wrote it knows what is unfinished."""
         for key in self._records.unfinished_checks(now - FORGOTTEN):
-            stored = self._store.load(key)
+            try:
+                stored = self._store.load(key)
+            except OtherVersion as error:
+                log.info("%s", error)
+                continue
             if stored is None:
                 self._records.forget_checks(key)
             elif stored.run.complete:

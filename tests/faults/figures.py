@@ -32,6 +32,11 @@ class Figures:
     def with_violations(self, more: Sequence[str]) -> Figures:
         return replace(self, violations=(*self.violations, *more))
 
+    def judged(self) -> Figures:
+        """That an agent was kept from its work, and says why, may happen to some runs, and not to most."""
+        words = f"{self.prevented} of {self.runs} runs came to no verdict of their own"
+        return self.with_violations([words] if 2 * self.prevented > self.runs else [])
+
     @property
     def ok(self) -> bool:
         return not self.violations and quantile(self.recoveries, 0.99) < self.limit

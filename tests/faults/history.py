@@ -92,7 +92,10 @@ def _verdicts(history: History) -> Iterator[str]:
         found = history.runs.get(key)
         if found is None:
             yield f"{key} was pushed, and there is no run of it"
-        elif not prevented(found) and (conclusion := verdict(found).conclusion) not in (wanted, None):
+        elif prevented(found):
+            if verdict(found).conclusion is Conclusion.SUCCESS:
+                yield f"{key} is a success, though an agent was kept from its work"
+        elif (conclusion := verdict(found).conclusion) not in (wanted, None):
             yield f"{key} is a {conclusion}, and should be a {wanted}"
 
 

@@ -125,7 +125,7 @@ class Stage:
             prevented=sum(map(prevented, history.runs.values())),
             seconds=time.monotonic() - self.began,
             violations=(*found, *violations(history)),
-        )
+        ).judged()
 
 
 @contextmanager

@@ -23,6 +23,11 @@ def test_promise_is_kept_without_violations_and_in_time() -> None:
     assert not failed("kills", 1.0, "it never ended").ok
 
 
+def test_most_runs_come_to_a_verdict() -> None:
+    assert replace(ONE, prevented=5).judged().ok
+    assert replace(ONE, prevented=6).judged().violations == ("6 of 10 runs came to no verdict of their own",)
+
+
 def test_sum_counts_all_and_times_only_what_has_a_limit() -> None:
     other = replace(ONE, name="all dead", recoveries=(40.0,)).without_limit()
     both = total("all", [ONE, other])

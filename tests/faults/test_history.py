@@ -17,7 +17,7 @@ from bot.domain.run import RunKey
 from bot.domain.verdict import Conclusion
 from bot.domain.views import Annotation, CheckView
 from bot.jobs import ON_AGENT, ON_DELIVERY
-from tests.builders import commit_received, finding, result, run_key
+from tests.builders import agent_plan, commit_received, finding, result, run_key
 from tests.faults.history import History, violations
 from tests.faults.journal import Entry, begun_again, recoveries
 
@@ -156,6 +156,17 @@ def test_agent_that_ends_without_result_says_why() -> None:
 
     assert ended("the disk is full") == []
     assert ended("") == [f"{KEY} ended without its verdict, and does not say why"]
+
+
+def test_agent_that_was_kept_from_its_work_is_no_success() -> None:
+    received = commit_received(agent_plan("lint", required=False), "test")
+    prevented, clean = result(Outcome.ERROR, reason="the disk is full"), result(Outcome.CLEAN)
+    ends = (
+        AgentFinished(at=102.0, agent=name, attempt=1, result=said)
+        for name, said in (("lint", prevented), ("test", clean))
+    )
+    found = violations(replace(told((received, *ends)), expected={KEY: Conclusion.FAILURE}))
+    assert f"{KEY} is a success, though an agent was kept from its work" in found
 
 
 def test_check_of_an_older_attempt_may_stay() -> None:

@@ -55,12 +55,12 @@ def test_absence_wakes_everybody(redis: Redis) -> None:
 
 
 def test_clock_that_is_set_back_wakes_everybody(redis: Redis) -> None:
-    part, clock = Part(), Clock()
+    part, clock = Part(trouble=Unavailable("away")), Clock()
     lookout = Lookout(redis, {"part": part}, clock)
     lookout.once()
     clock.now -= 10 * ABSENT
     lookout.once()
-    assert part.woken == 2
+    assert (part.woken, part.steps) == (2, 2)
 
 
 @pytest.mark.parametrize(

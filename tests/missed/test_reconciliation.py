@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from redis import Redis
+
+from bot.deliveries import Deliveries
 from bot.domain.events import CommitReceived, TriggerEnded
 from bot.domain.plan import Plan
+from bot.domain.publication import CheckRecord, Publication
 from bot.domain.reduce import reduce
 from bot.domain.run import Run, RunKey
 from bot.domain.triggers import Pull, Push, Trigger
 from bot.github.contents import PullSeen, PushSeen
 from bot.missed.comparison import is_news
-from bot.missed.reconciliation import LONGEST, OVERLAP, STALE, Pass, next_pass
+from bot.missed.reconciliation import LONGEST, OVERLAP, STALE, GitHub, Pass, Reconciliation, next_pass
+from bot.publishing.records import Records
+from bot.store import Store
 
 NOW = 1_800_000_000.0
 KEY = RunKey(repository="octo/demo", sha="a" * 40)
@@ -106,3 +114,19 @@ def test_push_is_news_to_a_run_that_has_not_heard_of_it() -> None:
     assert is_news(None, PUSH)
     assert is_news(run_of(PULL), PUSH)
     assert not is_news(run_of(Push(branch="main")), PUSH)
+
+
+def test_forgotten_check_of_a_newer_assay_keeps_no_other_waiting(store: Store, redis: Redis) -> None:
+    class Nowhere:
+        def installations(self) -> tuple[()]:
+            return ()
+
+    newer, lost = (RunKey(repository="octo/demo", sha=letter * 40) for letter in "cd")
+    records = Records(redis, store.retention)
+    for key, at in ((newer, 1.0), (lost, 2.0)):
+        record = CheckRecord(id=1, external_id="x", status="in_progress", written_at=at)
+        records.save_publication(key, Publication(checks={"assay": record}))
+    redis.set(f"assay:run:{newer}", '{"of": "tomorrow"}')
+    github = cast("GitHub", Nowhere())
+    Reconciliation(store, records, Deliveries(redis), github, lambda: True, 600.0, 600.0).step(NOW)
+    assert records.unfinished_checks(NOW) == [newer]
