@@ -124,8 +124,16 @@ def test_version_changes_with_the_run_only(store: Store) -> None:
 def test_retention_is_set_on_everything_of_a_run(redis: Redis) -> None:
     store = Store(redis, Queues(redis), retention=500)
     store.update(KEY, received("test"))
-    for name in ("run", "log"):
-        assert 0 < redis.ttl(f"assay:{name}:{KEY}") <= 500
+    store.take_up(KEY, "test", 1)
+    for name in (f"run:{KEY}", f"log:{KEY}", f"fence:{KEY}:test:1"):
+        assert 0 < redis.ttl(f"assay:{name}") <= 500
+
+
+def test_run_that_has_ended_has_no_deadline(store: Store, redis: Redis) -> None:
+    store.update(KEY, received("test"))
+    assert redis.zscore("assay:deadlines", str(KEY)) is not None
+    store.update(KEY, finished("test"))
+    assert redis.zscore("assay:deadlines", str(KEY)) is None
 
 
 def test_recent_forgets_runs_past_their_retention(store: Store, redis: Redis) -> None:

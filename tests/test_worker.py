@@ -262,7 +262,12 @@ def test_job_handed_back_is_no_try(crew: Crew, redis: Redis, file: Path) -> None
     until(lambda: marks(file))
     first.kill()
     first.wait(5)
+    # What somebody else has in hand stays there.
+    redis.zadd("rq:wip:test", {"job-2:x": 1.0})
+    redis.hset("rq:execution:job-2:x", "worker_name", "second")
     Vouching(redis).hand_back(["first"])
+    assert redis.zrange("rq:wip:test", 0, -1) == [b"job-2:x"]
+    assert redis.zscore("assay:alive", "first") is None
     assert redis.hget("rq:job:job-1", "retries_left") == b"2"
     assert not redis.exists("assay:tries:job-1")
     crew.hire("second")
@@ -279,6 +284,8 @@ def test_job_lost_between_list_and_worker_is_given_back(
     monkeypatch.setattr(recovery, "_STUCK", 0.05)
     time.sleep(0.1)
     assert crew.sweep() == [("given back", "test", "job-1")]
+    # Another time it is seen anew.
+    assert not redis.exists("assay:stuck")
     crew.hire("first")
     # It had its turn.
     until(lambda: marks(file) == ["done x", "done y"])

@@ -100,6 +100,7 @@ def test_jobs_and_deliveries_survive_a_killed_a_hanging_and_a_full_redis(
     assert serve.await_verdict(sha) == "success"
     assert (tmp_path / "again").read_text() == "x\n"
     serve.until("the end to be said", lambda: serve.log.read_text().count("deliveries were refused") == 2)
+    serve.until("the end to be said", lambda: serve.log.read_text().count("Redis is back") == 3)
     log = serve.log.read_text()
     assert log.count("Redis is away") == 3, about_redis(serve)
     assert log.count("Redis is back after") == 3, about_redis(serve)
