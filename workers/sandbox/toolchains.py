@@ -36,7 +36,8 @@ class Toolchains:
             if _is_folder(folder) and (brought or any(entry.is_relative_to(folder) for entry in on_path)):
                 wanted.append(folder)
                 env[variable] = str(folder)
-        return cls([folder for folder in dict.fromkeys(wanted) if _is_folder(folder) and not _is_system(folder)], env)
+        folders = [folder for folder in dict.fromkeys(wanted) if _is_folder(folder) and not _is_system(folder)]
+        return cls([folder for folder in folders if not any(_shows(other, folder) for other in folders)], env)
 
 
 # pathlib's own raise where the way there may not be gone.
@@ -46,6 +47,12 @@ def _is_folder(path: Path) -> bool:
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def _shows(outer: Path, inner: Path) -> bool:
+    """Whether one folder is seen within another, without a link on the way, which might lead out of it. To show a
+    folder takes a quarter of a millisecond of every command."""
+    return outer in inner.parents and inner.resolve() == outer.resolve() / inner.relative_to(outer)
 
 
 def _is_system(folder: Path) -> bool:
