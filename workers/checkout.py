@@ -36,9 +36,9 @@ _FACTS = r"%P\0%m %s %T@ %C@ %i\0"
 _COPY = ("cp", "-R", "--reflink=auto", "--no-target-directory", "--")
 # Folders are all that git needs to own: a file that changes is written anew.
 _COPY_AHEAD = f"""
-{" ".join(_COPY)} "$1" "$2" &&
-find "$2/files" -type d -exec chmod u+w {{}} + -exec chown "$3" {{}} + &&
-find "$1/files" -printf '{_FACTS}' | sha256sum
+{" ".join(_COPY)} "$1" "$2" || exit
+find "$2/files" -type d -exec chmod u+w {{}} + -exec chown "$3" {{}} + &
+find "$1/files" -printf '{_FACTS}' | sha256sum && wait $!
 """
 _WORDS = 800
 # Whatever git did: a link would lead those who are about to change modes, owners and contents somewhere else.

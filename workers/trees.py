@@ -15,6 +15,8 @@ from workers.history import read_history, read_messages
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--src-prefix=a/", "--dst-prefix=b/")
+_CHANGED = ("diff-tree", "-r", "--name-only", "--no-renames")
+_ATTRIBUTES = ".gitattributes"
 _WRITE = ("read-tree", "--reset", "-u")
 PATCH_LIMIT = 20_000_000
 # What a tree may hold: a few kilobytes of nested trees can stand for billions of files, or for petabytes. No more than
@@ -110,10 +112,15 @@ class Trees:
     def turn(self, old: str, new: str, folder: Path, scribe: Scribe) -> bool:
         """Make a folder and an index of one tree, as `write` left them, those of another. False where files that are
         the same in both may have to look different all the same."""
-        attributes = ("--", ":(top,glob)**/.gitattributes")
-        if self._git.run("diff-tree", "-r", "--name-only", "--no-renames", old, new, *attributes):
+        try:
+            few = self._few_changed(old, new)
+            odd = any(path.rpartition("/")[2] == _ATTRIBUTES for path in few)
+        except _Many:
+            few, odd = [], bool(self._git.run(*_CHANGED, old, new, "--", f":(top,glob)**/{_ATTRIBUTES}"))
+        if odd:
             return False
-        self._weigh_change(old, new)
+        # Where little changed, only that is weighed: the rest is on the disk already.
+        self._weigh(new, *few)
         self._have_written(scribe, folder, old, new)
         return True
 
@@ -128,17 +135,10 @@ class Trees:
                     limits = f"{MOST_FILES:,} files or {LARGEST_TREE // 2**30} GB"
                     raise Theirs(f"the commit holds more than {limits}, and is not checked out")
 
-    def _weigh_change(self, old: str, new: str) -> None:
-        """Where little changed, only that is weighed: the rest is on the disk already."""
-        try:
-            self._weigh(new, *self._few_changed(old, new))
-        except _Many:
-            self._weigh(new)
-
     def _few_changed(self, old: str, new: str) -> list[str]:
         """Raises _Many for more than a few, which there may be without end, and for names that git has to quote."""
         few = list[str]()
-        with self._git.lines("diff-tree", "-r", "--name-only", "--no-renames", old, new) as paths:
+        with self._git.lines(*_CHANGED, old, new) as paths:
             for path in paths:
                 few.append(path)
                 if len(few) > _FEW or path.startswith('"'):
