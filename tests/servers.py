@@ -113,7 +113,7 @@ class Server:
         command = [redis_server(), str(file), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         client = Redis(port=self.port, password=self._password or None, socket_timeout=1)
-        until("an answer of Redis", lambda: _answers(client))
+        until("an answer of Redis", lambda: answers(client))
         client.close()
 
     def send(self, number: signal.Signals) -> None:
@@ -133,7 +133,8 @@ class Server:
         self.kill()
 
 
-def _answers(client: Redis) -> bool:
+def answers(client: Redis) -> bool:
+    """Whether Redis is there."""
     try:
         return bool(client.ping())
     except RedisError:

@@ -42,6 +42,8 @@ from bot.wiring import make_store
 from config.settings import load
 
 _PATIENCE = 60.0
+# Seconds that jobs in hand get at the end: nobody waits for what they find.
+_DRAIN = 3
 _LONGEST_FOLDER = 70
 _MARKS = {
     "success": "[green]✓[/]",
@@ -221,6 +223,8 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
         "ASSAY_GITHUB_URL": github.url,
         "ASSAY_DATA_DIR": str(folder),
         "ASSAY_PORT": str(port),
+        # It ends well before we lose patience, and whoever does not end by then is ended by it.
+        "ASSAY_DRAIN": str(_DRAIN),
         # The stand-ins are here, whatever proxy there is to the outside.
         "NO_PROXY": ",".join(filter(None, ("127.0.0.1", os.environ.get("NO_PROXY")))),
     }
@@ -248,7 +252,7 @@ def _assay(folder: Path, github: StandInGitHub, model: ScriptedModel) -> Iterato
     finally:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(_DRAIN + 12)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

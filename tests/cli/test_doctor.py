@@ -22,6 +22,7 @@ from bot.missed.reconciliation import Pass
 from bot.missed.redelivery import TRIES, Missed, Redeliveries
 from bot.redis.embedded import redis_server
 from tests.cli.command import Assay, Ended
+from tests.servers import answers, until
 from tests.workers.sandbox.engines import install
 from workers.registry import TOOLS
 from workers.sandbox.choice import choose
@@ -247,10 +248,9 @@ def redis_with(folder: Path, *options: str) -> Iterator[str]:
     command = [redis_server(), "--port", "0", "--unixsocket", str(sock), "--dir", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        give_up = time.monotonic() + 10
-        while not sock.exists():
-            assert time.monotonic() < give_up
-            time.sleep(0.01)
+        # Its socket is there before it listens.
+        with Redis(unix_socket_path=str(sock)) as client:
+            until("an answer of Redis", lambda: answers(client))
         yield f"unix://{sock}"
     finally:
         process.terminate()

@@ -63,9 +63,14 @@ class Clock:
     def __init__(self) -> None:
         self.ahead = 0.0
         self.pauses: list[float] = []
+        self._stopped: float | None = None
+
+    def stop(self) -> None:
+        """From now on it moves only where a test moves it, however long the machine takes."""
+        self._stopped = time.time()
 
     def time(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self._stopped is None else self._stopped) + self.ahead
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead

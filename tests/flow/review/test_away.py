@@ -28,6 +28,7 @@ def test_review_waits_for_a_provider_that_is_away_and_resumes_by_itself(
     monkeypatch.setattr(client, "BACKOFF", 0.01)
     reviewer.away = SERVER_ERROR
     number, sha = opened(github)
+    assay.clock.stop()
     assay.settle()
     state = review_of(assay, sha)
     assert state.progress.startswith("waiting for the provider since ")
@@ -92,6 +93,7 @@ def test_verifier_waits_for_a_provider_too_and_rules_once_it_is_back(
     monkeypatch.setattr(client, "BACKOFF", 0.01)
     reviewer.broken = SERVER_ERROR
     number, sha = opened(github)
+    assay.clock.stop()
     assay.settle()
     assay.wait(30)
     assay.settle()
