@@ -25,7 +25,7 @@ from bot.github.checks import Checks
 from bot.github.client import App
 from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
-from bot.github.connection import Around, just_send
+from bot.github.connection import Around, Options, just_send
 from bot.github.contents import Contents
 from bot.github.pacing import Budget, Limit
 from bot.github.permissions import CHECK, CLONE, CONFIG, RESOLVE, SCAN, WRITE
@@ -118,7 +118,7 @@ def make_app(chosen: Settings, around: Around = just_send, budget: Budget | None
     settings are missing."""
     app = chosen.require_app()
     key = app.private_key.get_secret_value()
-    return App(int(app.app_id), key, api_url=chosen.github_api_url, around=around, budget=budget)
+    return App(int(app.app_id), key, Options(api_url=chosen.github_api_url, around=around, budget=budget))
 
 
 def make_budget(chosen: Settings, redis: Redis) -> WriteBudget:

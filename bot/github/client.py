@@ -6,37 +6,27 @@ repository and has the permissions of one job: whoever steals it gets no more.
 
 from __future__ import annotations
 
-import logging
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
 import httpx
 from githubkit.auth.app import AppAuth
 from jwt.exceptions import PyJWTError
-from pydantic import AwareDatetime, Field
 
 from bot.domain.model import Frozen
-from bot.errors import AssayError, Gone, Misconfigured, Refused, Unavailable
+from bot.errors import Misconfigured, Refused, Unavailable
+from bot.github import graphql
 from bot.github.answers import Seen, decoded, read
-from bot.github.connection import TIMEOUT, Around, Call, Connection, just_send
+from bot.github.connection import Call, Connection, Options
 from bot.github.etags import Answer, Etags
-from bot.github.limits import LONGEST
+from bot.github.holds import Holds
 from bot.github.names import to_path
-from bot.github.pacing import Budget, Paced
-
-log = logging.getLogger(__name__)
+from bot.github.tokens import Scope, Tokens
 
 PAGE = 100
 MAX_PAGES = 30
-# A token is not used in its last minutes, so that a job that starts with it can end with it.
-TOKEN_MARGIN = 300.0
-# Tokens that may be asked for at the same time.
-_TURNS = 16
 
 Params = Mapping[str, str | int | bool]
 
@@ -61,65 +51,21 @@ class _Named(Seen):
     full_name: str
 
 
-class _Token(Seen):
-    token: str = Field(repr=False)
-    expires_at: AwareDatetime
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a token is for. `repository` None: all those of the installation."""
-
-    installation: int
-    repository: str | None
-    permissions: frozenset[tuple[str, str]]
-
-
 class App:
     """The App by its credentials. Threads may share it; open one a process. Close it, or use it in a `with`.
 
-    `private_key` is a PEM, `api_url` the REST API's base, such as `https://HOST/api/v3` of an Enterprise Server.
-    `patience` is how many seconds a request may wait for a rate limit before it raises Unavailable; `timeout` is for
-    one try. `around` is put around every request that is sent. `budget` is asked before every write of an installation;
-    without one they are not paced.
+    `private_key` is a PEM, `options` are the connection's.
     """
 
-    def __init__(
-        self,
-        app_id: int,
-        private_key: str,
-        *,
-        api_url: str = "https://api.github.com",
-        user_agent: str = "assay",
-        patience: float = 2.0,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
-        around: Around = just_send,
-        timeout: httpx.Timeout = TIMEOUT,
-        budget: Budget | None = None,
-    ) -> None:
+    def __init__(self, app_id: int, private_key: str, options: Options | None = None) -> None:
+        options = options or Options()
         self.id = app_id
-        self.graphql_url = _graphql_url(api_url)
-        self.connection = Connection(
-            api_url,
-            user_agent,
-            patience=patience,
-            clock=clock,
-            sleep=sleep,
-            transport=transport,
-            around=around,
-            timeout=timeout,
-            budget=budget,
-        )
+        self.graphql_url = graphql.url(options.api_url)
+        self.connection = Connection(options)
         self.etags = Etags()
-        self.holds = Holds(clock, budget)
-        self._clock = clock
+        self.holds = Holds(options.clock, options.budget)
+        self.tokens = Tokens(self._request, self.connection.send, self._current_name, options.clock)
         self._auth = AppAuth(self.connection.github, app_id, private_key)
-        self._lock = threading.Lock()
-        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
-        self._turns_of_installations = tuple(threading.Lock() for _ in range(_TURNS))
-        self._tokens: dict[Scope, _Token] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -163,67 +109,8 @@ class App:
         self._respond(Call("POST", path, repeatable=repeatable))
 
     def token(self, installation: int, repository: str, permissions: Mapping[str, str]) -> str:
-        """An installation token for git: valid for five minutes or more, never to be logged or put into a URL.
-
-        Raises Refused when the installation has not granted the permissions, Gone when it does not exist any more.
-        """
-        return self.token_for(Scope(installation, repository, frozenset(permissions.items())))
-
-    def token_for(self, scope: Scope, rejected: str | None = None) -> str:
-        """As `token`. One that GitHub has `rejected` is replaced."""
-        # Of several threads that want the same one asks, and the others have it too.
-        with self._turn(scope):
-            held = self._tokens.get(scope)
-            if held and held.token != rejected and self._good(held):
-                return held.token
-            issued = self._issue(scope)
-            with self._lock:
-                self._tokens = {known: token for known, token in self._tokens.items() if self._good(token)}
-                self._tokens[scope] = issued
-            return issued.token
-
-    def revoke(self, scope: Scope) -> None:
-        """Have GitHub forget the token of a scope, if one is held. Where that fails it is dropped, and ends by itself
-        within the hour."""
-        with self._turn(scope):
-            with self._lock:
-                held = self._tokens.pop(scope, None)
-            if held is None or not self._good(held):
-                return
-            try:
-                self.connection.send(Call("DELETE", "/installation/token"), held.token)
-            except AssayError as error:
-                log.warning("a token of installation %d is not revoked: %s", scope.installation, error)
-
-    def _turn(self, scope: Scope) -> threading.Lock:
-        # To issue a token of a repository may take one of its whole installation, never the other way round: with locks
-        # of their own, nobody waits for himself, or for one who waits for him.
-        turns = self._turns if scope.repository is not None else self._turns_of_installations
-        return turns[hash(scope) % len(turns)]
-
-    def _good(self, token: _Token) -> bool:
-        return self._clock() < token.expires_at.timestamp() - TOKEN_MARGIN
-
-    def _issue(self, scope: Scope) -> _Token:
-        try:
-            return self._ask_for_token(scope, scope.repository)
-        except Refused as refusal:
-            # A token names its repositories, and GitHub follows no renaming there.
-            if refusal.status != 422 or scope.repository is None:
-                raise
-            name = self._current_name(scope.installation, scope.repository)
-            if name.lower() == scope.repository.lower():
-                raise
-            return self._ask_for_token(scope, name)
-
-    def _ask_for_token(self, scope: Scope, repository: str | None) -> _Token:
-        body: dict[str, Any] = {"permissions": dict(sorted(scope.permissions))}
-        if repository is not None:
-            to_path(repository)
-            body["repositories"] = [repository.split("/")[1]]
-        # A token whose answer was lost harms nobody: it is never used and dies within the hour.
-        path = f"/app/installations/{scope.installation}/access_tokens"
-        return read(_Token, self._request(Call("POST", path, body=body, repeatable=True)))
+        """An installation token for git; see `Tokens.get`."""
+        return self.tokens.get(Scope(installation, repository, frozenset(permissions.items())))
 
     def _current_name(self, installation: int, repository: str) -> str:
         """What a repository is called now. Raises Gone for one that is gone, or not the installation's any more."""
@@ -252,28 +139,6 @@ class App:
             raise Misconfigured("The App's private key is not an RSA key in PEM format.") from error
 
 
-class Holds:
-    """Until when each installation was told to wait. Others hear of it by the write budget, before they write."""
-
-    def __init__(self, clock: Callable[[], float], budget: Budget | None) -> None:
-        self._clock = clock
-        self._budget = budget
-        self._until: dict[int, float] = {}
-
-    def check(self, installation: int) -> None:
-        """Raises Unavailable while it has to wait."""
-        left = self._until.get(installation, 0.0) - self._clock()
-        # A longer one was noted by a clock that was ahead.
-        if 0 < left <= LONGEST:
-            raise Unavailable(f"GitHub's rate limit is used up; it asks to wait {left:.0f} s more", left)
-
-    def note(self, installation: int, error: Unavailable) -> None:
-        if error.retry_after and not isinstance(error, Paced):
-            self._until[installation] = self._clock() + error.retry_after
-            if self._budget is not None:
-                self._budget.hold(installation, error.retry_after)
-
-
 class Api:
     """GitHub's API within one scope. Every method raises Gone, Refused or Unavailable as `Connection.send` says."""
 
@@ -287,7 +152,7 @@ class Api:
 
     def let_go(self) -> None:
         """Revoke the token of this scope. The next request asks for another one."""
-        self._app.revoke(self._scope)
+        self._app.tokens.revoke(self._scope)
 
     def request(
         self, method: str, path: str, *, json: Any = None, params: Params | None = None, repeatable: bool | None = None
@@ -324,14 +189,7 @@ class Api:
         is a mutation."""
         body = {"query": query, "variables": dict(variables)}
         call = Call("POST", self._app.graphql_url, body=body, repeatable=repeatable, writes=writes)
-        answer = decoded(self._send(call).content)
-        if not isinstance(answer, dict):
-            raise Unavailable("GitHub's GraphQL answer is not an object")
-        if answer.get("errors"):
-            raise _graphql_error(answer["errors"])
-        if not isinstance(answer.get("data"), dict):
-            raise Unavailable("GitHub's GraphQL answer has no data")
-        return dict(answer["data"])
+        return graphql.data_of(decoded(self._send(call).content))
 
     def _get(self, path: str, query: httpx.QueryParams) -> Answer:
         key = (self._scope, path, str(query))
@@ -358,7 +216,7 @@ class Api:
             raise
 
     def _authorised(self, call: Call) -> httpx.Response:
-        token = self._app.token_for(self._scope)
+        token = self._app.tokens.get(self._scope)
         try:
             return self._app.connection.send(call, token)
         except Refused as refusal:
@@ -366,7 +224,7 @@ class Api:
             if refusal.status != 401:
                 raise
         try:
-            return self._app.connection.send(call, self._app.token_for(self._scope, rejected=token))
+            return self._app.connection.send(call, self._app.tokens.get(self._scope, rejected=token))
         except Refused as refusal:
             if refusal.status != 401:
                 raise
@@ -385,21 +243,3 @@ def items_of(path: str, answer: Answer, key: str | None = None) -> list[Any]:
 
 def _to_answer(response: httpx.Response) -> Answer:
     return Answer(response.content, response.headers.get("etag"), response.links.get("next", {}).get("url"))
-
-
-def _graphql_url(api_url: str) -> str:
-    """On an Enterprise Server GraphQL lives beside the REST API's `/api/v3`, not below it."""
-    enterprise = re.sub(r"/api/v3/?$", "/api/graphql", api_url)
-    return enterprise if enterprise != api_url else "/graphql"
-
-
-def _graphql_error(errors: Any) -> AssayError:
-    first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-    text = str(first.get("message", "no reason given"))[:500]
-    match first.get("type"):
-        case "NOT_FOUND":
-            return Gone(f"GitHub does not know what a GraphQL query asks for: {text}")
-        case "FORBIDDEN":
-            return Refused(f"GitHub refuses a GraphQL query: {text}", 403)
-        case _:
-            return Refused(f"GitHub refuses a GraphQL query: {text}", 422)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from githubkit import GitHubCore, UnauthAuthStrategy
@@ -72,41 +72,45 @@ def just_send(_: Call, exchange: Callable[[], httpx.Response]) -> httpx.Response
     return exchange()
 
 
+class Options(NamedTuple):
+    """How GitHub is spoken to.
+
+    `api_url` is the REST API's base, such as `https://HOST/api/v3` of an Enterprise Server. `patience` is how many
+    seconds a request may wait for a rate limit before it raises Unavailable; `timeout` is for one try. `around` is put
+    around every request that is sent. `budget` is asked before every write of an installation; without one they are not
+    paced.
+    """
+
+    api_url: str = "https://api.github.com"
+    user_agent: str = "assay"
+    patience: float = 2.0
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    transport: httpx.BaseTransport | None = None
+    around: Around = just_send
+    timeout: httpx.Timeout = TIMEOUT
+    budget: Budget | None = None
+
+
 class Connection:
     """A pool of connections to one API. Threads may share it; processes may not, so open it after a fork."""
 
-    def __init__(
-        self,
-        api_url: str,
-        user_agent: str,
-        *,
-        patience: float = 10.0,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
-        around: Around = just_send,
-        timeout: httpx.Timeout = TIMEOUT,
-        budget: Budget | None = None,
-    ) -> None:
+    def __init__(self, options: Options) -> None:
         # The default one is shared by every App of a process, key or no key.
         self._kept = MemCacheStrategy()
         self.github = GitHubCore(
             UnauthAuthStrategy(),
-            base_url=api_url,
-            user_agent=user_agent,
-            timeout=timeout,
-            transport=transport,
+            base_url=options.api_url,
+            user_agent=options.user_agent,
+            timeout=options.timeout,
+            transport=options.transport,
             ssl_verify=_authorities(),
             follow_redirects=False,
             cache_strategy=self._kept,
             http_cache=False,
             auto_retry=False,
         )
-        self.clock = clock
-        self._sleep = sleep
-        self._patience = patience
-        self._around = around
-        self._budget = budget
+        self._options = options
         self._open = ExitStack()
         self._client = self._open.enter_context(self.github.get_sync_client())
 
@@ -125,7 +129,7 @@ class Connection:
         may be repeated. Raises Unavailable when that was not enough (Paced, where nothing was sent because the
         installation has written enough), Gone for 404 and 410, Refused for any other 4xx.
         """
-        patience, began = self._patience, self.clock()
+        patience, began = self._options.patience, self._options.clock()
         for attempt in range(TRIES):
             pause = backoff(attempt)
             try:
@@ -135,7 +139,7 @@ class Connection:
                     raise Unavailable(f"GitHub's answer to {call} was lost ({type(error).__name__})") from error
                 trouble = Unavailable(f"GitHub does not answer {call} ({type(error).__name__}: {error})")
             else:
-                now = self.clock()
+                now = self._options.clock()
                 asked = hold(response, now)
                 if asked is None and response.status_code < 500:
                     return _checked(call, response)
@@ -144,9 +148,9 @@ class Connection:
                     raise trouble
                 patience -= trouble.retry_after or 0
                 pause = max(pause, trouble.retry_after or 0)
-            if attempt + 1 == TRIES or self.clock() - began > ENOUGH:
+            if attempt + 1 == TRIES or self._options.clock() - began > ENOUGH:
                 break
-            self._sleep(pause)
+            self._options.sleep(pause)
         raise trouble
 
     def _exchange(self, call: Call, token: str) -> httpx.Response:
@@ -154,10 +158,10 @@ class Connection:
         headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": API_VERSION, **call.headers}
         url, params = httpx.URL(call.path), call.params
         for _ in range(_MOVES):
-            if call.writes and self._budget is not None:
-                self._budget.take(call.installation)
+            if call.writes and self._options.budget is not None:
+                self._options.budget.take(call.installation)
             request = partial(self._client.request, call.method, url, params=params, json=call.body, headers=headers)
-            response = self._around(call, request)
+            response = self._options.around(call, request)
             if response.status_code not in _MOVED:
                 break
             # The address that GitHub gives has the query in it.

@@ -28,7 +28,7 @@ from bot.demo.github_state import CheckRun
 from bot.domain.run import Run, RunKey
 from bot.domain.verdict import Conclusion, verdict
 from bot.github.client import App
-from bot.github.connection import Around, just_send
+from bot.github.connection import Around, Options, just_send
 from bot.github.pacing import Budget
 from bot.jobs import QUEUES
 from bot.publishing.records import Records
@@ -173,9 +173,8 @@ def running(
         app = chosen.require_app()
         key, pauses = app.private_key.get_secret_value(), clock.pauses
         url = chosen.github_api_url
-        made = App(
-            int(app.app_id), key, api_url=url, clock=clock.time, sleep=pauses.append, around=around, budget=budget
-        )
+        options = Options(api_url=url, clock=clock.time, sleep=pauses.append, around=around, budget=budget)
+        made = App(int(app.app_id), key, options)
         apps.append(made)
         return made
 

@@ -20,7 +20,7 @@ from bot.github.checks import Checks
 from bot.github.client import App
 from bot.github.code_scanning import CodeScanning
 from bot.github.comments import Comments
-from bot.github.connection import Call
+from bot.github.connection import Call, Options
 from bot.github.contents import Contents
 from bot.github.pacing import Limit
 from bot.github.permissions import CONFIG, SCAN, WRITE
@@ -87,9 +87,7 @@ class PublishingDesk:
         self.clock = CountingClock()
         self.answers: list[Answered] = []
         self.budget = WriteBudget(store.redis, limits, self.clock.time)
-        self.app = App(
-            github.app_id,
-            github.private_key,
+        options = Options(
             api_url=github.api_url,
             clock=self.clock.time,
             sleep=self._sleep,
@@ -97,6 +95,7 @@ class PublishingDesk:
             around=self._around,
             budget=self.budget,
         )
+        self.app = App(github.app_id, github.private_key, options)
         self.unpublished = Unpublished(store)
         self.records = Records(store.redis, store.retention)
         self.publisher = Publisher(

@@ -20,7 +20,7 @@ from bot.demo.github import StandInGitHub
 from bot.demo.limits import Fault, FaultKind, Limits
 from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.run import RunKey
-from bot.github.client import Holds
+from bot.github.holds import Holds
 from bot.patience import GIVE_UP
 from bot.store import Store
 from tests.flow.desk import Answered, PublishingDesk, sixty

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.github.client import Api, App
+from bot.github.connection import Options
 
 APP_ID = 4711
 REPOSITORY = "octo/spoon"
@@ -48,6 +49,10 @@ def answer(data: Any, status: int = 200, **headers: str) -> httpx.Response:
     return httpx.Response(status, json=data, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
+def moved(status: int, place: str, host: str = "https://api.github.com") -> httpx.Response:
+    return answer({"message": "Moved"}, status, location=f"{host}{place}")
+
+
 @dataclass
 class Hub:
     """Replies in the order they were planned; the last one stays. `slept` is what the client slept through."""
@@ -66,7 +71,7 @@ class Hub:
     def app(self, **options: Any) -> App:
         options = {"api_url": "https://api.github.com", "user_agent": "assay/test", **options}
         transport = httpx.MockTransport(self._handle)
-        return App(APP_ID, pem(), clock=lambda: self.now, sleep=self._sleep, transport=transport, **options)
+        return App(APP_ID, pem(), Options(clock=lambda: self.now, sleep=self._sleep, transport=transport, **options))
 
     def api(self, **options: Any) -> Api:
         return self.app(**options).api(7, REPOSITORY, {"checks": "write"})

@@ -13,6 +13,7 @@ from bot.errors import Gone, Refused
 from bot.github.checks import Checks
 from bot.github.client import Api, App
 from bot.github.comments import Comments
+from bot.github.connection import Options
 from bot.github.contents import Contents
 from bot.github.reviews import Reviews
 
@@ -29,7 +30,7 @@ def github() -> Iterator[StandInGitHub]:
 
 @pytest.fixture(scope="module")
 def app(github: StandInGitHub) -> Iterator[App]:
-    with App(github.app_id, github.private_key, api_url=github.api_url) as app:
+    with App(github.app_id, github.private_key, Options(api_url=github.api_url)) as app:
         yield app
 
 

@@ -342,7 +342,7 @@ CASES = (
         "it writes checks and pull requests of one repository; the right to contents is given back when it was used",
         (
             "tests/flow/test_publishing.py::test_the_right_to_write_contents_is_given_back_at_once",
-            "tests/github/test_client.py::test_a_token_that_is_let_go_is_revoked_and_never_used_again",
+            "tests/github/test_tokens.py::test_a_token_that_is_let_go_is_revoked_and_never_used_again",
         ),
         ("SEC-2", "SEC-5", "SEC-6"),
     ),
