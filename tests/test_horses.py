@@ -24,6 +24,8 @@ def do(order: bytes, said: IO[bytes]) -> bool:
     """What is ordered, in one word. It says in which process it was."""
     said.write(b"%d %s" % (os.getpid(), order[:20]))
     match order:
+        case b"group":
+            said.write(b" %d" % os.getpgrp())
         case b"die":
             os.kill(os.getpid(), signal.SIGKILL)
         case b"raise":
@@ -102,12 +104,23 @@ def test_order_for_one_that_died_is_no_order_for_the_next(kept: Horses, monkeypa
     """It died after the worker looked."""
     first, _, _ = ordered(kept, b"x")
     os.kill(first, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(first))
     with monkeypatch.context() as patched:
         patched.setattr(horses, "_has_news", lambda _: False)
         assert kept.send(b"sleep") == first
     assert kept.ended(first) == signal.SIGKILL
+    # The next one comes by it meanwhile.
+    time.sleep(0.2)
+    began = time.monotonic()
     second, ended, said = ordered(kept, b"x")
     assert (ended, said) == (0, b"%d x" % second)
+    assert time.monotonic() - began < 10
+
+
+def test_each_leads_a_group_of_its_own(kept: Horses) -> None:
+    """By which what it started is killed with it, and nobody else."""
+    pid, _, said = ordered(kept, b"group")
+    assert said == b"%d group %d" % (pid, pid)
 
 
 def test_keeper_that_is_killed_is_replaced_and_takes_its_own_along(kept: Horses) -> None:
@@ -130,7 +143,9 @@ def test_nothing_is_left_after_closing(order: bytes) -> None:
     tree = [keeper, *keeper.children()]
     if order == b"x":
         kept.ended(pid)
+    began = time.monotonic()
     kept.close()
+    assert time.monotonic() - began < 10
     until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in tree))
     assert not keeper.is_running()
 

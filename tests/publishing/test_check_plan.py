@@ -142,6 +142,13 @@ def test_annotations_go_out_in_chunks_and_the_last_one_completes() -> None:
     assert hub.newest(JOINED).history == ["in_progress", "in_progress", "completed"]
 
 
+def test_annotations_are_written_though_nothing_else_is_new() -> None:
+    hub = Hub()
+    hub.bring([view()])
+    assert hub.bring([view(notes=1)]) == 1
+    assert len(hub.newest(JOINED).annotations) == 1
+
+
 def test_other_annotations_get_a_check_of_their_own_newer_than_the_one_it_replaces() -> None:
     hub = Hub()
     hub.bring([view(notes=3)])

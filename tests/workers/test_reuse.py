@@ -53,6 +53,12 @@ class Named:
         raise NotImplementedError
 
 
+def with_agent(**changes: object) -> Run:
+    run = run_of()
+    (agent,) = run.agents
+    return run.model_copy(update={"agents": (agent.model_copy(update=changes),)})
+
+
 def test_whatever_the_result_depends_on_changes_the_digest() -> None:
     others = [
         digest(agent_plan(settings={"tools": ["ruff"]})),
@@ -69,6 +75,8 @@ def test_whatever_the_result_depends_on_changes_the_digest() -> None:
         digest(model=Named("small")),
         digest(model=Named("large")),
         digest(toolbox="newer"),
+        digest(run=with_agent(barred=True)),
+        digest(run=with_agent(refutations=("the name is used below",))),
     ]
     assert len({digest(), *others}) == len(others) + 1
 
