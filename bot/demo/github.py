@@ -160,7 +160,7 @@ class StandInGitHub(Story):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
-        config = uvicorn.Config(self.api, http="h11", loop="asyncio", ws="none", lifespan="off", log_level="error")
+        config = uvicorn.Config(self.api, http="httptools", loop="uvloop", ws="none", lifespan="off", log_level="error")
         self._server = QuickServer(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="stand-in-github", daemon=True

@@ -317,11 +317,13 @@ class World:
     def repository(self, full_name: str) -> Repository:
         """By its name or one that it had. Raises `Problem` 404. Names are compared without regard to case, as on
         GitHub."""
-        wanted = self.renamed.get(full_name.lower(), full_name).lower()
-        found = next((repo for name, repo in self.repositories.items() if name.lower() == wanted), None)
-        if found is None:
-            raise not_found()
-        return found
+        wanted = self.renamed.get(full_name.lower(), full_name)
+        if found := self.repositories.get(wanted):
+            return found
+        for name, repo in self.repositories.items():
+            if name.lower() == wanted.lower():
+                return repo
+        raise not_found()
 
     def pull(self, repo: str, number: int) -> Pull:
         """Raises `Problem` 404."""
