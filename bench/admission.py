@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import tempfile
@@ -78,6 +79,8 @@ class _Track:
         self._await_rewriting()
         self._redis.bgrewriteaof()
         self._await_rewriting()
+        # Nor does anything of theirs that is yet to be written hold up what is measured.
+        os.sync()
 
     def _await_rewriting(self) -> None:
         while cast("Mapping[str, int]", self._redis.info("persistence"))["aof_rewrite_in_progress"]:
