@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.errors import AssayError, Unavailable
+from bot.github.limits import LONGEST
 from bot.locks import lock
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,6 @@ class Lookout:
             if self._was_absent(now):
                 for part in self._parts.values():
                     part.wake()
-                # A clock that was set back would make hours of it.
-                self._held_until = dict.fromkeys(self._parts, 0.0)
             busy = [self._step(name, part, now) for name, part in self._parts.items()]
         return PACE if any(busy) else IDLE
 
@@ -78,7 +77,8 @@ class Lookout:
         return last is None or abs(now - float(last)) > ABSENT
 
     def _step(self, name: str, part: Part, now: float) -> bool:
-        if now < self._held_until[name]:
+        # A longer one was noted by a clock that was ahead.
+        if 0 < self._held_until[name] - now <= LONGEST:
             return False
         try:
             return part.step(now)

@@ -78,6 +78,7 @@ def test_jobs_and_deliveries_survive_a_killed_a_hanging_and_a_full_redis(
     # What GitHub tells of the checks would be refused.
     serve.until("the checks' end", lambda: all(one.conclusion for one in serve.github.checks(REPOSITORY, sha)))
     serve.github.hook.settle()
+    serve.until("the end to be said", lambda: serve.logged("Redis is back"))
     with stopped(redis):
         serve.until("the outage to be seen", lambda: serve.log.read_text().count("Redis is away") == 2)
         assert get(serve, "readyz")[0] == 503
@@ -152,7 +153,7 @@ def test_redis_that_loses_things_is_warned_of_loudly(serve: Serve, tmp_path: Pat
     with Server(tmp_path, "--maxmemory-policy", "allkeys-lru") as lossy:
         serve.start(ASSAY_REDIS_URL=lossy.url)
         serve.until("the warnings", lambda: len(about_redis(serve)) == 2)
-    durable, evicts = about_redis(serve)
+        durable, evicts = about_redis(serve)
     assert durable.startswith("WARNING bot.cli.serve: Redis is not durable (appendonly no): set `appendonly yes` and")
     assert evicts.startswith("WARNING bot.cli.serve: Redis evicts keys when memory is short (allkeys-lru): set `maxme")
 

@@ -6,6 +6,7 @@ import pytest
 from redis import Redis
 
 from bot.errors import Misconfigured, Unavailable
+from bot.github.limits import LONGEST
 from bot.locks import lock
 from bot.missed.lookout import ABSENT, IDLE, PACE, Lookout
 
@@ -58,7 +59,7 @@ def test_clock_that_is_set_back_wakes_everybody(redis: Redis) -> None:
     part, clock = Part(trouble=Unavailable("away")), Clock()
     lookout = Lookout(redis, {"part": part}, clock)
     lookout.once()
-    clock.now -= 10 * ABSENT
+    clock.now -= 2 * LONGEST
     lookout.once()
     assert (part.woken, part.steps) == (2, 2)
 
