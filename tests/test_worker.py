@@ -256,12 +256,17 @@ def test_job_of_which_nothing_is_to_be_done_needs_no_fork(parts: psutil.Process,
     until(lambda: not left(redis))
 
 
-def test_job_handed_back_is_no_try(crew: Crew, redis: Redis, file: Path) -> None:
+def killed_at_work(crew: Crew, redis: Redis, file: Path) -> None:
+    """A worker called `first` that is gone, and has left its job as it was."""
     first = crew.hire("first")
     send(redis, "slow", str(file), 30)
     until(lambda: marks(file))
     first.kill()
     first.wait(5)
+
+
+def test_job_handed_back_is_no_try(crew: Crew, redis: Redis, file: Path) -> None:
+    killed_at_work(crew, redis, file)
     # What somebody else has in hand stays there.
     redis.zadd("rq:wip:test", {"job-2:x": 1.0})
     redis.hset("rq:execution:job-2:x", "worker_name", "second")
@@ -319,11 +324,7 @@ def test_job_of_a_machine_that_died_whole_is_given_to_others(
 ) -> None:
     """Nobody is there to say that the worker is dead."""
     monkeypatch.setattr(recovery, "ALIVE_TTL", 1.0)
-    first = crew.hire("first")
-    send(redis, "slow", str(file), 30)
-    until(lambda: marks(file))
-    first.kill()
-    first.wait(5)
+    killed_at_work(crew, redis, file)
     assert recover(redis) == []
     until(lambda: recover(redis) == [("given back", "test", "job-1")], 3)
 
@@ -333,11 +334,7 @@ def test_clock_that_is_set_back_keeps_no_dead_worker_alive(
 ) -> None:
     """Redis's own clock was an hour ahead while the first one lived, and when the sweep began."""
     monkeypatch.setattr(recovery, "ALIVE_TTL", 1.0)
-    first = crew.hire("first")
-    send(redis, "slow", str(file), 30)
-    until(lambda: marks(file))
-    first.kill()
-    first.wait(5)
+    killed_at_work(crew, redis, file)
     crew.hire("second", INTAKE)
     ahead = time.time() + 3600
     redis.zadd("assay:alive", {"first": ahead})

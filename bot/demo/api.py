@@ -104,6 +104,8 @@ class Api:
         if reply is None:
             # The transport is uvicorn's own; there is no other way to answer with a reset.
             receive.__self__.transport.abort()  # type: ignore[attr-defined]
+            # Until it is, uvicorn would miss an answer, and say so.
+            await receive()
             return
         await _response(reply)(scope, receive, send)
 
