@@ -6,9 +6,10 @@ behind a filter of system calls (`seccomp.py`), within limits for each process a
 them together (`cgroups.py`). Its processes are in a PID namespace: when the first of them goes, by the clock or because
 Assay itself went, the kernel ends all the others.
 
-    sh (enters the control groups, sets limits) -> bwrap -> [setpriv] -> the command
+    bwrap (waits for its limits) -> [setpriv] -> the command
 
-each by exec, so that the process that was started is the one to end.
+each by exec. bubblewrap makes the namespaces while Assay puts their first process into the control groups and sets its
+limits, which every process after it inherits; the command begins only after that.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from typing import IO
 from bot.errors import ToolFailed
 from workers.agent import Command, Completed
 from workers.sandbox import seccomp
-from workers.sandbox.cgroups import Groups, find_groups
+from workers.sandbox.cgroups import Group, Groups, find_groups
 from workers.sandbox.child import Heard, completed, listen, stdin_of
 from workers.sandbox.folders import Disk, lend
 from workers.sandbox.identity import INSIDE, OUTSIDE, owner, user_namespace
@@ -44,19 +45,6 @@ from workers.sandbox.registries import Registries
 from workers.sandbox.toolchains import Toolchains
 from workers.sandbox.walls import HOME, SYSTEM, WHOLE, Room, Walls, options
 
-# Writes its own number into the files that come first, up to `--`, sets the limits up to the next, and becomes what
-# follows. Shells differ about which letter stands for processes.
-ENTER = """
-while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift
-while [ "$1" != -- ]; do
-  case $1 in
-    -u) ulimit -u "$2" 2>/dev/null || ulimit -p "$2" ;;
-    *) ulimit "$1" "$2" ;;
-  esac || exit 125
-  shift 2
-done; shift
-exec "$@"
-"""
 # Seconds that the kernel may take to clear a tree of processes away.
 _CLEARING = 5.0
 
@@ -110,8 +98,8 @@ class BubblewrapSandbox:
                 argv, env = [*out.starts, *argv], {**env, **out.env}
             stdin = stack.enter_context(stdin_of(command.stdin))
             given = [stack.enter_context(_file(options(self._walls, room, env, _links())))]
-            entrances = self._entrances(stack)
-            done = self._wrapped(argv, command, room, stdin, given, entrances, stack)
+            group = self._group(stack)
+            done = self._wrapped(argv, command, room, stdin, given, group, stack)
         return out.told(done) if out else done
 
     def _room(self, command: Command, reads: Sequence[Path], writes: Sequence[Path]) -> Room:
@@ -124,10 +112,10 @@ class BubblewrapSandbox:
             tmp=self._limits.memory // 4,
         )
 
-    def _entrances(self, stack: ExitStack) -> Sequence[Path]:
+    def _group(self, stack: ExitStack) -> Group | None:
         groups = _groups()
         if groups is None:
-            return ()
+            return None
         try:
             return stack.enter_context(groups.group(self._limits.memory, self._limits.processes))
         except OSError as error:
@@ -140,52 +128,66 @@ class BubblewrapSandbox:
         room: Room,
         stdin: IO[bytes] | int,
         given: list[int],
-        entrances: Sequence[Path],
+        group: Group | None,
         stack: ExitStack,
     ) -> Completed:
         read, write = os.pipe()
         status = stack.enter_context(os.fdopen(read, "rb", buffering=0))
         outer = ["--args", str(given[0]), "--json-status-fd", str(write)]
+        gate = _Gate(stack)
+        given += gate.ends
+        outer += gate.options()
         if self._walls.seccomp:
             given.append(stack.enter_context(_data(seccomp.program())))
             outer += ["--seccomp", str(given[-1])]
         user, become = self._identity()
-        limits = self._limits.options(command.timeout)
-        if owner() is not None and self._walls.identity:
-            # It binds from when root is given up. Commands side by side share the count of their user; where there is a
-            # group for each, it is only a backstop.
-            limits += ["-u", str(self._limits.processes * (4 if _groups() else 1))]
-        full = [
-            *("/bin/sh", "-c", ENTER, "enter", *map(str, entrances), "--", *limits, "--"),
-            *("bwrap", *user, *outer, "--", *become, *argv),
-        ]
         try:
-            process = subprocess.Popen(
-                full,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(*given, write, *([user_namespace()] if user[0] == "--userns" else [])),
-                start_new_session=True,
-            )
+            with group.entered() if group else contextlib.nullcontext():
+                process = subprocess.Popen(
+                    ["bwrap", *user, *outer, "--", *become, *argv],  # noqa: S607 - the one on PATH is meant
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(*given, write, *([user_namespace()] if user[0] == "--userns" else [])),
+                    start_new_session=True,
+                )
         except OSError as error:
             raise ToolFailed(f"{command.argv[0]} cannot be started: {error}") from None
         finally:
             os.close(write)
+
+        def confine(line: str) -> None:
+            if first := _told(line).get("child-pid"):
+                self._confine(first, command, group)
+                gate.open()
+
         heard, disk = None, Disk(room.writes, self._limits.disk, self._limits.files)
         try:
-            heard = listen(process, status, command, self._cancelled, disk)
+            heard = listen(process, status, command, self._cancelled, disk, confine)
         finally:
             _end(process, heard)
         return _completed(command, heard)
 
+    def _confine(self, first: int, command: Command, group: Group | None) -> None:
+        """Put the first process of a command, by its number, into its group, and set its limits."""
+        # Root's commands side by side share the count of their user; where there is a group for each, it is only a
+        # backstop.
+        share = 4 if group and owner() is not None else 1
+        try:
+            if group:
+                group.add(first)
+            self._limits.impose(first, command.timeout, share * self._limits.processes)
+        except ProcessLookupError:
+            return  # It has failed already, and says why.
+        except OSError as error:
+            _kill(first)
+            raise ToolFailed(f"{command.argv[0]} cannot be limited: {error}") from None
+
     def _identity(self) -> tuple[Sequence[str], Sequence[str]]:
         """bubblewrap's options for the user namespace, and what gives up the rights that bubblewrap needed in it."""
         if owner() is None:
-            # Set inside, for outside it would count all that the user runs.
-            count = ("prlimit", f"--nproc={self._limits.processes}")
-            return ("--unshare-user", "--uid", str(INSIDE), "--gid", str(INSIDE), "--cap-drop", "ALL"), count
+            return ("--unshare-user", "--uid", str(INSIDE), "--gid", str(INSIDE), "--cap-drop", "ALL"), ()
         rights = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_OVERRIDE")
         user = ("--userns", str(user_namespace()), "--cap-drop", "ALL")
         added = [word for right in rights for word in ("--cap-add", right)]
@@ -193,6 +195,22 @@ class BubblewrapSandbox:
             return (*user, *added), ()
         become = ("setpriv", f"--reuid={INSIDE}", f"--regid={INSIDE}", "--clear-groups", "--bounding-set=-all")
         return (*user, *added), (*become, "--inh-caps=-all")
+
+
+class _Gate:
+    """Where bubblewrap waits when all is made, before it starts the command. It also goes on where a gate has nobody
+    any more who might open it: so it has both ends itself, and a command whose worker was killed never begins."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.ends = os.pipe()
+        for end in self.ends:
+            stack.callback(os.close, end)
+
+    def options(self) -> Sequence[str]:
+        return ("--block-fd", str(self.ends[0]), "--sync-fd", str(self.ends[1]))
+
+    def open(self) -> None:
+        os.write(self.ends[1], b"\0")
 
 
 @contextmanager
@@ -204,7 +222,7 @@ def _file(words: Iterator[str]) -> Iterator[int]:
 
 @contextmanager
 def _data(content: bytes) -> Iterator[int]:
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(os.memfd_create("given"), "w+b") as file:
         file.write(content)
         file.seek(0)
         yield file.fileno()
@@ -212,18 +230,24 @@ def _data(content: bytes) -> Iterator[int]:
 
 def _end(process: subprocess.Popen[bytes], heard: Heard | None) -> None:
     """End what still runs, and see to it that all of it is gone."""
+    first = _status(heard).get("child-pid") if heard else None
     if process.poll() is None:
+        # bubblewrap ends with what it started, and the other way round, but for a moment as it begins.
         process.kill()
+        if first is not None:
+            _kill(first)
     process.wait()
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
-    if heard is None:
-        return
-    first = _status(heard).get("child-pid")
     until = time.monotonic() + _CLEARING
     while first is not None and _lives(first) and time.monotonic() < until:
         time.sleep(0.001)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _lives(pid: int) -> bool:
@@ -236,10 +260,15 @@ def _lives(pid: int) -> bool:
 
 
 def _status(heard: Heard) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for line in heard.status.splitlines():
-        with contextlib.suppress(ValueError):
-            found |= json.loads(line)
+    return {name: value for line in heard.status.splitlines() for name, value in _told(line).items()}
+
+
+def _told(line: str) -> Mapping[str, int]:
+    """A line of what bubblewrap tells of itself."""
+    try:
+        found: Mapping[str, int] = json.loads(line)
+    except ValueError:
+        return {}
     return found
 
 
@@ -249,7 +278,7 @@ def _completed(command: Command, heard: Heard) -> Completed:
     if heard.refused:
         raise ToolFailed(f"{command.argv[0]} was stopped: {heard.refused}.")
     # What the sandbox's own programs say when they give up. A command that imitates them fails, too.
-    own_words = heard.stderr.startswith(("bwrap: ", "setpriv: ", "prlimit: ", "enter: "))
+    own_words = heard.stderr.startswith(("bwrap: ", "setpriv: "))
     if not heard.timed_out and ("child-pid" not in status or (own_words and code in (None, 1, 127))):
         raise ToolFailed(f"{command.argv[0]} cannot be started in the sandbox: {heard.stderr.strip()[:500]}")
     return completed(heard, code)

@@ -24,18 +24,53 @@ _PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
+class Group:
+    """A group in each of `folders`, for the processes of one command; `above` is where Assay is itself. `of_threads`:
+    threads of a process may be in different groups.
+
+    A thread that moves itself waits for nobody. To move another process, or all of one, is to wait until every
+    processor has been elsewhere (`cgroup_procs_write_start`, kernel/cgroup/cgroup.c), for 10 ms where that is rare.
+    """
+
+    folders: Sequence[Path]
+    above: Sequence[Path]
+    of_threads: bool
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What this thread starts meanwhile is in the group, where groups are of threads. Raises OSError."""
+        if not self.of_threads:
+            yield
+            return
+        try:
+            _move_thread(self.folders)
+            yield
+        finally:
+            _move_thread(self.above)
+
+    def add(self, pid: int) -> None:
+        """Put a process in, where it is not in it from its start. Raises OSError, ProcessLookupError."""
+        if not self.of_threads:
+            for folder in self.folders:
+                (folder / "cgroup.procs").write_text(str(pid))
+
+
+def _move_thread(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        (folder / "tasks").write_text("0")
+
+
+@dataclass(frozen=True)
 class Groups:
     """Where groups can be made: for each folder the files that limit it. `level` is for people."""
 
     level: str
     folders: Mapping[Path, Mapping[str, str]]
+    of_threads: bool = False
 
     @contextmanager
-    def group(self, memory: int, processes: int) -> Iterator[Sequence[Path]]:
-        """New groups with these limits, until the end. Yields the files that a process puts itself into them by.
-
-        Raises OSError when they cannot be made.
-        """
+    def group(self, memory: int, processes: int) -> Iterator[Group]:
+        """A new one with these limits, until the end. Raises OSError when it cannot be made."""
         values = {"memory": memory, "swap": 0, "processes": processes}
         made: list[Path] = []
         try:
@@ -47,7 +82,7 @@ class Groups:
                     if name in _OPTIONAL and not (own / name).exists():
                         continue
                     (own / name).write_text(str(values[what]))
-            yield [own / "cgroup.procs" for own in made]
+            yield Group(made, list(self.folders), self.of_threads)
         finally:
             for own in made:
                 _remove(own)
@@ -96,12 +131,13 @@ def _find_v1(root: Path, mine: Mapping[str, str]) -> Groups | None:
         if path is None:
             return None
         folders[root / controller / path.lstrip("/")] = files
-    groups = Groups("cgroup v1", folders)
+    groups = Groups("cgroup v1", folders, of_threads=True)
     return groups if _works(groups) else None
 
 
 def _works(groups: Groups) -> bool:
     """Whether a group can be made, with its limits."""
-    with contextlib.suppress(OSError), groups.group(2**30, 100) as entrances:
-        return all(os.access(entrance, os.W_OK) for entrance in entrances)
+    with contextlib.suppress(OSError), groups.group(2**30, 100) as group:
+        entrance = "tasks" if groups.of_threads else "cgroup.procs"
+        return all(os.access(folder / entrance, os.W_OK) for folder in group.folders)
     return False

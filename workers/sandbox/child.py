@@ -55,15 +55,17 @@ def listen(
     command: Command,
     cancelled: threading.Event,
     objection: Callable[[], str] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Heard:
     """Read until every stream has ended, the command's time is up, or somebody objects. Whoever started the process has
-    to end it. `command.watch` hears the lines of both outputs. `status` is where it tells of itself, if it does.
+    to end it. `command.watch` hears the lines of both outputs. `status` is where it tells of itself, if it does, and
+    `told` hears the lines of that.
 
     `objection` is asked once a second at most why the process may not go on; empty: it may.
     """
     begun = time.monotonic()
     deadline, look = begun + command.timeout, begun + _LOOK
-    out = {"stdout": _Bounded(command.watch), "stderr": _Bounded(command.watch), "status": _Bounded()}
+    out = {"stdout": _Bounded(command.watch), "stderr": _Bounded(command.watch), "status": _Bounded(told)}
     timed_out, refused = False, ""
     with selectors.DefaultSelector() as selector:
         for name, stream in (("stdout", process.stdout), ("stderr", process.stderr), ("status", status)):

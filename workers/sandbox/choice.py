@@ -29,7 +29,7 @@ from workers.sandbox.toolchains import Toolchains
 
 Kind = Literal["auto", "bubblewrap", "docker", "podman", "none"]
 Make = Callable[[threading.Event], Sandbox]
-_NEEDED = ("bwrap", "prlimit", "setpriv", "unshare")
+_NEEDED = ("bwrap", "setpriv", "unshare")
 _REMEDY = (
     "install bubblewrap and util-linux (apt-get install bubblewrap) and let Assay's user make user namespaces, or set "
     "ASSAY_SANDBOX=none where every repository is the operator's own"

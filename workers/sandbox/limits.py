@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
 from dataclasses import dataclass
-
-# What `ulimit` of POSIX's shells calls them, and how many bytes its unit has.
-_LETTERS = {
-    "DATA": ("-d", 1024),
-    "AS": ("-v", 1024),
-    "FSIZE": ("-f", 512),
-    "NOFILE": ("-n", 1),
-    "CORE": ("-c", 512),
-    "CPU": ("-t", 1),
-}
 
 
 @dataclass(frozen=True)
@@ -45,10 +36,14 @@ class Limits:
             "CPU": int(timeout * (os.cpu_count() or 1)) + 2,
         }
 
-    def options(self, timeout: float) -> list[str]:
-        """As the shell's `ulimit` reads them, in its units."""
-        limits = self.rlimits(timeout).items()
-        return [word for name, value in limits for word in (_LETTERS[name][0], str(value // _LETTERS[name][1]))]
+    def impose(self, pid: int, timeout: float, processes: int) -> None:
+        """Set them for a process, with what it starts, and let its user have so many processes; never more than it is
+        allowed already. Raises OSError, ProcessLookupError where there is none."""
+        for name, wanted in {**self.rlimits(timeout), "NPROC": processes}.items():
+            kind = getattr(resource, f"RLIMIT_{name}")
+            hard = resource.prlimit(pid, kind)[1]
+            value = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+            resource.prlimit(pid, kind, (value, value))
 
     def text(self, timeout: float) -> str:
         """As `launch.py` reads them."""

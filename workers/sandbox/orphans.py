@@ -1,8 +1,8 @@
 """What bubblewrap leaves of itself when it dies as it starts.
 
 The first process of the new namespaces waits for its parent's word before it does anything, before it asks to die with
-it too. Where the parent is killed in those milliseconds, as a worker is and takes it along, the word never comes: the
-process executes nothing, and sleeps for ever.
+it too. Where the parent is killed in those milliseconds, as a worker is and takes it along, the word never comes, or
+later nobody lets it through the gate (`bubblewrap.py`): the process executes nothing, and sleeps for ever.
 """
 
 from __future__ import annotations

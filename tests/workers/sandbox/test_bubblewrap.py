@@ -215,6 +215,19 @@ def test_a_command_is_nobody_without_rights(machine: Machine) -> None:
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
 
+def test_a_command_inherits_nothing_to_read_or_write(machine: Machine) -> None:
+    """But its streams. bubblewrap leaves it the user namespace that it is in already."""
+    script = (
+        "import contextlib, os\n"
+        "for name in os.listdir('/proc/self/fd'):\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        print(name, os.readlink(f'/proc/self/fd/{name}'))"
+    )
+    files = dict(line.split(" ", 1) for line in machine.run(script).stdout.splitlines())
+    assert files.keys() >= {"0", "1", "2"}
+    assert [file for name, file in files.items() if int(name) > 2 and not file.startswith("user:")] == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else outside")
 def test_outside_it_is_nobody_too(machine: Machine) -> None:
     machine.run("open('made', 'w').write('x')")
@@ -431,6 +444,69 @@ def test_what_was_killed_as_it_started_is_removed_and_what_works_is_let_be(machi
     until("the end of what was left", lambda: gone("62.8124"))
     works.join()
     assert [one.exit_code for one in done] == [0]
+
+
+# -- the gate: a command begins when its limits are set
+
+
+def test_a_command_waits_for_its_limits(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bool] = []
+    impose = Limits.impose
+
+    def slowly(limits: Limits, pid: int, timeout: float, processes: int) -> None:
+        time.sleep(0.5)
+        begun.append((machine.tree / "begun").exists())
+        impose(limits, pid, timeout, processes)
+
+    monkeypatch.setattr(Limits, "impose", slowly)
+    limit = machine.run("open('begun', 'w'); import resource; print(*resource.getrlimit(resource.RLIMIT_FSIZE))").stdout
+    assert (begun, limit) == ([False], f"{SMALL.file_size} {SMALL.file_size}\n")
+    assert (machine.tree / "begun").exists()
+
+
+def test_a_command_that_cannot_be_limited_never_begins(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Limits, "impose", refused)
+    with pytest.raises(ToolFailed, match="cannot be limited: .*Operation not permitted"):
+        machine.run("open('begun', 'w')  # 1.2931")
+    until("its end", lambda: gone("1.2931"))
+    assert not (machine.tree / "begun").exists()
+
+
+KILLED_AT_THE_GATE = """
+import sys
+from pathlib import Path
+from workers.agent import Command
+from workers.sandbox.bubblewrap import BubblewrapSandbox
+from workers.sandbox.limits import Limits
+
+def killed(*_):
+    print("there", flush=True)
+    sys.stdin.read()
+
+Limits.impose = killed
+tree = Path(sys.argv[1])
+BubblewrapSandbox(sys.argv[2]).run(Command(["sleep", "61.9183"], tree, 60, executes_code=True))
+"""
+
+
+def test_a_command_whose_worker_is_killed_at_the_gate_ends_with_it(machine: Machine) -> None:
+    words = [sys.executable, "-c", KILLED_AT_THE_GATE, str(machine.tree), PATH]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"there\n"
+        worker.kill()
+    orphans.clear()
+    until("its end", lambda: gone("61.9183"))
+
+
+def test_a_thread_that_starts_a_command_is_back_in_its_own_group(machine: Machine) -> None:
+    before = Path("/proc/thread-self/cgroup").read_text()
+    inside = machine.run("print(open('/proc/self/cgroup').read())").stdout
+    assert Path("/proc/thread-self/cgroup").read_text() == before
+    assert "assay-" not in inside
 
 
 # -- what it says
