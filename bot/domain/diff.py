@@ -24,9 +24,8 @@ Status = Literal["added", "modified", "deleted", "renamed"]
 
 # Nine digits are more than any file has lines, and no trouble to `int`.
 _HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@", re.ASCII)
-_LINES = re.compile(r"[-+ \n]*")
-_LINES_AND_NOTES = re.compile(r"[-+ \n\\]*")
-_ADDED = re.compile(r"\++")
+_LINES = re.compile(r"[-+ ]*")
+_LINES_AND_NOTES = re.compile(r"[-+ \\]*")
 # Lines that are held at a time.
 _BLOCK = 8192
 
@@ -102,8 +101,7 @@ def parse_diff(lines: Iterable[str]) -> Diff:
     return reader.done()
 
 
-_mark = itemgetter(slice(1))
-_span = re.Match[str].span
+_first = itemgetter(0)
 
 
 class _Reader:
@@ -124,10 +122,12 @@ class _Reader:
         self.hunks: list[Span] = []
 
     def read(self, block: list[str]) -> None:
-        marks = "".join(map(_mark, block))
-        if len(marks) < len(block):
-            # Some editors and mailers strip the space of an empty line.
+        try:
+            marks = "".join(map(_first, block))
+        except IndexError:
             marks = "".join([line[:1] or " " for line in block])
+        # Some editors and mailers strip the space of an empty line.
+        marks = marks.replace("\n", " ")
         at = 0
         while at < len(block):
             if self.old_left > 0 or self.new_left > 0:
@@ -173,11 +173,17 @@ class _Reader:
         return end
 
     def _body(self, marks: str, removed: int) -> None:
-        head, line = marks.replace("-", "") if removed else marks, self.line
-        added = [(line + first, line + end - 1) for first, end in map(_span, _ADDED.finditer(head))]
-        if added and self.added and self.added[-1][1] == added[0][0] - 1:
-            added[0] = (self.added.pop()[0], added[0][1])
-        self.added += added
+        head = marks.replace("-", "") if removed else marks
+        line, added, before = self.line, self.added, len(self.added)
+        first = head.find("+")
+        while first >= 0:
+            end = head.find(" ", first)
+            if end < 0:
+                end = len(head)
+            added.append((line + first, line + end - 1))
+            first = head.find("+", end)
+        if 0 < before < len(added) and added[before - 1][1] == added[before][0] - 1:
+            added[before - 1 : before + 1] = [(added[before - 1][0], added[before][1])]
         self.removed += removed
         self.line += len(head)
 
