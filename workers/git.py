@@ -15,7 +15,6 @@ import os
 import resource
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -124,7 +123,7 @@ class Git:
     def lines(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
         """The command's output line by line, for outputs too large to hold. Lines end at a newline only."""
         # Not a pipe, which nobody empties while the output is read.
-        with tempfile.TemporaryFile() as errors:
+        with os.fdopen(os.memfd_create("errors"), "w+b") as errors:
             with self._started(args, env, None, errors) as process:
                 assert process.stdout is not None
                 watchdog = threading.Timer(self._timeout, _kill, [process])

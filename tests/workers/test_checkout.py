@@ -200,16 +200,49 @@ def test_attributes_that_change_what_is_written_are_heeded(machine: Machine) -> 
         assert (files / "a.txt").read_bytes() == b"one\r\n"
 
 
-def test_files_that_somebody_wrote_to_are_not_made_others_from(machine: Machine) -> None:
+def _add(files: Path) -> None:
+    files.chmod(0o700)
+    (files / "cache").write_text("left here\n")
+
+
+def _remove(files: Path) -> None:
+    files.chmod(0o700)
+    (files / "run").unlink()
+
+
+def _change_and_hide_it(files: Path) -> None:
+    file = files / "folder" / "b.txt"
+    before = file.stat()
+    file.chmod(0o600)
+    file.write_text("TWO\n")
+    file.chmod(before.st_mode)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("write", [_add, _remove, _change_and_hide_it])
+def test_files_that_somebody_wrote_to_are_not_made_others_from(
+    machine: Machine, write: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
     first = machine.commit({"a.txt": "1\n"})
     second = machine.commit({"b.txt": "2\n"})
     with machine.shared(first) as files:
-        files.chmod(0o700)
-        (files / "cache").write_text("left here\n")
+        # Nobody gets there within a tick of the kernel's clock.
+        time.sleep(0.02)
+        write(files)
     with machine.shared(second) as files:
         assert read(files) == machine.archive(second)
+    assert "somebody wrote to the files" in caplog.text
     with machine.shared(first) as files:
         assert read(files) == machine.archive(first)
+
+
+def test_files_that_are_as_they_were_made_are_not_complained_of(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(4):
+        with machine.shared(machine.commit({"a.txt": f"{number}\n"})):
+            pass
+    assert "somebody wrote" not in caplog.text
 
 
 def test_tree_that_is_refused_is_told_of(machine: Machine) -> None:
