@@ -84,6 +84,7 @@ class JobSpec(Frozen):
             function=job.func_name or "",
             args=tuple(job.args or ()),
             timeout=int(job.timeout or CONTROL_TIMEOUT),
+            installation=int(job.meta.get("installation", 0)),
             repository=subject.repository,
             name=job.id,
             delivery=subject.delivery,

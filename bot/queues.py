@@ -150,4 +150,5 @@ class Queues:
 
 
 def _meta(spec: JobSpec) -> dict[str, Any]:
-    return {name: value for name, value in (("delivery", spec.delivery), ("since", spec.since)) if value}
+    kept = {"delivery": spec.delivery, "since": spec.since, "installation": spec.installation}
+    return {name: value for name, value in kept.items() if value}

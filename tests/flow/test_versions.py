@@ -118,7 +118,7 @@ def test_job_on_a_run_of_a_newer_version_is_left_to_that(assay: Assay, queue: st
     """And nothing of it is changed or shown meanwhile."""
     sha = assay.github.push(REPOSITORY, "main", {"demo.py": CLEAN + "\n\nX = 1\n"})
     assay.settle("intake", *({"lint"} if queue == "publish" else ()))
-    redis, key = assay.redis, assay.run(sha).key
+    redis, key, installation = assay.redis, assay.run(sha).key, assay.run(sha).installation
     raw = cast("bytes", redis.get(f"assay:run:{key}"))
     newer = pack(_raw(json.loads(unpack(raw)) | {"holds": ["a gate"]}))
     redis.set(f"assay:run:{key}", newer)
@@ -130,6 +130,8 @@ def test_job_on_a_run_of_a_newer_version_is_left_to_that(assay: Assay, queue: st
     assert {spec.function.rpartition(".")[2] for spec in _later(redis)} >= {
         f"on_{'agent' if queue == 'lint' else queue}"
     }
+    # Each in the line of its installation: GitHub wants one writer at a time for each.
+    assert {spec.installation for spec in _later(redis)} == {installation}
     assert not redis.exists("assay:dead:new")
     # Its worker takes it up, with a token of its own.
     redis.set(f"assay:run:{key}", raw)
