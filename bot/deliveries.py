@@ -23,7 +23,7 @@ from bot.batches import Batches, Tell
 from bot.domain.model import Frozen
 from bot.jobs import INTAKE, JobSpec
 from bot.packing import pack, unpack
-from bot.queues import Queues
+from bot.queues import Queues, to_fields
 from bot.redis.quick import QuickScript
 from bot.turns import LIBRARY
 
@@ -80,13 +80,11 @@ return table.concat(answers, ' ')
 
 
 def _script(queues: Queues, bound: int) -> str:
-    """The admission script. RQ takes longer to make one job than all the rest of an admission takes, so it makes one,
-    and the script fills in what differs."""
+    """The admission script. One job is made, and the script fills in what differs."""
     spec = JobSpec.intake("GUID")
-    fields = queues.fields(spec, INTAKE)
+    fields = to_fields(spec)
     begin, finish = zlib.decompress(fields.pop("data")).decode().split("GUID")
-    # RQ does without the empty ones.
-    same = [pair for pair in fields.items() if pair[1] != "" and pair[0] not in _OWN_FIELDS]
+    same = [pair for pair in fields.items() if pair[0] not in _OWN_FIELDS]
     queue, *rule = queues.rule(INTAKE)
     literals = {
         "queue": _literals(queue),

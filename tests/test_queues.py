@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from redis import Redis
+import zlib
+from typing import Any
 
-from bot.jobs import PUBLISH, JobSpec
-from bot.queues import Queues
+import pytest
+from redis import Redis
+from rq.job import JobStatus, Retry
+from rq.serializers import JSONSerializer
+
+from bot.jobs import FAILURE_TTL, PUBLISH, TRIES, AllowedJob, JobSpec
+from bot.queues import Queues, to_fields
 from tests.builders import run_key
 
 KEY = run_key()
@@ -32,3 +38,30 @@ def test_job_for_later_of_the_version_before_is_understood(redis: Redis) -> None
     redis.zadd("assay:later", {old: 100.0})
     assert queues.send_due(100.0) == 1
     assert queues.waiting(PUBLISH) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"delivery": "guid-1", "since": 5.0}])
+def test_jobs_are_written_as_rq_writes_them(redis: Redis, more: dict[str, Any]) -> None:
+    spec = JobSpec.publish(KEY, 1).model_copy(update=more)
+    job = AllowedJob.create(
+        spec.function,
+        args=spec.args,
+        connection=redis,
+        serializer=JSONSerializer,
+        timeout=spec.timeout,
+        retry=Retry(max=TRIES - 1),
+        result_ttl=0,
+        failure_ttl=FAILURE_TTL,
+        status=JobStatus.QUEUED,
+        origin=spec.queue,
+        description=f"{spec.function}{spec.args}",
+        meta=more or None,
+    )
+    told = {name: value for name, value in job.to_dict().items() if value not in ("", None)}
+    ours = to_fields(spec)
+    assert ours.keys() == told.keys() | {"enqueued_at", "status"}
+    assert zlib.decompress(ours["data"]) == zlib.decompress(told["data"])
+    times = {"created_at", "enqueued_at", "data"}
+    assert {n: v for n, v in ours.items() if n not in times} == {n: v for n, v in told.items() if n not in times} | {
+        "status": "queued"
+    }
