@@ -18,7 +18,7 @@ from bot.domain.effects import Effect, Publish, StartAgent, StopAgent
 from bot.domain.events import EVENT, AgentFinished, AgentProgressed, AgentStarted, Event
 from bot.domain.publication import ANNOUNCED_AFTER
 from bot.domain.reduce import reduce
-from bot.domain.run import Run, RunKey, Stored
+from bot.domain.run import Run, RunKey, Stored, as_written_now
 from bot.domain.stored import understood
 from bot.errors import Conflict, OtherVersion, TakenOver
 from bot.jobs import JobSpec, agent_job
@@ -87,10 +87,7 @@ class Store:
         """The run as it stands. Raises TakenOver when another worker holds a newer token."""
         if token is None:
             return self.load(key)
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.get(_fence_of(key, event))
-            pipe.get(state_key(key))
-            newest, raw = pipe.execute()
+        newest, raw = cast("list[bytes | None]", self.redis.mget(_fence_of(key, event), state_key(key)))
         if int(newest or 0) > token:
             raise _taken_over(key, event)
         return to_stored(key, raw) if raw else None
@@ -194,7 +191,8 @@ class Store:
 
 def to_stored(key: RunKey, raw: bytes) -> Stored:
     """The run of what is kept at `state_key`. Raises OtherVersion for one that this version does not understand."""
-    return Stored(run=understood(_RUN, unpack(raw), f"the run {key}"), version=version_of(raw))
+    run = understood(_RUN, as_written_now(unpack(raw)), f"the run {key}")
+    return Stored(run=run, version=version_of(raw))
 
 
 def _taken_over(key: RunKey, event: Event) -> TakenOver:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from bot.domain.accounts import Limits, accounts, with_raises
 from bot.domain.effects import StartAgent
@@ -23,9 +24,9 @@ from bot.domain.render import checks
 from bot.domain.render_comment import comment
 from bot.domain.render_gates import budget_order
 from bot.domain.render_timeline import explain_run
-from bot.domain.run import AgentState, Run
+from bot.domain.run import AgentState, Run, as_written_now
 from bot.domain.verdict import Conclusion, verdict
-from tests.builders import agent_plan, commit_received, finding, finished, pull, result, run_key
+from tests.builders import agent_plan, commit_received, finding, finished, plan_of, pull, result, run_key
 from tests.domain.runs import KEY as OF_RUNS
 from tests.domain.runs import make_run
 
@@ -277,6 +278,11 @@ def test_a_review_refuted_once_is_asked_again_and_nobody_is_asked() -> None:
 def test_runs_that_had_one_gate_are_understood() -> None:
     run = make_run()
     kept = run.model_dump(mode="json", exclude={"questions", "raised", "accepted"})
-    old = Run.model_validate(kept | {"question": {"asked_at": 5.0, "reminded": True}})
-    assert old.questions["approval"].reminded
-    assert Run.model_validate(kept | {"question": None}) == run
+
+    def read(question: object) -> Run:
+        return Run.model_validate_json(as_written_now(to_json(kept | {"question": question})))
+
+    assert read({"asked_at": 5.0, "reminded": True}).questions["approval"].reminded
+    assert read(None) == run
+    setting = run.model_copy(update={"plan": plan_of(agent_plan("docs", settings={"question": "why?"}))})
+    assert Run.model_validate_json(as_written_now(setting.model_dump_json().encode())) == setting
