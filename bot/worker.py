@@ -239,7 +239,7 @@ class AgentWorker(_Ours, Worker):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self.horses = Horses(self._in_horse, self.connection.connection_pool.disconnect)
+        self.horses = Horses(self._in_horse, self.connection.close)
 
     def carry_out(self, job: Job, queue: Queue) -> None:
         assert isinstance(job, AllowedJob)

@@ -24,6 +24,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from bot.errors import Misconfigured
+from bot.redis.quick import QuickRedis
 from bot.redis.retrying import Patience, PatientAsyncRetry, PatientRetry
 from config.redis_url import Login, RedisAddress, Tls, parse_redis_url
 
@@ -53,8 +54,8 @@ def connect(url: str, patience: float = LONG, answer: float = ANSWER) -> Redis:
     if address.service:
         about = _sentinel_options(address) | {"retry": Retry(NoBackoff(), 0)}
         sentinel = cast("Any", Sentinel)(address.hosts, sentinel_kwargs=about, **options)  # it comes without types
-        return cast("Redis", sentinel.master_for(address.service, connection_class=_kind(address)))
-    return Redis.from_pool(ConnectionPool(_kind(address), **options))
+        return cast("Redis", sentinel.master_for(address.service, QuickRedis, connection_class=_kind(address)))
+    return QuickRedis.from_pool(ConnectionPool(_kind(address), **options))
 
 
 def connect_async(url: str, patience: float = BRIEF, answer: float = ANSWER) -> aio.Redis:
