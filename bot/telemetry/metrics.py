@@ -22,7 +22,6 @@ from typing import Any, get_args
 
 import redis.asyncio
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from bot.domain.findings import Cost, Outcome
@@ -32,6 +31,13 @@ from config.settings import Served
 # Two hashes in Redis: what grows, and the latest word about something.
 COUNTS = "assay:metrics"
 LATEST = "assay:metrics:latest"
+# ARGV: fields, each with its latest value or '', and else by how much it has grown. One call, for it follows each job.
+_ADD = f"""
+for i = 1, #ARGV, 3 do
+  if ARGV[i + 1] ~= '' then redis.call('hset', '{LATEST}', ARGV[i], ARGV[i + 1])
+  else redis.call('hincrbyfloat', '{COUNTS}', ARGV[i], ARGV[i + 2]) end
+end
+"""
 # The fields of LATEST: ["budget", installation, resource] and ["sweep"].
 BUDGET, SWEEP = "budget", "sweep"
 # Seconds between two messages of the web process.
@@ -174,20 +180,18 @@ class Tally:
     def send(self, connection: Redis) -> None:
         """Tell Redis; what could not be told is kept for the next time. Raises no RedisError."""
         counts, latest = self._take()
-        pipe = connection.pipeline(transaction=False)
-        _stage(pipe, counts, latest)
         try:
-            pipe.execute()
+            if words := _words(counts, latest):
+                connection.register_script(_ADD)(args=words)
         except (RedisError, OSError):
             self._keep(counts, latest)
 
     async def send_async(self, connection: redis.asyncio.Redis) -> None:
         """As `send`."""
         counts, latest = self._take()
-        pipe = connection.pipeline(transaction=False)
-        _stage(pipe, counts, latest)
         try:
-            await pipe.execute()
+            if words := _words(counts, latest):
+                await connection.register_script(_ADD)(args=words)
         except (RedisError, OSError):
             self._keep(counts, latest)
 
@@ -243,12 +247,10 @@ class Answers:
         await self._tally.send_async(connection)
 
 
-def _stage(pipe: Pipeline | redis.asyncio.client.Pipeline, counts: dict[Key, float], latest: dict[Key, object]) -> None:
-    """An empty pipeline is not sent."""
-    for key, amount in counts.items():
-        pipe.hincrbyfloat(COUNTS, json.dumps(key), amount)
-    for key, value in latest.items():
-        pipe.hset(LATEST, json.dumps(key), json.dumps(value))
+def _words(counts: dict[Key, float], latest: dict[Key, object]) -> list[str]:
+    """What the script takes; nothing where there is nothing to tell."""
+    words = [word for key, amount in counts.items() for word in (json.dumps(key), "", repr(amount))]
+    return words + [word for key, value in latest.items() for word in (json.dumps(key), json.dumps(value), "")]
 
 
 def parse_hash(fields: dict[Any, Any]) -> dict[Key, Any]:
