@@ -40,9 +40,9 @@ def test_job_for_later_of_the_version_before_is_understood(redis: Redis) -> None
     assert queues.waiting(PUBLISH) == 1
 
 
-@pytest.mark.parametrize("more", [{}, {"delivery": "guid-1", "since": 5.0}])
+@pytest.mark.parametrize("more", [{}, {"delivery": "guid-1", "since": 5.0, "installation": 7}])
 def test_jobs_are_written_as_rq_writes_them(redis: Redis, more: dict[str, Any]) -> None:
-    spec = JobSpec.publish(KEY, 1).model_copy(update=more)
+    spec = JobSpec.publish(KEY, 0).model_copy(update=more)
     job = AllowedJob.create(
         spec.function,
         args=spec.args,
