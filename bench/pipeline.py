@@ -83,7 +83,7 @@ def files(agent: str) -> dict[str, str]:
 
 _INSTALLATIONS = 160
 # Runs under way at once where as many are wanted as can be had.
-_TOGETHER = 12
+_TOGETHER = 20
 # Pushes that are prepared for each second of that: more than can be had.
 _READY = 25
 
