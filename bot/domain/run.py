@@ -319,11 +319,16 @@ def as_written_now(text: bytes) -> bytes:
     """A run's JSON as this version writes it: there was one gate once, and its question was called so.
 
     A validator of the model would see to it as well, but have every run read half as slowly again: pydantic makes
-    Python's values of all JSON that such a one may change.
+    Python's values of all JSON that such a one may change. What is no run comes back as it is.
     """
     if b'"question":' not in text:
         return text
-    value = from_json(text)
+    try:
+        value = from_json(text)
+    except ValueError:
+        return text
+    if not isinstance(value, dict):
+        return text
     asked = value.pop("question", None)
     return to_json(value | ({"questions": {"approval": asked}} if asked else {}))
 

@@ -286,3 +286,8 @@ def test_runs_that_had_one_gate_are_understood() -> None:
     assert read(None) == run
     setting = run.model_copy(update={"plan": plan_of(agent_plan("docs", settings={"question": "why?"}))})
     assert Run.model_validate_json(as_written_now(setting.model_dump_json().encode())) == setting
+
+
+@pytest.mark.parametrize("text", [b'{"question":', b'[{"question":null}]'])
+def test_what_is_no_run_is_left_for_whoever_reads_it(text: bytes) -> None:
+    assert as_written_now(text) == text
